@@ -1,0 +1,110 @@
+"""One mel per recording, in a memory-mapped file named after the content and every parameter that shapes it."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from birdnet_nl.audio.decode import decode
+from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.recording import Recording
+
+FORMAT_VERSION = 1  # raise when the computation of a mel changes, so that old files are not taken for new ones
+
+
+@dataclass(frozen=True)
+class UnusableFile:
+    """A file that gives no mel, and why, in a few words."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class CachedMel:
+    """Where the mel of a recording lies; `frames` is its length and `content` the hash of the sound file."""
+
+    path: Path
+    frames: int
+    content: str
+
+    def load(self) -> np.ndarray:
+        """The mel in dB, float16 [mels, frames], mapped from disk: reading a part reads only that part."""
+        return np.load(self.path, mmap_mode="r")
+
+
+def params_key(params: MelParams) -> str:
+    """Twelve hex digits that differ when any parameter or the format differs."""
+    text = json.dumps({"format": FORMAT_VERSION, **asdict(params)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def content_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:24]
+
+
+def _write_beside_and_rename(mel: np.ndarray, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        with beside.open("wb") as file:
+            np.save(file, mel)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
+    """The cached mel of one sound file, made when it is not there yet; raises `DataError` when the file gives none."""
+    try:
+        content = content_hash(path)
+    except FileNotFoundError:
+        raise DataError("is not there") from None
+    except PermissionError:
+        raise DataError("no permission to read it") from None
+    target = cache_dir / params_key(params) / f"{content}.npy"
+    try:
+        frames = np.load(target, mmap_mode="r").shape[1]
+    except (FileNotFoundError, ValueError, EOFError):
+        mel = log_mel(decode(path, params.sample_rate_hz), params).astype(np.float16)
+        _write_beside_and_rename(mel, target)
+        frames = mel.shape[1]
+    return CachedMel(target, frames, content)
+
+
+def cache_mels(
+    recordings: Sequence[Recording],
+    params: MelParams,
+    cache_dir: Path,
+    workers: int,
+    on_progress: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, CachedMel], list[UnusableFile]]:
+    """Mels of all recordings by id, and the files that gave none with the reason; order does not depend on `workers`.
+
+    Threads suffice: decoding, resampling and the FFT leave Python while they work. Killed at any moment, what is
+    finished stays and the rest is made next time.
+    """
+    cached: dict[str, CachedMel] = {}
+    unusable: dict[str, UnusableFile] = {}
+    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="mel")
+    try:
+        futures = {pool.submit(cache_mel, recording.path, params, cache_dir): recording for recording in recordings}
+        for future in as_completed(futures):
+            recording = futures[future]
+            try:
+                cached[recording.id] = future.result()
+            except DataError as error:
+                unusable[recording.id] = UnusableFile(recording.path, str(error))
+            on_progress()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    ids = [recording.id for recording in recordings]
+    return {id: cached[id] for id in ids if id in cached}, [unusable[id] for id in ids if id in unusable]

@@ -1,0 +1,52 @@
+"""Make torchaudio importable beside a CPU-only torch: `python -m birdnet_nl.audio.repair_torchaudio`.
+
+The wheel of torchaudio links its compiled part against CUDA. Beside a CPU-only torch `import torchaudio` then raises
+OSError, though the transforms used here are pure Python. Without its `lib/*.so` torchaudio imports and works, so these
+are moved to `lib/unused/`. A torchaudio that imports as it is, as beside a CUDA build of torch, is left alone.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+
+def torchaudio_error() -> str | None:
+    """Last line of what `import torchaudio` prints in a fresh interpreter, or None when it works."""
+    trial = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False)
+    return None if trial.returncode == 0 else trial.stderr.strip().splitlines()[-1]
+
+
+def compiled_parts(package: Path) -> list[Path]:
+    """The shared libraries of an installed torchaudio package."""
+    return sorted((package / "lib").glob("*.so"))
+
+
+def move_aside(parts: list[Path]) -> None:
+    """Move `parts` to a folder `unused` beside them, where torchaudio does not look."""
+    for part in parts:
+        unused = part.parent / "unused"
+        unused.mkdir(exist_ok=True)
+        part.replace(unused / part.name)
+
+
+def main() -> int:
+    if torchaudio_error() is None:
+        print("torchaudio imports: nothing to do")
+        return 0
+    spec = importlib.util.find_spec("torchaudio")
+    if spec is None or spec.origin is None:
+        print("torchaudio is not installed; run: pip install torchaudio", file=sys.stderr)
+        return 1
+    parts = compiled_parts(Path(spec.origin).parent)
+    move_aside(parts)
+    error = torchaudio_error()
+    if error is not None:
+        print(f"torchaudio still does not import: {error}", file=sys.stderr)
+        return 1
+    print(f"torchaudio repaired: {len(parts)} compiled files that need CUDA moved to torchaudio/lib/unused")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""What a person sees while a job runs; everything said also goes into the run's log file."""
+
+import logging
+
+from rich.console import Console
+from rich.markup import render
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+screen = Console(stderr=True, highlight=False)
+log = logging.getLogger("birdnet_nl")
+
+
+def say(text: str) -> None:
+    """Print one line (rich markup allowed) and log it without the markup."""
+    screen.print(text, soft_wrap=True)
+    log.info(render(text).plain)
+
+
+def warn(text: str) -> None:
+    """As `say`, loud: for what changes the meaning of every number that follows."""
+    screen.print(f"[bold black on yellow] {text} [/]", soft_wrap=True)
+    log.warning(render(text).plain)
+
+
+def progress_bar() -> Progress:
+    """A bar with counts, elapsed time and ETA; it leaves no trace when it is finished."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+    )

@@ -1,0 +1,62 @@
+"""Segments served as views into the mels of whole recordings."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from birdnet_nl.audio.cache import CachedMel
+from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.segments import Segment
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@lru_cache(maxsize=512)  # each mapped file holds a file handle; a process may have about a thousand
+def _mapped(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r")
+
+
+class SegmentDataset(Dataset):
+    """Segments with their type and the recording they come from.
+
+    A batch is gathered in one call: mel in dB, float16 [batch, mels, frames]; type, int64 [batch]; index of the
+    recording in `recording_ids`, int64 [batch].
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        mels: dict[str, CachedMel],
+        type_of: dict[str, int],
+        params: MelParams,
+        segment_s: float,
+    ) -> None:
+        self.recording_ids = list(dict.fromkeys(segment.recording_id for segment in segments))
+        index_of = {id: index for index, id in enumerate(self.recording_ids)}
+        self.recordings = torch.tensor([index_of[segment.recording_id] for segment in segments], dtype=torch.int64)
+        self.types = torch.tensor([type_of[segment.recording_id] for segment in segments], dtype=torch.int64)
+        self.paths = [mels[id].path for id in self.recording_ids]
+        self.start_frames = [round(segment.start_s * params.frames_per_s) for segment in segments]
+        self.shape = (params.n_mels, params.segment_frames(segment_s))
+        self.padding_db = params.padding_db
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def __getitem__(self, index: int) -> Batch:
+        mel, kind, recording = self.__getitems__([index])
+        return mel[0], kind[0], recording[0]
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        n_mels, frames = self.shape
+        batch = np.empty((len(indices), n_mels, frames), dtype=np.float16)
+        for row, index in enumerate(indices):
+            start = self.start_frames[index]
+            view = _mapped(self.paths[int(self.recordings[index])])[:, start : start + frames]
+            batch[row, :, : view.shape[1]] = view
+            batch[row, :, view.shape[1] :] = self.padding_db
+        return torch.from_numpy(batch), self.types[indices], self.recordings[indices]

@@ -1,0 +1,109 @@
+"""From recordings on disk to a set that can be trained on and judged: usable files, enough of each type, splits."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
+from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.splits import assign_splits, usable_types
+from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.recording import Recording
+
+
+@dataclass(frozen=True)
+class PreparedRecordings:
+    """What a run trains on and what it left out, with the reason.
+
+    Attributes:
+        recordings: of one plain type each, decodable, no two of the same content.
+        types: the types the network tells apart, in the order of its outputs.
+        splits: train, val or test by recording id.
+        mels: by recording id.
+        unclear: how many recordings were left out for each type text that is not plainly one type.
+        unusable: files that gave no mel.
+        left_out_types: types with too few recordings, and the counts.
+    """
+
+    recordings: list[Recording]
+    types: list[str]
+    splits: dict[str, str]
+    mels: dict[str, CachedMel]
+    unclear: Counter = field(default_factory=Counter)
+    unusable: list[UnusableFile] = field(default_factory=list)
+    left_out_types: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when a recording, its content, its type or its split changes."""
+        rows = sorted((r.id, r.vocalization_type, self.splits[r.id], self.mels[r.id].content) for r in self.recordings)
+        return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def prepare_recordings(
+    found: Sequence[Recording],
+    types: Sequence[str],
+    mel: MelParams,
+    cache_dir: Path,
+    shares: dict[str, float],
+    least_recordings: int,
+    seed: int,
+    workers: int,
+    on_progress: Callable[[], None] = lambda: None,
+) -> PreparedRecordings:
+    """Decode, leave out what cannot be used, and assign splits; raises `DataError` when fewer than two types remain."""
+    plain = [recording for recording in found if recording.vocalization_type in types]
+    unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type not in types)
+    species, where = found[0].species, _common_folder(found)
+    if not plain:
+        seen = ", ".join(f"{text} {count}" for text, count in unclear.most_common(4))
+        raise DataError(
+            f"{species}: no recording in {where} is plainly one of {', '.join(types)} (found: {seen}); "
+            f"put them in folders of these names or give their types in recordings.csv"
+        )
+    mels, unusable = cache_mels(plain, mel, cache_dir, workers, on_progress)
+    if not mels:
+        raise DataError(
+            f"{species}: none of the {len(plain)} files in {where} can be used "
+            f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
+        )
+    usable, duplicates = _without_duplicates([recording for recording in plain if recording.id in mels], mels)
+    kept_types, left_out = usable_types(usable, types, least_recordings)
+    if len(kept_types) < 2:
+        counts = Counter(recording.vocalization_type for recording in usable)
+        numbers = ", ".join(f"{name} {counts[name]}" for name in types)
+        raise DataError(
+            f"{species}: fewer than two types have enough recordings in {where} ({numbers}, of several or unclear types "
+            f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
+            f"recordist); download more, or try data=demo"
+        )
+    kept = [recording for recording in usable if recording.vocalization_type in kept_types]
+    return PreparedRecordings(
+        recordings=kept,
+        types=kept_types,
+        splits=assign_splits(kept, shares, seed),
+        mels={recording.id: mels[recording.id] for recording in kept},
+        unclear=unclear,
+        unusable=[*unusable, *duplicates],
+        left_out_types=left_out,
+    )
+
+
+def _without_duplicates(
+    recordings: list[Recording], mels: dict[str, CachedMel]
+) -> tuple[list[Recording], list[UnusableFile]]:
+    """Recordings of different content; the same sound under two names could be on both sides of the split."""
+    first: dict[str, Recording] = {}
+    duplicates = []
+    for recording in recordings:
+        original = first.setdefault(mels[recording.id].content, recording)
+        if original is not recording:
+            duplicates.append(UnusableFile(recording.path, f"has the same content as {original.path.name}"))
+    return list(first.values()), duplicates
+
+
+def _common_folder(recordings: Sequence[Recording]) -> Path:
+    """The species folder: two levels above a file in a type folder."""
+    return recordings[0].path.parent.parent

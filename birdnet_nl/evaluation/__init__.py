@@ -1,0 +1,1 @@
+"""Judging: figures per recording and per segment, and the pictures and files of a run."""

@@ -1,0 +1,1 @@
+"""Networks: log-mel segments to one logit per vocalization type."""

@@ -1,0 +1,89 @@
+"""Where the recordings of a species come from: the user's folder, or the synthetic demo."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.folder import find_species_folders, read_species_folder, species_of_folder
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.species.table import Species
+
+SOURCES = ("auto", "demo", "xeno_canto")
+DEFAULT_ROOT = Path("data")
+DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Which demo recordings are made, and where; see `birdnet_nl.recordings.demo`."""
+
+    folder: str
+    recordings_per_type: int
+    difficulty: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """Where a species' recordings are; `folders` is empty when the demo has to be made first."""
+
+    synthetic: bool
+    folders: tuple[Path, ...]
+
+
+def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
+    """Decide between the user's recordings and the demo; reads folder names only.
+
+    `auto` falls back on the demo only below the default root: a root the user named must hold the species.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
+    if source == "demo":
+        return SourceChoice(synthetic=True, folders=())
+    named_root = root is not None
+    folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
+    if source == "auto" and not named_root:
+        folders = find_species_folders(folder, species) if folder.is_dir() else []
+    else:
+        folders = find_species_folders(folder, species)
+        if not folders:
+            raise DataError(_nothing_found(folder, species))
+    synthetic = not folders or any((folder / DEMO_MARK).is_file() for folder in folders)
+    return SourceChoice(synthetic=synthetic, folders=tuple(folders))
+
+
+def _nothing_found(root: Path, species: Species) -> str:
+    if species_of_folder(root.resolve()) == species:
+        return f"data.root={root} is the folder of {species.slug} itself; give the one above: {root.resolve().parent}"
+    found = sorted({match.slug for child in root.iterdir() if child.is_dir() and (match := species_of_folder(child))})
+    what = f"folders of {len(found)} other species ({', '.join(found[:5])}…)" if found else "no species folder at all"
+    return (
+        f"data.root={root} holds {what} and none of {species.slug}; put its recordings in "
+        f"{root}/xeno-canto-{species.slug}/<song|call|alarm>/, or try data=demo"
+    )
+
+
+def read_source(choice: SourceChoice, species: Species, demo: DemoSettings, flight_call: str) -> list[Recording]:
+    """The recordings of `species`; makes the demo recordings first where they are asked for."""
+    folders = choice.folders
+    if not folders:
+        from birdnet_nl.recordings.demo import make_demo_species  # scipy and the synthesis, not needed otherwise
+
+        folders = (
+            make_demo_species(
+                Path(demo.folder),
+                species.slug,
+                recordings_per_type=demo.recordings_per_type,
+                seed=demo.seed,
+                difficulty=demo.difficulty,
+            ),
+        )
+    by_id: dict[str, Recording] = {}
+    for folder in folders:
+        for recording in read_species_folder(folder, species, flight_call):
+            by_id.setdefault(recording.id, recording)
+    if not by_id:
+        raise DataError(
+            f"{species.slug}: no sound files in {folders[0]}; expected <song|call|alarm>/*.mp3 (or wav, flac, ogg)"
+        )
+    return list(by_id.values())

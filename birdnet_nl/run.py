@@ -1,0 +1,205 @@
+"""One run, from a configuration to a trained, tested and logged classifier.
+
+It walks the whole route, so it stands at its end and may import all of it.
+
+The configuration is read here and nowhere below; everything else receives plain values and objects.
+"""
+
+import logging
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.trainer.states import TrainerStatus
+from omegaconf import DictConfig, OmegaConf
+
+from birdnet_nl import __version__
+from birdnet_nl.audio.mel import Normalise
+from birdnet_nl.console import say
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.splits import read_splits, write_splits
+from birdnet_nl.errors import RunError
+from birdnet_nl.evaluation.metrics import Predictions, score_predictions
+from birdnet_nl.evaluation.report import print_result, show_examples, write_figures
+from birdnet_nl.models.build import build_network
+from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data
+from birdnet_nl.run_directory import (
+    METRICS,
+    SPLITS_FILE,
+    SYNTHETIC,
+    TRAINED,
+    claim,
+    read_json,
+    resumable_checkpoint,
+    write_json,
+    write_whole,
+)
+from birdnet_nl.species.table import Species
+from birdnet_nl.training.checkpoint import BEST, read_checkpoint
+from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.module import TypeClassifier
+
+
+class Phases:
+    """Seconds spent in each phase of a run."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+
+    def finished(self) -> dict[str, float]:
+        return {**self.seconds, "total": round(time.perf_counter() - self.started, 2)}
+
+
+def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
+    """Train and test as `cfg` says, in `run_dir`; returns the validation balanced accuracy per recording.
+
+    With `resume` the run in `run_dir` goes on from its last finished epoch.
+    """
+    _quiet_libraries()
+    if not resume:
+        claim(run_dir, cfg)
+    try:
+        return _run(cfg, run_dir.resolve(), resume)
+    except BaseException:
+        if resumable_checkpoint(run_dir) is not None:
+            say(f"stopped; its finished epochs are kept, go on with: python train.py resume={os.path.relpath(run_dir)}")
+        raise
+
+
+def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
+    if resume and (run_dir / METRICS).is_file():
+        report = read_json(run_dir / METRICS)
+        say(f"{run_dir} is finished already; this is its result")
+        print_result(report, run_dir)
+        return report["validation"]["recording_balanced_accuracy"]
+    phases = Phases()
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    species, mel = Species(**cfg.species), instantiate(cfg.mel)
+    data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
+    with phases.phase("prepare"):
+        prepared = data.prepare()
+    tell_about_data(data)
+    if data.synthetic:
+        write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
+    _write_or_check_splits(data, run_dir, resume)
+
+    with instantiate(cfg.engine).applied() as engine:
+        say(f"[dim]engine: {engine}[/]")
+        module = _build_module(cfg, data, engine)
+        trainer = _build_trainer(cfg, run_dir, engine)
+        with phases.phase("train"):
+            _train(trainer, module, data, run_dir, resume)
+        best = read_checkpoint(run_dir / BEST)
+        module.load_state_dict(best["state_dict"])
+        best_epoch = best["birdnet_nl"]["history"][-1]["epoch"]
+        with phases.phase("test"):
+            batches = trainer.predict(module, dataloaders=data.test_dataloader())
+        predictions = Predictions.join(batches, data.datasets["test"].recording_ids)
+
+        report = describe_run(cfg, data, module, engine, best_epoch) | {
+            "results": score_predictions(predictions, prepared.types)
+        }
+        title = f"{species.dutch} · {cfg.parameter_set} · test segments"
+        examples = show_examples(
+            predictions, data.datasets["test"], Normalise(mel), prepared.types, title, data.synthetic
+        )
+        with phases.phase("figures"):
+            write_figures(run_dir, trainer.logger, report, module.history, examples)
+        if trainer.logger is not None:
+            trainer.logger.finalize("success")
+    report["seconds"] = phases.finished() | {"train": round(sum(row["seconds"] for row in module.history), 2)}
+    report["peak_memory_mb"] = peak_memory_mb()
+    write_json(run_dir / METRICS, report)
+    print_result(report, run_dir)
+    return report["validation"]["recording_balanced_accuracy"]
+
+
+def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState) -> TypeClassifier:
+    description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
+    card = {
+        "version": __version__,
+        "species": asdict(data.species),
+        "types": data.prepared.types,
+        "mel": asdict(data.mel),
+        "segment_s": data.segment_s,
+        "segment_hop_s": data.segment_hop_s,
+        "network": description,
+        "temperature": 1.0,
+        "parameter_set": cfg.parameter_set,
+        "seed": cfg.seed,
+        "synthetic": data.synthetic,
+        "shuffled_types": data.shuffle_types,
+        "data_fingerprint": data.prepared.fingerprint,
+    }
+    return TypeClassifier(
+        network=build_network(description),
+        mel=data.mel,
+        types=data.prepared.types,
+        class_weights=data.class_weights(),
+        optimizer=instantiate(cfg.optimizer),
+        scheduler=instantiate(cfg.scheduler),
+        card=card,
+        channels_last=engine.channels_last,
+    )
+
+
+def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:
+    callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
+    for callback in callbacks:
+        if isinstance(callback, L.pytorch.callbacks.ModelCheckpoint):
+            callback.dirpath = str(run_dir / BEST.parent)
+    logger = instantiate(cfg.logger, save_dir=str(run_dir)) if cfg.logger else False
+    precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[engine.precision]
+    return instantiate(
+        cfg.trainer, callbacks=callbacks, logger=logger, precision=precision, default_root_dir=str(run_dir)
+    )
+
+
+def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
+    checkpoint = resumable_checkpoint(run_dir) if resume else None
+    if checkpoint is not None:
+        content = read_checkpoint(checkpoint)
+        if (run_dir / TRAINED).is_file():
+            module.on_load_checkpoint(content)
+            say("training had ended; going on with the test")
+            return
+        say(f"going on after epoch {len(content['birdnet_nl']['history'])}")
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    except SystemExit:
+        if trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning had switched it off
+        raise KeyboardInterrupt from None
+    write_json(run_dir / TRAINED, {"epochs": len(module.history)})
+
+
+def _write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
+    path, prepared = run_dir / SPLITS_FILE, data.prepared
+    if resume and path.is_file() and read_splits(path) != prepared.splits:
+        raise RunError(
+            f"the recordings or their splits are no longer those of {path}; start a new run, its results would be mixed"
+        )
+    write_splits(path, prepared.recordings, prepared.splits)
+
+
+def _quiet_libraries() -> None:
+    """Keep libraries' remarks out of the screen; warnings go to the run's log."""
+    logging.captureWarnings(True)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

@@ -1,0 +1,84 @@
+"""What a run used, left out and ran on: told on the screen when it starts, and stored in its `metrics.json`."""
+
+import platform
+import resource
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from omegaconf import DictConfig
+
+from birdnet_nl import __version__
+from birdnet_nl.console import say, warn
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.splits import SPLITS, count_by_split
+from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.module import TypeClassifier
+
+PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "soundfile", "soxr", "numpy")
+
+
+def tell_about_data(data: SpeciesDataModule) -> None:
+    """Counts per split, and everything that was left out with the reason."""
+    prepared = data.prepared
+    if data.synthetic:
+        warn("SYNTHETIC: demo recordings, made by a generator. The figures say nothing about real birds.")
+    if data.shuffle_types:
+        warn("CONTROL: data.shuffle_types=true, types are dealt out at random; the result must be chance.")
+    counts = count_by_split(prepared.recordings, prepared.splits)
+    for split in SPLITS:
+        of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
+        say(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
+    for name, reason in prepared.left_out_types.items():
+        say(f"[yellow]type {name} left out: {reason}[/]")
+    if prepared.unclear:
+        texts = "; ".join(f"“{text}” {count}" for text, count in prepared.unclear.most_common(5))
+        say(f"[dim]{prepared.unclear.total()} recordings not plainly of one type left out: {texts}[/]")
+    if prepared.unusable:
+        say(f"[yellow]{len(prepared.unusable)} files left out:[/]")
+        for file in prepared.unusable:
+            say(f"[yellow]  {file.path.name}: {file.reason}[/]")
+
+
+def describe_run(
+    cfg: DictConfig, data: SpeciesDataModule, module: TypeClassifier, engine: EngineState, best_epoch: int
+) -> dict[str, Any]:
+    """Everything in `metrics.json` but the results themselves."""
+    prepared = data.prepared
+    recordings = count_by_split(prepared.recordings, prepared.splits)
+    return {
+        "birdnet_nl": __version__,
+        "synthetic": data.synthetic,
+        "species": asdict(data.species),
+        "parameter_set": cfg.parameter_set,
+        "seed": cfg.seed,
+        "types": prepared.types,
+        "shuffled_types": data.shuffle_types,
+        "validation": _validation(module.history[best_epoch]),
+        "epochs": len(module.history),
+        "best_epoch": best_epoch,
+        "counts": {
+            "recordings": {split: dict(recordings[split]) for split in SPLITS},
+            "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
+        },
+        "left_out": {
+            "types": prepared.left_out_types,
+            "unclear": dict(prepared.unclear),
+            "files": {str(file.path): file.reason for file in prepared.unusable},
+        },
+        "data_fingerprint": prepared.fingerprint,
+        "parameters": sum(parameter.numel() for parameter in module.network.parameters()),
+        "engine": engine.to_dict(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+    }
+
+
+def _validation(row: dict[str, float]) -> dict[str, float]:
+    return {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
+
+
+def peak_memory_mb() -> int:
+    """Largest resident memory of this process so far, in MB; in a sweep, of all jobs so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))

@@ -1,0 +1,1 @@
+"""The 232 species of the Netherlands, and what `species=...` means."""

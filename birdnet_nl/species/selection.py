@@ -1,0 +1,78 @@
+"""What `species=...` on the command line means: the Hydra group `species`, and the names that Hydra does not know."""
+
+import fnmatch
+from collections.abc import Sequence
+
+from hydra.core.config_store import ConfigStore
+
+from birdnet_nl.errors import SelectionError
+from birdnet_nl.species.table import Species, all_species, get_species
+
+# options of train.py after which nothing is trained, so that no species is needed
+NO_JOB = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+
+
+def register_species() -> None:
+    """Make every species a frozen option of the Hydra group `species`: its names are facts, not parameters."""
+    store = ConfigStore.instance()
+    for species in all_species():
+        store.store(group="species", name=species.slug, node=species)
+
+
+def select_species(value: str) -> list[str]:
+    """Slugs meant by the value of `species=`, in the order given, each once.
+
+    Takes names in any language, several between commas, `all`, `priority1` to `priority3`, and patterns of slugs as
+    `zwarte_*`. Raises `SelectionError` with the nearest names.
+    """
+    slugs: list[str] = []
+    for name in value.split(","):
+        slugs += [species.slug for species in _select_one(name.strip().strip("'\""))]
+    return list(dict.fromkeys(slugs))
+
+
+def _select_one(name: str) -> Sequence[Species]:
+    if name == "all":
+        return all_species()
+    if name.startswith("priority") and name[len("priority") :].isdigit():
+        found = [species for species in all_species() if species.priority == int(name[len("priority") :])]
+        if not found:
+            raise SelectionError(f"species={name}: there are priority1, priority2 and priority3")
+        return found
+    if any(char in name for char in "*?["):
+        found = [species for species in all_species() if fnmatch.fnmatch(species.slug, name)]
+        if not found:
+            raise SelectionError(f"species={name} fits none of the 232 species; patterns are of slugs, as 'zwarte_*'")
+        return found
+    return [get_species(name)]
+
+
+def prepare_arguments(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments with `species=` put into Hydra's terms.
+
+    Raises `SelectionError` when a species is unknown or missing, or when several are named without `-m`.
+    """
+    if any(argument in NO_JOB for argument in arguments if argument in ("-sc", "--shell-completion")):
+        return list(arguments)
+    sweep = any(argument in ("-m", "--multirun") for argument in arguments)
+    prepared, named = [], False
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key != "species" or not equals:
+            prepared.append(argument)
+            continue
+        named = True
+        if value.startswith(("glob(", "choice(", "null")):  # Hydra's own
+            prepared.append(argument)
+            continue
+        slugs = select_species(value)
+        if len(slugs) > 1 and not sweep:
+            raise SelectionError(
+                f"species={value} names {len(slugs)} species; add -m to train them one after the other: "
+                f"python train.py -m {' '.join(arguments)}"
+            )
+        prepared.append(f"species={','.join(slugs)}")
+    elsewhere = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
+    if not named and not elsewhere and not NO_JOB & set(arguments):
+        raise SelectionError("no species given; add for example species=koolmees (one of 232), or see --help")
+    return prepared

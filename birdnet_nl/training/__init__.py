@@ -1,0 +1,1 @@
+"""Training: the engine's switches, the LightningModule, its callbacks and checkpoints."""

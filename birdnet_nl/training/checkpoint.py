@@ -1,0 +1,55 @@
+"""Checkpoints: the weights together with all that prediction needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.errors import RunError
+from birdnet_nl.models.build import build_network
+
+BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content; only tensors and plain values are loaded, never code."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunError(f"{path} is not there; a run writes it after its first epoch") from None
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise RunError(f"{path} is not a complete checkpoint ({str(error).splitlines()[0]})") from error
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network ready to answer, and the card it was saved with (types, mel, species, synthetic, …)."""
+
+    network: nn.Module
+    normalise: Normalise
+    mel: MelParams
+    types: list[str]
+    card: dict[str, Any]
+
+    @torch.inference_mode()
+    def probabilities(self, mel_db: torch.Tensor) -> torch.Tensor:
+        """Probability of each of `types` for segments in dB: [batch, mels, frames] -> [batch, types]."""
+        return self.network(self.normalise(mel_db)[:, None]).softmax(dim=1)
+
+
+def load_classifier(path: Path | str) -> Classifier:
+    """The classifier in a run's checkpoint, in evaluation mode and fp32."""
+    checkpoint = read_checkpoint(Path(path))
+    card = checkpoint["birdnet_nl"]
+    mel = MelParams(**card["mel"])
+    network = build_network(card["network"])
+    weights = {
+        name.removeprefix("network."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("network.")
+    }
+    network.load_state_dict(weights)
+    return Classifier(network.eval(), Normalise(mel), mel, card["types"], card)

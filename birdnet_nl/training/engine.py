@@ -1,0 +1,123 @@
+"""Process-wide switches of a run: threads, allocator, precision, memory layout; set for one run and put back after it.
+
+The switches change how fast the same network trains, not what it is.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import joblib
+import torch
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+# glibc: mallopt parameters, and the values it starts with
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}
+# Keep freed memory: a training step otherwise returns its activations to the system and faults them in again each time.
+KEEP_MEMORY = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What was chosen for a run; stored in `metrics.json`."""
+
+    threads: int
+    threads_asked: int
+    cores: int
+    precision: str
+    channels_last: bool
+    keeps_memory: bool
+    device: str
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} threads"
+        if self.threads < self.threads_asked:
+            threads += f" ({self.threads_asked} asked, {self.cores} cores)"
+        layout = "channels_last" if self.channels_last else "contiguous"
+        allocator = "keeps memory" if self.keeps_memory else "plain"
+        return f"{self.device}, {threads}, {self.precision}, {layout}, allocator {allocator}"
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class Engine:
+    """Chooses and applies the switches.
+
+    Args:
+        threads: torch threads wanted; never more are used than the cores this process may use.
+        precision: `auto` (bf16 where the hardware computes it, else fp32), `fp32` or `bf16`; never fp16 on a CPU.
+        channels_last: keep activations with the channels innermost, which the convolutions of a CPU prefer.
+        keep_memory: tell glibc to keep freed memory; does nothing where there is no glibc.
+    """
+
+    def __init__(self, threads: int, precision: str, channels_last: bool, keep_memory: bool) -> None:
+        if threads < 1:
+            raise ValueError(f"engine.threads={threads} must be at least 1")
+        if precision not in PRECISIONS:
+            raise ValueError(f"engine.precision={precision} is unknown; choose one of {', '.join(PRECISIONS)}")
+        self.threads, self.precision = threads, precision
+        self.channels_last, self.keep_memory = channels_last, keep_memory
+
+    @contextmanager
+    def applied(self) -> Iterator[EngineState]:
+        """Apply the switches for the length of a run and put everything back, so that jobs of a sweep do not mix."""
+        threads_before = torch.get_num_threads()
+        matmul_before = torch.get_float32_matmul_precision()
+        cores = joblib.cpu_count()  # knows affinity and container quotas
+        on_gpu = torch.cuda.is_available()
+        torch.set_num_threads(min(self.threads, cores))
+        if on_gpu:
+            torch.set_float32_matmul_precision("high")
+        kept = self.keep_memory and not on_gpu and _mallopt(KEEP_MEMORY)
+        try:
+            yield EngineState(
+                threads=torch.get_num_threads(),
+                threads_asked=self.threads,
+                cores=cores,
+                precision=self._precision(on_gpu),
+                channels_last=self.channels_last,
+                keeps_memory=kept,
+                device=torch.cuda.get_device_name() if on_gpu else "cpu",
+            )
+        finally:
+            torch.set_num_threads(threads_before)
+            torch.set_float32_matmul_precision(matmul_before)
+            if kept:
+                _mallopt(GLIBC_DEFAULTS)
+                _trim()
+
+    def _precision(self, on_gpu: bool) -> str:
+        if self.precision != "auto":
+            return self.precision
+        computes_bf16 = torch.cuda.is_bf16_supported() if on_gpu else cpu_computes_bf16()
+        return "bf16" if computes_bf16 else "fp32"
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether this CPU has bf16 arithmetic (AVX-512 BF16 or AMX); emulated bf16 would be slower than fp32."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if os.name != "posix":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "gnu_get_libc_version") else None
+
+
+def _mallopt(values: dict[int, int]) -> bool:
+    library = _glibc()
+    return library is not None and all(library.mallopt(parameter, value) for parameter, value in values.items())
+
+
+def _trim() -> None:
+    """Give the memory kept during the run back to the system."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)

@@ -1,0 +1,142 @@
+"""The LightningModule: a network, its loss and optimiser, and what is measured after each epoch."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.data.dataset import Batch
+
+
+def pool_recordings(probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+    """Mean probability over the segments of each recording: [segments, types], [segments] -> [recordings, types].
+
+    `recordings` holds indices from 0 on without gaps; the result follows them.
+    """
+    count = int(recordings.max()) + 1
+    sums = torch.zeros(count, probabilities.shape[1], device=probabilities.device)
+    sums.index_add_(0, recordings, probabilities.float())
+    return sums / torch.bincount(recordings, minlength=count).unsqueeze(1)
+
+
+def types_of_recordings(types: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+    """The type of each recording from those of its segments, int64 [recordings]."""
+    found = torch.empty(int(recordings.max()) + 1, dtype=types.dtype, device=types.device)
+    found[recordings] = types
+    return found
+
+
+class TypeClassifier(L.LightningModule):
+    """Trains a network to tell the vocalization types of a species apart.
+
+    Args:
+        network: [batch, 1, mels, frames] -> logits [batch, types].
+        class_weights: of the cross-entropy, float32 [types].
+        optimizer: takes the parameters; scheduler takes the optimiser and follows the validation loss.
+        card: what prediction needs beside the weights; plain values only, written into every checkpoint.
+        channels_last: memory layout of the convolutions.
+
+    `history` holds one dict per finished epoch, and survives in the checkpoint.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mel: MelParams,
+        types: Sequence[str],
+        class_weights: torch.Tensor,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.ReduceLROnPlateau],
+        card: dict[str, Any],
+        channels_last: bool,
+    ) -> None:
+        super().__init__()
+        self.normalise = Normalise(mel)
+        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        self.loss = nn.CrossEntropyLoss(weight=class_weights)
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.card = card
+        self.history: list[dict[str, float]] = []
+        n_types = len(types)
+        metrics = MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(n_types, average="micro"),
+                "macro_f1": MulticlassF1Score(n_types, average="macro"),
+            }
+        )
+        self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        self.val_segments: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def forward(self, mel_db: torch.Tensor) -> torch.Tensor:
+        mel = self.normalise(mel_db)  # [batch, mels, frames], dB -> 0…1
+        return self.network(mel[:, None])  # -> [batch, types]
+
+    def on_train_epoch_start(self) -> None:
+        self.epoch_started = time.perf_counter()
+
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        mel_db, types, _ = batch
+        logits = self(mel_db)
+        loss = self.loss(logits.float(), types)
+        self.train_loss.update(loss.detach(), weight=len(types))
+        self.train_metrics.update(logits.detach(), types)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        mel_db, types, recordings = batch
+        logits = self(mel_db).float()
+        self.val_loss.update(self.loss(logits, types), weight=len(types))
+        self.val_metrics.update(logits, types)
+        self.val_segments.append((logits.softmax(dim=1), types, recordings))
+
+    def on_validation_epoch_end(self) -> None:
+        """Validation closes an epoch: its numbers go to the logger, to the callbacks and into `history`."""
+        probabilities, types, recordings = (torch.cat(parts) for parts in zip(*self.val_segments, strict=True))
+        self.val_segments.clear()
+        per_recording = multiclass_accuracy(
+            pool_recordings(probabilities, recordings),
+            types_of_recordings(types, recordings),
+            num_classes=probabilities.shape[1],
+            average="macro",
+        )
+        values = {
+            "train/loss": self.train_loss.compute(),
+            **self.train_metrics.compute(),
+            "val/loss": self.val_loss.compute(),
+            **self.val_metrics.compute(),
+            "val/recording_balanced_accuracy": per_recording,
+        }
+        row = {name: float(value) for name, value in values.items()}
+        row["learning_rate"] = self.optimizers().param_groups[0]["lr"]
+        for metric in (self.train_loss, self.train_metrics, self.val_loss, self.val_metrics):
+            metric.reset()
+        if self.logger is not None:
+            self.logger.log_metrics(row, step=self.current_epoch)
+        self.log_dict({"val/loss": row["val/loss"]}, logger=False)
+        self.history.append({"epoch": self.current_epoch, **row, "seconds": time.perf_counter() - self.epoch_started})
+
+    def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Probability per type, true type and recording of each segment."""
+        mel_db, types, recordings = batch
+        return self(mel_db).float().softmax(dim=1), types, recordings
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.make_optimizer(self.parameters())
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.make_scheduler(optimizer), "monitor": "val/loss"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["birdnet_nl"] = {**self.card, "history": list(self.history)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["birdnet_nl"]["history"])

@@ -1,0 +1,158 @@
+"""train.py trains one classifier for one species: is it song, call or alarm?
+
+EXAMPLES
+  python train.py species=koolmees trainer=fast
+  python train.py species="great tit" data.root=/nas/recordings       Dutch, English or Latin name
+  python train.py -m species=koolmees,merel trainer=legacy,fast       every combination
+  python train.py -m species=priority1                                also: all, 'zwarte_*'
+  python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
+  python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
+  python train.py --cfg job trainer=fast                              show the parameters, start nothing
+
+CHOICES (group=option)
+  species   one of 232, see birdnet_nl/species/species.csv; with TAB completion:
+            eval "$(python train.py -sc install=bash)"
+  trainer   parameter set: fast (default), legacy
+  data      auto (default: your recordings, else the demo), demo, xeno_canto
+  mel       front end: emsn (default, the original's), wide
+  model     network: emsn_cnn (default, the original's)
+  engine    auto (default), plain (no speed-ups)
+
+VALUES most often changed
+  data.root                   folder that holds xeno-canto-<species>/<song|call|alarm>/*.mp3
+                              (default ./data, or the environment variable BIRDNET_NL_DATA)
+  data.max_segments_per_type  data.batch_size  data.num_workers  data.types=[song,call]
+  data.shuffle_types=true     control: the result must be chance
+  trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
+  engine.threads  seed  paths.logs  paths.cache
+
+Every value: python train.py --cfg job.   Hydra's own options: python train.py --hydra-help
+"""
+# Imports stay light here: TAB completion and --help run this file.
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors through: `main` turns them into one sentence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.markup import escape
+
+from birdnet_nl.console import say, screen
+from birdnet_nl.errors import BirdnetNlError
+from birdnet_nl.failure import explain
+from birdnet_nl.species.selection import prepare_arguments, register_species
+
+CONFIG_DIR = Path(__file__).resolve().parent / "conf"
+
+register_species()
+
+
+def synthetic_mark(source: str, root: str | None, slug: str) -> str:
+    """The end of a run directory's name: `-synthetic` when the run will use demo recordings."""
+    from birdnet_nl.recordings.source import choose_source
+    from birdnet_nl.species.table import get_species
+
+    try:
+        return "-synthetic" if choose_source(source, root, get_species(slug)).synthetic else ""
+    except (BirdnetNlError, ValueError):
+        return ""  # the run itself says what is wrong
+
+
+OmegaConf.register_new_resolver("synthetic_mark", synthetic_mark, replace=True)
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def train(cfg: DictConfig) -> float | None:
+    """One job of Hydra's: a failing job of a sweep is told at once and does not stop the others."""
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
+    say(
+        f"[bold]{cfg.species.dutch}[/] ({cfg.species.scientific}), "
+        f"trainer={cfg.parameter_set}, seed {cfg.seed} → {run_dir}"
+    )
+    try:
+        from birdnet_nl.run import run  # torch and lightning: seconds, so only where they are needed
+
+        return run(cfg, run_dir)
+    except Exception as error:
+        if hydra_config.mode != RunMode.MULTIRUN and tell(error):
+            sys.exit(1)  # before Hydra adds lines of its own
+        tell(error)
+        raise
+
+
+def resume(run_dir: Path, overrides: list[str]) -> None:
+    """Go on with the run in `run_dir`; `overrides` such as `trainer.max_epochs=40` change its stored configuration."""
+    from birdnet_nl.run_directory import log_to_file, read_config
+
+    cfg = read_config(run_dir)
+    OmegaConf.set_struct(cfg, True)
+    cfg.merge_with_dotlist(overrides)
+    log_to_file(run_dir)
+    say(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {run_dir}")
+    from birdnet_nl.run import run
+
+    run(cfg, run_dir, resume=True)
+
+
+def tell(error: BaseException) -> bool:
+    """Show an error that was foreseen as one sentence; False when it needs its traceback."""
+    if getattr(error, "told", False):
+        return True
+    sentence = explain(error, parameter_names)
+    if sentence is None:
+        return False
+    error.told = True  # a sweep raises its first failure again when all jobs are done
+    screen.print(f"[bold red]✗[/] {escape(sentence)}", soft_wrap=True)
+    return True
+
+
+def parameter_names() -> list[str]:
+    """Every parameter of the default configuration, as `trainer.max_epochs`."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIG_DIR), version_base="1.3"):
+        tree = OmegaConf.to_container(compose("train"), resolve=False)
+    names: list[str] = []
+
+    def walk(node: object, prefix: str) -> None:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                names.append(f"{prefix}{key}")
+                walk(value, f"{prefix}{key}.")
+
+    walk(tree, "")
+    return names
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    if {"--help", "-h"} & set(arguments):  # Hydra's own help would first list 232 species a hundred times, for seconds
+        print(__doc__)
+        return 0
+    try:
+        resumed = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+        if resumed:
+            resume(Path(resumed[-1]), [argument for argument in arguments if not argument.startswith("resume=")])
+        else:
+            sys.argv[1:] = prepare_arguments(arguments)
+            train()
+    except KeyboardInterrupt:
+        screen.print("interrupted", style="bold red")
+        return 130
+    except Exception as error:
+        if not tell(error):
+            raise
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
