@@ -1,9 +1,10 @@
 """What a person sees while a job runs; everything said also goes into the run's log file."""
 
 import logging
+from pathlib import Path
 
 from rich.console import Console
-from rich.markup import render
+from rich.markup import escape, render
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 screen = Console(stderr=True, highlight=False)
@@ -33,4 +34,11 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=screen,
         transient=True,
+        disable=not screen.is_terminal,
     )
+
+
+def shown(path: Path) -> str:
+    """A path as a user would type it, relative where it lies below the current folder, for `say`."""
+    path = path.resolve()
+    return escape(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

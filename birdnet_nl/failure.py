@@ -18,7 +18,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _raised_here(error: BaseException) -> bool:
@@ -66,6 +66,9 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
         close = _similar(key, list_parameters())
         hint = f"did you mean {close}?" if close else "python train.py --cfg job shows all parameters"
         return f"{key} is not a parameter; {hint}"
+    if unknown := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text):
+        close = _similar(unknown[1], list_parameters())
+        return f"{unknown[1]} is not a parameter; " + (f"did you mean {close}?" if close else "see --cfg job")
     if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)

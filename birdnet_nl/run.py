@@ -6,7 +6,6 @@ The configuration is read here and nowhere below; everything else receives plain
 """
 
 import logging
-import os
 import signal
 import time
 import warnings
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl import __version__
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.console import say
+from birdnet_nl.console import say, shown
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import read_splits, write_splits
 from birdnet_nl.errors import RunError
@@ -76,14 +75,14 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
         return _run(cfg, run_dir.resolve(), resume)
     except BaseException:
         if resumable_checkpoint(run_dir) is not None:
-            say(f"stopped; its finished epochs are kept, go on with: python train.py resume={os.path.relpath(run_dir)}")
+            say(f"stopped; its finished epochs are kept, go on with: python train.py resume={shown(run_dir)}")
         raise
 
 
 def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     if resume and (run_dir / METRICS).is_file():
         report = read_json(run_dir / METRICS)
-        say(f"{run_dir} is finished already; this is its result")
+        say(f"{shown(run_dir)} is finished already; this is its result")
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
     phases = Phases()
@@ -202,4 +201,5 @@ def _quiet_libraries() -> None:
     logging.captureWarnings(True)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for message in (".*does not have many workers.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=message)

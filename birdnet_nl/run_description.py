@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from omegaconf import DictConfig
+from rich.markup import escape
 
 from birdnet_nl import __version__
 from birdnet_nl.console import say, warn
@@ -33,12 +34,12 @@ def tell_about_data(data: SpeciesDataModule) -> None:
     for name, reason in prepared.left_out_types.items():
         say(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
-        texts = "; ".join(f"“{text}” {count}" for text, count in prepared.unclear.most_common(5))
+        texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
         say(f"[dim]{prepared.unclear.total()} recordings not plainly of one type left out: {texts}[/]")
     if prepared.unusable:
         say(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
-            say(f"[yellow]  {file.path.name}: {file.reason}[/]")
+            say(f"[yellow]  {escape(file.path.name)}: {escape(file.reason)}[/]")
 
 
 def describe_run(
@@ -55,7 +56,7 @@ def describe_run(
         "seed": cfg.seed,
         "types": prepared.types,
         "shuffled_types": data.shuffle_types,
-        "validation": _validation(module.history[best_epoch]),
+        "validation": next(_validation(row) for row in module.history if row["epoch"] == best_epoch),
         "epochs": len(module.history),
         "best_epoch": best_epoch,
         "counts": {
@@ -68,7 +69,22 @@ def describe_run(
             "files": {str(file.path): file.reason for file in prepared.unusable},
         },
         "data_fingerprint": prepared.fingerprint,
-        "parameters": sum(parameter.numel() for parameter in module.network.parameters()),
+        "weights": sum(parameter.numel() for parameter in module.network.parameters()),
+        "parameters": {
+            "parameter_set": cfg.parameter_set,
+            "species": data.species.slug,
+            "seed": cfg.seed,
+            "model": cfg.model._target_.rpartition(".")[2],
+            "mel": data.mel.normalisation,
+            "max_segments_per_type": data.max_segments_per_type,
+            "batch_size": data.batch_size,
+            "num_workers": data.num_workers,
+            "max_epochs": cfg.trainer.max_epochs,
+            "learning_rate": cfg.optimizer.lr,
+            "threads": engine.threads,
+            "precision": engine.precision,
+            "synthetic": data.synthetic,
+        },
         "engine": engine.to_dict(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }

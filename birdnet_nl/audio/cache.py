@@ -68,8 +68,8 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
         content = content_hash(path)
     except FileNotFoundError:
         raise DataError("is not there") from None
-    except PermissionError:
-        raise DataError("no permission to read it") from None
+    except OSError as error:  # a folder of that name, no permission, a bad sector
+        raise DataError(f"cannot be read ({error.strerror})") from None
     target = cache_dir / params_key(params) / f"{content}.npy"
     try:
         frames = np.load(target, mmap_mode="r").shape[1]

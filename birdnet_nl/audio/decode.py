@@ -1,5 +1,6 @@
 """Sound files to samples. The only place that decodes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import soxr
 
 from birdnet_nl.errors import DataError
 
-AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg")
 SILENCE_PEAK = 1e-4
 """A recording whose largest sample stays below this (-80 dB re full scale) holds no sound."""
 
@@ -23,8 +23,7 @@ def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
     try:
         channels, file_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)  # [samples, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(error).replace(f"Error opening {str(path)!r}: ", "").rstrip(".")
-        raise DataError(f"cannot be decoded ({reason})") from error
+        raise _cannot_be_decoded(path, error) from error
     samples = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     if samples.size == 0:
         raise DataError("holds no samples")
@@ -35,3 +34,23 @@ def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
     if file_rate_hz != sample_rate_hz:
         samples = soxr.resample(samples, file_rate_hz, sample_rate_hz)
     return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def decode_blocks(path: Path, block_s: float = 10.0) -> Iterator[tuple[np.ndarray, int]]:
+    """A file as it is stored, block by block: float32 [samples, channels] and the sample rate in Hz.
+
+    For looking at files: memory does not grow with duration, and nothing is averaged, resampled or judged. Each block
+    may lie in the same memory as the one before. Raises `DataError` when the file cannot be decoded.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            block = np.empty((max(1, round(block_s * file.samplerate)), file.channels), dtype=np.float32)
+            while len(samples := file.read(out=block, dtype="float32")):
+                yield samples, file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise _cannot_be_decoded(path, error) from error
+
+
+def _cannot_be_decoded(path: Path, error: Exception) -> DataError:
+    reason = str(error).replace(f"Error opening {str(path)!r}: ", "").rstrip(".")
+    return DataError(f"cannot be decoded ({reason})")

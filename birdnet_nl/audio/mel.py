@@ -63,6 +63,10 @@ class MelParams:
             raise ValueError(
                 f"mel.normalisation={self.normalisation} is unknown; choose one of {', '.join(NORMALISATIONS)}"
             )
+        if self.normalisation == "segment_peak" and self.ceiling_db != 0:
+            raise ValueError(
+                f"mel.ceiling_db={self.ceiling_db} must be 0 with mel.normalisation=segment_peak: the peak itself"
+            )
         if self.floor_db >= self.ceiling_db:
             raise ValueError(f"mel.floor_db={self.floor_db} must be below mel.ceiling_db={self.ceiling_db}")
 
@@ -77,7 +81,7 @@ class MelParams:
 
     def segment_frames(self, segment_s: float) -> int:
         """Frames of a segment; 3 s at 48 kHz and hop 512 give 282, as in the original."""
-        return 1 + int(segment_s * self.sample_rate_hz) // self.hop_samples
+        return 1 + round(segment_s * self.sample_rate_hz) // self.hop_samples
 
 
 def _torchaudio_mel(params: MelParams) -> torch.nn.Module:
@@ -85,8 +89,8 @@ def _torchaudio_mel(params: MelParams) -> torch.nn.Module:
         from torchaudio.transforms import MelSpectrogram
     except (OSError, ImportError) as error:
         raise SetupError(
-            "torchaudio is installed but its compiled part does not fit this torch "
-            f"({str(error).splitlines()[0]}); run: python -m birdnet_nl.audio.repair_torchaudio"
+            f"torchaudio cannot be imported ({_first_line(error)}); beside a CPU-only torch its compiled part "
+            "must be moved aside, run: python -m birdnet_nl.audio.repair_torchaudio"
         ) from error
     return MelSpectrogram(
         sample_rate=params.sample_rate_hz,
@@ -100,6 +104,10 @@ def _torchaudio_mel(params: MelParams) -> torch.nn.Module:
         norm="slaney",  # the original used librosa, so slaney for both
         mel_scale="slaney",
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 _mel_transform = lru_cache(maxsize=4)(_torchaudio_mel)

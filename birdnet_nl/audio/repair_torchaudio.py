@@ -14,7 +14,9 @@ from pathlib import Path
 def torchaudio_error() -> str | None:
     """Last line of what `import torchaudio` prints in a fresh interpreter, or None when it works."""
     trial = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False)
-    return None if trial.returncode == 0 else trial.stderr.strip().splitlines()[-1]
+    return (
+        None if trial.returncode == 0 else (trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"])[-1]
+    )
 
 
 def compiled_parts(package: Path) -> list[Path]:

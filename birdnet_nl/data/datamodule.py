@@ -14,7 +14,7 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.dataset import Batch, SegmentDataset
 from birdnet_nl.data.prepare import PreparedRecordings, prepare_recordings
-from birdnet_nl.data.segments import Segment, cut_segments, limit_per_type
+from birdnet_nl.data.segments import Segment, cut_segments, limit_per_type, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.source import DemoSettings, choose_source, read_source
@@ -78,6 +78,7 @@ class SpeciesDataModule(L.LightningDataModule):
             )
         if set(shares) != set(SPLITS) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError(f"data.shares={shares} must give train, val and test a share above 0, together 1")
+        refuse_no_segments(max_segments_per_type)
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
         if num_workers < 0:
@@ -128,8 +129,10 @@ class SpeciesDataModule(L.LightningDataModule):
         prepared = self.prepared
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xC07]))
         type_of = {r.id: prepared.types.index(r.vocalization_type) for r in prepared.recordings}
-        if self.shuffle_types:
-            type_of = dict(zip(type_of, rng.permutation(list(type_of.values())).tolist(), strict=True))
+        if self.shuffle_types:  # within each split, so that none loses a type
+            for split in SPLITS:
+                ids = [id for id in type_of if prepared.splits[id] == split]
+                type_of |= dict(zip(ids, rng.permutation([type_of[id] for id in ids]).tolist(), strict=True))
         for split in SPLITS:
             segments = [
                 Segment(recording.id, start_s)

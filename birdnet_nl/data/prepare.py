@@ -1,7 +1,7 @@
 """From recordings on disk to a set that can be trained on and judged: usable files, enough of each type, splits."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ def prepare_recordings(
 ) -> PreparedRecordings:
     """Decode, leave out what cannot be used, and assign splits; raises `DataError` when fewer than two types remain."""
     plain = [recording for recording in found if recording.vocalization_type in types]
-    unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type not in types)
+    unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
     species, where = found[0].species, _common_folder(found)
     if not plain:
         seen = ", ".join(f"{text} {count}" for text, count in unclear.most_common(4))
@@ -75,7 +75,7 @@ def prepare_recordings(
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise DataError(
-            f"{species}: fewer than two types have enough recordings in {where} ({numbers}, of several or unclear types "
+            f"{species}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
             f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
             f"recordist); download more, or try data=demo"
         )
@@ -94,14 +94,25 @@ def prepare_recordings(
 def _without_duplicates(
     recordings: list[Recording], mels: dict[str, CachedMel]
 ) -> tuple[list[Recording], list[UnusableFile]]:
-    """Recordings of different content; the same sound under two names could be on both sides of the split."""
-    first: dict[str, Recording] = {}
-    duplicates = []
+    """Recordings of different content; the same sound under two names could be on both sides of the split.
+
+    Of copies that agree on the type one is kept; of copies that do not, none.
+    """
+    copies: dict[str, list[Recording]] = defaultdict(list)
     for recording in recordings:
-        original = first.setdefault(mels[recording.id].content, recording)
-        if original is not recording:
-            duplicates.append(UnusableFile(recording.path, f"has the same content as {original.path.name}"))
-    return list(first.values()), duplicates
+        copies[mels[recording.id].content].append(recording)
+    kept, left_out = [], []
+    for first, *others in copies.values():
+        agree = len({recording.vocalization_type for recording in (first, *others)}) == 1
+        if agree:
+            kept.append(first)
+            left_out += [UnusableFile(copy.path, f"has the same content as {first.path.name}") for copy in others]
+        else:
+            names = ", ".join(f"{copy.vocalization_type}/{copy.path.name}" for copy in (first, *others))
+            left_out += [
+                UnusableFile(copy.path, f"the same sound has two types ({names})") for copy in (first, *others)
+            ]
+    return kept, left_out
 
 
 def _common_folder(recordings: Sequence[Recording]) -> Path:

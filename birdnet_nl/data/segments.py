@@ -22,6 +22,14 @@ def cut_segments(duration_s: float, segment_s: float, segment_hop_s: float) -> l
     return [index * segment_hop_s for index in range(count)]
 
 
+def refuse_no_segments(most: int | None) -> None:
+    """Raise `ValueError` for a `data.max_segments_per_type` that leaves nothing."""
+    if most is not None and most < 1:
+        raise ValueError(
+            f"data.max_segments_per_type={most} leaves nothing to train on; choose at least 1, or null for all"
+        )
+
+
 def limit_per_type(
     segments: Sequence[Segment], type_of: dict[str, int], most: int | None, rng: np.random.Generator
 ) -> list[Segment]:
@@ -31,10 +39,7 @@ def limit_per_type(
     """
     if most is None:
         return list(segments)
-    if most < 1:
-        raise ValueError(
-            f"data.max_segments_per_type={most} leaves nothing to train on; choose at least 1, or null for all"
-        )
+    refuse_no_segments(most)
     turns: dict[int, list[tuple[int, float, int]]] = defaultdict(list)  # type -> (turn, lot, index)
     for indices in _by_recording(segments).values():
         for turn, index in enumerate(rng.permutation(indices)):

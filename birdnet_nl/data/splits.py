@@ -57,20 +57,18 @@ def assign_splits(recordings: Sequence[Recording], shares: dict[str, float], see
     wanted = np.array([shares[split] for split in SPLITS])[:, None] * counts.sum(axis=0)  # [splits, types]
 
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5B117]))
-    best: tuple[float, np.ndarray] | None = None
-    for _ in range(ATTEMPTS):
-        assignment = _assign_greedily(counts, wanted, rng)
-        totals = np.array([counts[assignment == split].sum(axis=0) for split in range(len(SPLITS))])
-        unevenness = float((((totals - wanted) ** 2) / wanted).sum())
-        if (totals > 0).all() and (best is None or unevenness < best[0]):
-            best = (unevenness, assignment)
-    if best is None:
+    attempts = [_assign_greedily(counts, wanted, rng) for _ in range(ATTEMPTS)]
+    best = min(attempts, key=lambda assignment: _badness(assignment, counts, wanted))
+    if _badness(best, counts, wanted)[0]:  # few recordists: greedy steps may miss what single moves still reach
+        moved = [_move_groups(assignment, counts, wanted) for assignment in attempts]
+        best = min(moved, key=lambda assignment: _badness(assignment, counts, wanted))
+    if _badness(best, counts, wanted)[0]:
         raise DataError(
             f"{recordings[0].species}: no way found to put every type in train, val and test with recordists apart "
             f"({len(names)} recordists, {len(recordings)} recordings); add recordings by others or leave out a type "
             f"with data.types"
         )
-    split_of_group = {name: SPLITS[split] for name, split in zip(names, best[1], strict=True)}
+    split_of_group = {name: SPLITS[split] for name, split in zip(names, best, strict=True)}
     splits = {recording.id: split_of_group[group_of(recording)] for recording in recordings}
     assert_no_leak(recordings, splits)
     return splits
@@ -87,6 +85,27 @@ def _assign_greedily(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Gene
         assignment[group] = gain.argmin()
         totals[assignment[group]] += counts[group]
     return assignment
+
+
+def _badness(assignment: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> tuple[int, float]:
+    """How many types lack in how many splits, then how far the totals are from `wanted`; less is better."""
+    totals = np.array([counts[assignment == split].sum(axis=0) for split in range(len(SPLITS))])
+    return int((totals == 0).sum()), float((((totals - wanted) ** 2) / wanted).sum())
+
+
+def _move_groups(assignment: np.ndarray, counts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Move one group at a time to another split, always the best move, until none helps."""
+    while True:
+        moves = []
+        for group in range(len(assignment)):
+            for split in range(len(SPLITS)):
+                moved = assignment.copy()
+                moved[group] = split
+                moves.append(moved)
+        best = min(moves, key=lambda moved: _badness(moved, counts, wanted))
+        if _badness(best, counts, wanted) >= _badness(assignment, counts, wanted):
+            return assignment
+        assignment = best
 
 
 def assert_no_leak(recordings: Sequence[Recording], splits: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.table import Table
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.console import log, screen
+from birdnet_nl.console import log, screen, shown
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.evaluation.figures import draw_confusion, draw_curves, draw_examples
 from birdnet_nl.evaluation.metrics import Predictions
@@ -75,7 +75,7 @@ def write_figures(
             for unit, scores in report["results"].items()
             for name in ("balanced_accuracy", "macro_f1", "auroc")
         }
-        logger.log_metrics(results, step=report["best_epoch"])
+        logger.log_hyperparams(report["parameters"], results, step=report["best_epoch"])
 
 
 def print_result(report: dict[str, Any], run_dir: Path) -> None:
@@ -114,6 +114,6 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
         screen.print(
             f"[yellow]Few test recordings ({counts}): read these figures as a first impression.[/]", soft_wrap=True
         )
-    screen.print(f"[bold]{run_dir}[/]", soft_wrap=True)
+    screen.print(f"[bold]{shown(run_dir)}[/]", soft_wrap=True)
     scores = report["results"]["recording"]
     log.info("per recording: balanced accuracy %.3f, macro-F1 %.3f", scores["balanced_accuracy"], scores["macro_f1"])

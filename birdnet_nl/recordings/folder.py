@@ -24,10 +24,14 @@ COLUMN_NAMES = {  # ours, and what Xeno-canto's API and other tools call the sam
 }
 
 
-def recording_id(path: Path) -> str:
-    """`XC123` when the file's name holds a Xeno-canto number, else the name without its suffix."""
+def recording_id(path: Path, folder: Path | None = None) -> str:
+    """`XC123` when the file's name holds a Xeno-canto number, else its path below `folder` without the suffix.
+
+    Without a `folder` the name alone.
+    """
     number = re.search(r"XC\s*(\d+)", path.stem, re.IGNORECASE)
-    return f"XC{number[1]}" if number else path.stem
+    below = path.relative_to(folder or path.parent)
+    return f"XC{number[1]}" if number else below.with_suffix("").as_posix()
 
 
 def species_of_folder(folder: Path) -> Species | None:
@@ -39,14 +43,17 @@ def find_species_folders(root: Path, species: Species) -> list[Path]:
     """The folders of `species` below `root`; several when, say, `merel` and `xeno-canto-merel` are both there."""
     if not root.is_dir():
         raise DataError(f"data.root={root} is not a folder; give one that holds xeno-canto-{species.slug}/<type>/*.mp3")
-    return sorted(child for child in root.iterdir() if child.is_dir() and species_of_folder(child) == species)
+    try:
+        return sorted(child for child in root.iterdir() if child.is_dir() and species_of_folder(child) == species)
+    except PermissionError:
+        raise DataError(f"data.root={root} may not be read; change its permissions or give another folder") from None
 
 
 def _sound_files(folder: Path) -> Iterator[Path]:
     """Sound files below `folder`, without hidden files and the side folders that a NAS makes (`@eaDir`)."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in SOUND_SUFFIXES:
+        if not hidden and path.suffix.lower() in SOUND_SUFFIXES and path.is_file():
             yield path
 
 
@@ -54,9 +61,18 @@ def read_manifest(manifest: Path) -> list[dict[str, str]]:
     """Rows of a `recordings.csv` under our column names (see `COLUMN_NAMES`); unknown columns are left out."""
     try:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            headings = file.readline()
+            separator = max(",;\t", key=headings.count)  # spreadsheets of some countries write semicolons
+            file.seek(0)
+            rows = [
+                {str(name).strip().lower(): value for name, value in row.items() if isinstance(value, str)}
+                for row in csv.DictReader(file, delimiter=separator)
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{manifest} is not a CSV file in UTF-8 ({error}); repair it or move it away") from error
+    known = {name for names in COLUMN_NAMES.values() for name in names}
+    if rows and not known & set(rows[0]):
+        raise DataError(f"{manifest} has none of the columns {', '.join(COLUMN_NAMES)}; give it a line of headings")
     return [
         {ours: next((row[name].strip() for name in names if row.get(name)), "") for ours, names in COLUMN_NAMES.items()}
         for row in rows
@@ -87,11 +103,11 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
     """
     rows = _manifest_rows(folder)
     on_disk = list(_sound_files(folder))
-    ids_on_disk = {recording_id(path) for path in on_disk}
-    lacking = [path for path in rows if isinstance(path, Path) and recording_id(path) not in ids_on_disk]
+    ids_on_disk = {recording_id(path, folder) for path in on_disk}
+    lacking = [path for path in rows if isinstance(path, Path) and recording_id(path, folder) not in ids_on_disk]
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for path in sorted([*on_disk, *lacking]):
-        id = recording_id(path)
+        id = recording_id(path, folder)
         row = rows.get(path) or rows.get(id) or {}
         type_folder = path.relative_to(folder).parts[0] if path.parent != folder else ""
         type_text = row.get("type") or type_folder
@@ -108,10 +124,11 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
                 licence=row.get("licence", ""),
             )
         )
-    return [_one_of(same_id) for same_id in by_id.values()]
+    return [one_of(same_id) for same_id in by_id.values()]
 
 
-def _one_of(same_id: list[Recording]) -> Recording:
+def one_of(same_id: list[Recording]) -> Recording:
+    """One recording for files of the same number; of several types when they do not agree."""
     if len({recording.vocalization_type for recording in same_id}) == 1:
         return same_id[0]
     return replace(same_id[0], vocalization_type=None, type_text=SEVERAL)

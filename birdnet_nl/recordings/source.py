@@ -1,10 +1,11 @@
 """Where the recordings of a species come from: the user's folder, or the synthetic demo."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
-from birdnet_nl.recordings.folder import find_species_folders, read_species_folder, species_of_folder
+from birdnet_nl.recordings.folder import find_species_folders, one_of, read_species_folder, species_of_folder
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species
 
@@ -40,7 +41,7 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
     if source == "demo":
         return SourceChoice(synthetic=True, folders=())
-    named_root = root is not None
+    named_root = bool(root)  # an empty environment variable names nothing
     folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
     if source == "auto" and not named_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
@@ -78,12 +79,12 @@ def read_source(choice: SourceChoice, species: Species, demo: DemoSettings, flig
                 difficulty=demo.difficulty,
             ),
         )
-    by_id: dict[str, Recording] = {}
+    by_id: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
         for recording in read_species_folder(folder, species, flight_call):
-            by_id.setdefault(recording.id, recording)
+            by_id[recording.id].append(recording)
     if not by_id:
         raise DataError(
             f"{species.slug}: no sound files in {folders[0]}; expected <song|call|alarm>/*.mp3 (or wav, flac, ogg)"
         )
-    return list(by_id.values())
+    return [one_of(same_id) for same_id in by_id.values()]

@@ -1,12 +1,12 @@
 """What `species=...` on the command line means: the Hydra group `species`, and the names that Hydra does not know."""
 
-import fnmatch
+import shlex
 from collections.abc import Sequence
 
 from hydra.core.config_store import ConfigStore
 
 from birdnet_nl.errors import SelectionError
-from birdnet_nl.species.table import Species, all_species, get_species
+from birdnet_nl.species.table import all_species, species_called
 
 # options of train.py after which nothing is trained, so that no species is needed
 NO_JOB = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
@@ -27,24 +27,11 @@ def select_species(value: str) -> list[str]:
     """
     slugs: list[str] = []
     for name in value.split(","):
-        slugs += [species.slug for species in _select_one(name.strip().strip("'\""))]
+        if name.strip():
+            slugs += [species.slug for species in species_called(name.strip().strip("'\""))]
+    if not slugs:
+        raise SelectionError("species= names no species; give for example species=koolmees")
     return list(dict.fromkeys(slugs))
-
-
-def _select_one(name: str) -> Sequence[Species]:
-    if name == "all":
-        return all_species()
-    if name.startswith("priority") and name[len("priority") :].isdigit():
-        found = [species for species in all_species() if species.priority == int(name[len("priority") :])]
-        if not found:
-            raise SelectionError(f"species={name}: there are priority1, priority2 and priority3")
-        return found
-    if any(char in name for char in "*?["):
-        found = [species for species in all_species() if fnmatch.fnmatch(species.slug, name)]
-        if not found:
-            raise SelectionError(f"species={name} fits none of the 232 species; patterns are of slugs, as 'zwarte_*'")
-        return found
-    return [get_species(name)]
 
 
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
@@ -52,9 +39,10 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
 
     Raises `SelectionError` when a species is unknown or missing, or when several are named without `-m`.
     """
-    if any(argument in NO_JOB for argument in arguments if argument in ("-sc", "--shell-completion")):
+    options = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
+    if options & {"-sc", "--shell-completion"}:
         return list(arguments)
-    sweep = any(argument in ("-m", "--multirun") for argument in arguments)
+    sweep = bool(options & {"-m", "--multirun"})
     prepared, named = [], False
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -69,10 +57,10 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         if len(slugs) > 1 and not sweep:
             raise SelectionError(
                 f"species={value} names {len(slugs)} species; add -m to train them one after the other: "
-                f"python train.py -m {' '.join(arguments)}"
+                f"python train.py -m {shlex.join(arguments)}"
             )
         prepared.append(f"species={','.join(slugs)}")
     elsewhere = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
-    if not named and not elsewhere and not NO_JOB & set(arguments):
+    if not named and not elsewhere and not NO_JOB & options:
         raise SelectionError("no species given; add for example species=koolmees (one of 232), or see --help")
     return prepared

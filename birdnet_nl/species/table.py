@@ -2,7 +2,9 @@
 
 import csv
 import difflib
+import fnmatch
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -71,3 +73,23 @@ def get_species(name: str) -> Species:
         hint = f"did you mean {near}?" if near else "see birdnet_nl/species/species.csv for the 232 species"
         raise SelectionError(f"species={name} is not a species of the Netherlands; {hint}")
     return species
+
+
+def species_called(name: str) -> Sequence[Species]:
+    """The species meant by a name, by `all`, by `priority1` to `priority3`, or by a pattern of slugs as `zwarte_*`.
+
+    Raises `SelectionError` when there is none.
+    """
+    if name.casefold() == "all":
+        return all_species()
+    if name.startswith("priority") and name.removeprefix("priority").isdigit():
+        found = [species for species in all_species() if species.priority == int(name.removeprefix("priority"))]
+        if not found:
+            raise SelectionError(f"species={name}: there are priority1, priority2 and priority3")
+        return found
+    if any(char in name for char in "*?["):
+        found = [species for species in all_species() if fnmatch.fnmatchcase(species.slug, name.lower())]
+        if not found:
+            raise SelectionError(f"species={name} fits none of the 232 species; patterns are of slugs, as 'zwarte_*'")
+        return found
+    return [get_species(name)]

@@ -1,5 +1,6 @@
 """Checkpoints: the weights together with all that prediction needs."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,24 @@ from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
 
+CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content; only tensors and plain values are loaded, never code."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunError(f"{path} is not there; a run writes it after its first epoch") from None
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise RunError(f"{path} is not a complete checkpoint ({str(error).splitlines()[0]})") from error
+    except PermissionError:
+        raise RunError(f"{path} may not be read; change its permissions") from None
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"{path} is not a complete checkpoint ({reason}); use another, or train anew") from error
+    if not isinstance(content, dict) or CARD not in content:
+        raise RunError(f"{path} is a checkpoint of another program; give one that train.py wrote")
+    return content
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Classifier:
 def load_classifier(path: Path | str) -> Classifier:
     """The classifier in a run's checkpoint, in evaluation mode and fp32."""
     checkpoint = read_checkpoint(Path(path))
-    card = checkpoint["birdnet_nl"]
+    card = checkpoint[CARD]
     mel = MelParams(**card["mel"])
     network = build_network(card["network"])
     weights = {

@@ -120,7 +120,7 @@ class TypeClassifier(L.LightningModule):
             metric.reset()
         if self.logger is not None:
             self.logger.log_metrics(row, step=self.current_epoch)
-        self.log_dict({"val/loss": row["val/loss"]}, logger=False)
+        self.log_dict({name: row[name] for name in ("val/loss", "val/macro_f1")}, logger=False)  # for the callbacks
         self.history.append({"epoch": self.current_epoch, **row, "seconds": time.perf_counter() - self.epoch_started})
 
     def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,0 +1,43 @@
+"""`birdnet-nl`: get recordings, import those that are there, and look at them."""
+
+import typer
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from birdnet_nl.commands import download, importing
+from birdnet_nl.console import screen
+from birdnet_nl.errors import BirdnetNlError
+
+
+class TidyGroup(TyperGroup):
+    """Shows our errors as one sentence, and ends quietly on Ctrl-C; any other error keeps its traceback."""
+
+    def invoke(self, ctx):  # the library's own signature
+        try:
+            return super().invoke(ctx)
+        except BirdnetNlError as error:
+            screen.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            screen.print("Stopped; what was finished is kept, and the same command goes on from there.")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=TidyGroup,
+    help="What is a bird doing: song, call or alarm? Recordings for one classifier per species of the Netherlands.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,  # they would show the values of local variables
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("download")(download.download_command)
+app.command("import")(importing.import_command)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

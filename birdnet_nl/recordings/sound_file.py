@@ -1,0 +1,105 @@
+"""Is this a whole sound file? Reads headers and the chain of mp3 frames; decodes nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_BITRATES_KBPS = {  # [version 1 or 2][index] for layer 3
+    1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_SAMPLE_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # MPEG 1, 2, 2.5
+
+
+@dataclass(frozen=True)
+class SoundFacts:
+    """What a file says of itself; of an mp3 `duration_s` is the sum over its frames, not what a header promises, and
+    `cut` is True when its last frame is incomplete or frames are missing that the header counts.
+    """
+
+    duration_s: float
+    sample_rate_hz: int
+    cut: bool = False
+
+
+def read_sound_facts(path: Path, suffix: str = "") -> SoundFacts | None:
+    """Duration and sample rate, or None when the file is not the sound that its suffix promises."""
+    if (suffix or path.suffix).lower() == ".mp3":
+        return _mp3_facts(path.read_bytes())
+    import mutagen  # not needed for mp3, the usual case
+
+    try:
+        file = mutagen.File(path)
+    except mutagen.MutagenError:
+        return None
+    return SoundFacts(file.info.length, file.info.sample_rate) if file is not None else None
+
+
+def what_is_wrong(path: Path, expected_s: float = 0.0, suffix: str = "") -> str:
+    """Why the file cannot be a whole recording of `expected_s` seconds (0: unknown); empty when it can.
+
+    Lengths are whole seconds on Xeno-canto, and a few are wrong by more, so a tenth may be missing. `suffix` is the one
+    that the file will have.
+    """
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"{")):
+        return "a web page came in place of the sound"
+    facts = read_sound_facts(path, suffix)
+    if facts is None or facts.duration_s <= 0:
+        return "the file is no sound"
+    if facts.cut or facts.duration_s < 0.9 * expected_s - 1:
+        return f"the sound is cut off after {facts.duration_s:.1f} s"
+    return ""
+
+
+def _mp3_facts(data: bytes) -> SoundFacts | None:
+    """Walk the frames; junk between them is skipped, and two frames in a row are asked for before any counts."""
+    position = _after_id3(data)
+    samples, sample_rate_hz, frames, announced = 0, 0, 0, 0
+    end_of_last, cut = -1, False
+    while position + 4 <= len(data):
+        frame = _frame_at(data, position)
+        if frame is None or (frames == 0 and _frame_at(data, position + frame[0]) is None):
+            position = data.find(b"\xff", position + 1)
+            if position < 0:
+                break
+            continue
+        size, frame_samples, sample_rate_hz = frame
+        if position + size > len(data):
+            cut = position == end_of_last  # elsewhere it is no frame but a tag's bytes that look like one
+            break
+        if frames == 0:
+            announced = _announced_frames(data[position : position + size])
+        samples, frames, position = samples + frame_samples, frames + 1, position + size
+        end_of_last = position
+    return SoundFacts(samples / sample_rate_hz, sample_rate_hz, cut or announced > frames) if frames else None
+
+
+def _announced_frames(first: bytes) -> int:
+    """How many frames an encoder wrote, from the Xing or Info header in the first one; 0 when there is none."""
+    start = max(first.find(b"Xing", 0, 64), first.find(b"Info", 0, 64))
+    has_count = start > 0 and first[start + 7] & 1
+    return int.from_bytes(first[start + 8 : start + 12], "big") if has_count else 0
+
+
+def _after_id3(data: bytes) -> int:
+    """Where the sound begins: the size in an ID3v2 header counts seven bits to the byte."""
+    if data[:3] != b"ID3" or len(data) < 10:
+        return 0
+    size = sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
+    return size + 10
+
+
+def _frame_at(data: bytes, position: int) -> tuple[int, int, int] | None:
+    """(bytes, samples, sample rate in Hz) of the layer 3 frame whose four header bytes are here, else None."""
+    header = data[position : position + 4]
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version = header[1] >> 3 & 3
+    bitrate_index, rate_index, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
+    if version == 1 or bitrate_index in (0, 15) or rate_index == 3:
+        return None
+    sample_rate_hz = _SAMPLE_RATES_HZ[version][rate_index]
+    samples = 1152 if version == 3 else 576
+    bitrate_bps = 1000 * _BITRATES_KBPS[1 if version == 3 else 2][bitrate_index]
+    return samples // 8 * bitrate_bps // sample_rate_hz + padding, samples, sample_rate_hz

@@ -1,0 +1,84 @@
+"""What a sound file says of itself: the comment that Xeno-canto writes into each file, and its name."""
+
+import re
+from pathlib import Path
+
+import mutagen
+from mutagen.id3 import ID3
+
+from birdnet_nl.recordings.choice import whole_url
+from birdnet_nl.recordings.manifest import Row
+from birdnet_nl.species.table import Species, find_species
+
+_COMMENT = re.compile(r"^\s*XC(?P<xc_id>\d+)\s*©\s*(?P<recordist>.*?)\s*$", re.DOTALL)
+_WHEN = re.compile(r"^(?P<time>\S*?)\s*h?,\s*(?P<date>\d{4}-\d\d-\d\d)$")
+_COORDINATES = re.compile(r"\((?P<latitude>-?[\d.]+),\s*(?P<longitude>-?[\d.]+)\)")
+_TWICE_ENCODED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf]+")
+
+
+def read_tags(path: Path) -> Row:
+    """Manifest columns from the tags of a file, with the species' name as `title`; empty when it has none of use."""
+    try:
+        tags = ID3(path) if path.suffix.lower() == ".mp3" else getattr(mutagen.File(path), "tags", None)
+    except (mutagen.MutagenError, OSError):
+        return {}
+    texts = [_mend(text) for value in (tags or {}).values() for text in _texts_of(value)]
+    row = next((row for text in texts if (row := parse_comment(text))), {})
+    title = next(iter(_texts_of((tags or {}).get("TIT2", []))), "")
+    licence = next((whole_url(text) for text in texts if re.match(r"(https?:)?//creativecommons\.org/", text)), "")
+    extra = {"title": _mend(title), "licence": licence}
+    return {**row, **{name: value for name, value in extra.items() if value}}
+
+
+def parse_comment(text: str) -> Row:
+    """Columns from `XC1 © Recordist // Place, Country // 10m // 10:00h, 2013-04-18 // song // remarks // also: Vink`.
+
+    The type is what follows the date. Empty when the text is not such a comment.
+    """
+    parts = [part.strip() for part in text.split("//")]
+    first = _COMMENT.match(parts[0])
+    when_at = next((index for index, part in enumerate(parts) if _WHEN.match(part)), 0)
+    if not first or not when_at:
+        return {}
+    when = _WHEN.match(parts[when_at])
+    place = " // ".join(parts[1 : when_at - 1])
+    coordinates = _COORDINATES.search(place)
+    rest = parts[when_at + 1 :]
+    background = [part.removeprefix("also:").strip() for part in rest[1:] if part.startswith("also:")]
+    remarks = [part for part in rest[1:] if part and not part.startswith("also:")]
+    return {
+        **first.groupdict(),
+        "country": place.rsplit(",", 1)[-1].strip(),
+        **(coordinates.groupdict() if coordinates else {}),
+        "date": when["date"],
+        "time": when["time"] if re.match(r"\d", when["time"]) else "",
+        "type": rest[0] if rest else "",
+        "remarks": " // ".join(remarks),
+        "background": "; ".join(name.strip() for text in background for name in text.split(",") if name.strip()),
+    }
+
+
+def species_in(text: str) -> Species | None:
+    """The species that a title (`Great Tit (Parus major)`) or a file name (`XC1 - Koolmees - Parus major`) names."""
+    parts = re.split(r"\s+-\s+|[()]|XC\s*\d+[\s_-]*", text)
+    names = [part.strip(" -_") for part in parts]
+    names += [" ".join(name.split()[:2]) for name in names if len(name.split()) > 2]  # without the subspecies
+    return next((species for name in names if name and (species := find_species(name))), None)
+
+
+def _texts_of(value: object) -> list[str]:
+    """The texts of an ID3 frame, a Vorbis comment or a plain value."""
+    texts = getattr(value, "text", None) or getattr(value, "url", None) or value
+    return [str(text) for text in texts] if isinstance(texts, list) else [str(texts)]
+
+
+def _mend(text: str) -> str:
+    """UTF-8 that was read as Latin-1 and written again, as in older Xeno-canto files: `CÃ´te` becomes `Côte`."""
+
+    def decode(match: re.Match[str]) -> str:
+        try:
+            return match[0].encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            return match[0]
+
+    return _TWICE_ENCODED.sub(decode, text)

@@ -1,0 +1,189 @@
+"""The log-mel equals librosa's, and what a network sees equals the original's arithmetic."""
+
+from dataclasses import asdict, replace
+
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from birdnet_nl.audio.mel import BLOCK_FRAMES, MelParams, Normalise, log_mel
+
+
+def birdlike(rate_hz: int, samples: int, seed: int = 0) -> np.ndarray:
+    """Chirps over noise with a silent stretch, cut in the middle of a sound at both ends: float32 [samples]."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(samples) / rate_hz
+    pitch_hz = 3000 + 1500 * np.sin(2 * np.pi * 3 * time_s)
+    sound = 0.4 * np.sin(2 * np.pi * np.cumsum(pitch_hz) / rate_hz) * (0.5 + 0.5 * np.cos(2 * np.pi * 5 * time_s))
+    sound += rng.normal(0, 0.02, samples)
+    sound[samples // 3 : samples // 3 + samples // 20] = 0  # digital silence, as in edited files
+    return sound.astype(np.float32)
+
+
+def librosa_mel_db(samples: np.ndarray, params: MelParams) -> np.ndarray:
+    power = librosa.feature.melspectrogram(
+        y=samples, sr=params.sample_rate_hz, n_fft=params.n_fft, hop_length=params.hop_samples, n_mels=params.n_mels,
+        fmin=params.f_min_hz, fmax=params.f_max_hz, power=2.0, center=True, pad_mode="constant",
+    )  # fmt: skip
+    return librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+
+
+# shorter than a frame, not a multiple of the hop, exactly one block of frames, one more, and several blocks
+LENGTHS = [1, 700, 2048, 512 * (BLOCK_FRAMES - 1), 512 * BLOCK_FRAMES, 3 * 48000, 307_211]
+
+
+@pytest.mark.parametrize("samples", LENGTHS)
+def test_the_emsn_mel_is_librosas_edges_included(emsn_mel, samples):
+    sound = birdlike(48000, samples) if samples > 1 else np.array([0.5], dtype=np.float32)
+    ours, theirs = log_mel(sound, emsn_mel), librosa_mel_db(sound, emsn_mel)
+    assert ours.dtype == np.float32
+    assert ours.shape == theirs.shape == (128, 1 + samples // 512)
+    audible = theirs > -90  # at the floor of 1e-10 one rounding error is decibels
+    assert audible.any()
+    assert np.abs(ours - theirs)[audible].max() < 0.01
+    assert np.abs(ours - theirs).max() < 0.1
+
+
+def test_the_wide_mel_is_librosas_minus_the_median_of_each_band(wide_mel):
+    sound = birdlike(32000, 5 * 32000 + 77)
+    theirs = librosa_mel_db(sound, wide_mel)
+    frames = theirs.shape[1]
+    lower_median = np.sort(theirs, axis=1)[:, (frames - 1) // 2, None]
+    ours = log_mel(sound, wide_mel)
+    audible = theirs > -90
+    assert audible.mean() > 0.5
+    assert np.abs(ours - (theirs - lower_median))[audible].max() < 0.01
+
+
+def test_wide_bands_have_median_zero_and_ignore_the_gain(wide_mel):
+    sound = birdlike(32000, 3 * 32000)
+    loud, soft = log_mel(sound, wide_mel), log_mel(0.1 * sound, wide_mel)
+    np.testing.assert_allclose(np.sort(loud, axis=1)[:, (loud.shape[1] - 1) // 2], 0, atol=1e-5)
+    audible = librosa_mel_db(0.1 * sound, wide_mel) > -80
+    assert np.abs(loud - soft)[audible].max() < 0.02
+
+
+def test_no_band_of_our_front_ends_is_empty(emsn_mel, wide_mel):
+    for params in (emsn_mel, wide_mel):
+        bands = librosa.filters.mel(
+            sr=params.sample_rate_hz,
+            n_fft=params.n_fft,
+            n_mels=params.n_mels,
+            fmin=params.f_min_hz,
+            fmax=params.f_max_hz,
+        )
+        assert (bands.sum(axis=1) > 0).all()
+
+
+def test_a_tone_lights_the_band_it_lies_in(emsn_mel):
+    tone = np.sin(2 * np.pi * 4000 * np.arange(48000) / 48000).astype(np.float32)
+    centres_hz = librosa.mel_frequencies(130, fmin=500, fmax=8000)[1:-1]
+    loudest = log_mel(tone, emsn_mel).mean(axis=1).argmax()
+    assert loudest == np.abs(centres_hz - 4000).argmin()
+
+
+def test_what_the_network_sees_is_the_originals_power_to_db_and_min_max(emsn_mel):
+    sound = birdlike(48000, 6 * 48000)
+    power = librosa.feature.melspectrogram(
+        y=sound, sr=48000, n_fft=2048, hop_length=512, n_mels=128, fmin=500, fmax=8000, pad_mode="constant"
+    )
+    whole = log_mel(sound, emsn_mel)
+    segments = [slice(start, start + 282) for start in (0, 141, 281)]
+    seen = Normalise(emsn_mel)(torch.from_numpy(np.stack([whole[:, segment] for segment in segments]))).numpy()
+    for segment, ours in zip(segments, seen, strict=True):
+        original = librosa.power_to_db(power[:, segment], ref=np.max, top_db=80)
+        original = (original - original.min()) / (original.max() - original.min())
+        assert np.abs(original - ours).max() < 0.01 / 80 * 2
+    assert seen.min() == 0 and seen.max() == 1
+
+
+def test_segment_peak_by_hand(small_mel):
+    mel_db = torch.tensor([[[-20.0, -30.0], [-60.0, -140.0]]])
+    # peak -20; 0, -10, -40, -120 cut at -80; lowest -80
+    torch.testing.assert_close(Normalise(small_mel)(mel_db), torch.tensor([[[1.0, 0.875], [0.5, 0.0]]]))
+
+
+def test_segment_peak_reaches_from_0_to_1_even_when_less_than_80_db_are_used(small_mel):
+    torch.testing.assert_close(
+        Normalise(small_mel)(torch.tensor([[[-20.0, -30.0, -40.0]]])), torch.tensor([[[1.0, 0.5, 0.0]]])
+    )
+
+
+def test_segments_of_a_batch_do_not_touch_each_other(small_mel):
+    generator = torch.Generator().manual_seed(0)
+    mel_db = 20 * torch.randn(4, 16, 32, generator=generator) - 40
+    normalise = Normalise(small_mel)
+    torch.testing.assert_close(normalise(mel_db), torch.cat([normalise(one[None]) for one in mel_db]))
+
+
+def test_a_segment_of_one_value_is_finite(small_mel):
+    seen = Normalise(small_mel)(torch.full((2, 16, 32), -100.0))
+    assert torch.isfinite(seen).all() and (seen == 0).all()
+
+
+def test_band_median_by_hand(wide_mel):
+    mel_db = torch.tensor([[[-40.0, -10.0, 0.0, 20.0, 50.0, 90.0]]])
+    expected = torch.tensor([[[0.0, 0.0, 10 / 60, 30 / 60, 1.0, 1.0]]])
+    torch.testing.assert_close(Normalise(wide_mel)(mel_db), expected)
+
+
+def test_normalise_leaves_its_input_alone_and_takes_the_caches_float16(small_mel, wide_mel):
+    for params in (small_mel, wide_mel):
+        mel_db = torch.tensor([[[-20.0, -30.0], [-60.0, -100.0]]], dtype=torch.float16)
+        before = mel_db.clone()
+        assert Normalise(params)(mel_db).dtype == torch.float32
+        assert torch.equal(mel_db, before)
+        single = before.float()
+        Normalise(params)(single)
+        assert torch.equal(single, before.float())
+
+
+def test_three_seconds_give_282_frames_as_in_the_original(emsn_mel, wide_mel):
+    assert emsn_mel.segment_frames(3.0) == 282
+    assert wide_mel.segment_frames(3.0) == 301
+    assert log_mel(birdlike(48000, 3 * 48000), emsn_mel).shape == (128, 282)
+    assert emsn_mel.frames_per_s == 93.75
+
+
+def test_padding_is_silence(emsn_mel, wide_mel):
+    assert emsn_mel.padding_db == pytest.approx(-100)
+    assert log_mel(np.zeros(4800, dtype=np.float32), emsn_mel).max() == pytest.approx(emsn_mel.padding_db)
+    assert wide_mel.padding_db == 0  # the median of the band
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sample_rate_hz": 0}, r"^mel\.sample_rate_hz=0 must be above 0$"),
+        ({"n_fft": -1}, r"^mel\.n_fft=-1 must be above 0$"),
+        ({"hop_samples": 0}, r"^mel\.hop_samples=0 must be above 0$"),
+        ({"n_mels": 0}, r"^mel\.n_mels=0 must be above 0$"),
+        ({"f_max_hz": 24001.0}, r"^mel\.f_max_hz=24001\.0 exceeds half of mel\.sample_rate_hz=48000; .* 24000$"),
+        ({"f_min_hz": 8000.0}, r"^mel\.f_min_hz=8000\.0 must lie between 0 and mel\.f_max_hz=8000\.0$"),
+        ({"f_min_hz": -1.0}, r"^mel\.f_min_hz=-1\.0 must lie between 0"),
+        ({"hop_samples": 2049}, r"^mel\.hop_samples=2049 skips sound .* mel\.n_fft=2048; choose at most 2048$"),
+        ({"n_mels": 1025}, r"^mel\.n_mels=1025 is more than mel\.n_fft=2048 can tell apart; choose at most 1024$"),
+        ({"normalisation": "loud"}, r"^mel\.normalisation=loud is unknown; choose one of segment_peak, band_median$"),
+        ({"floor_db": 0.0}, r"^mel\.floor_db=0\.0 must be below mel\.ceiling_db=0\.0$"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_with_the_key_and_a_way_out(emsn_mel, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(emsn_mel, **change)
+
+
+def test_what_is_just_possible_is_accepted(emsn_mel):
+    edge = {"f_max_hz": 24000.0, "f_min_hz": 0.0, "hop_samples": 2048, "n_mels": 1024}
+    assert asdict(replace(emsn_mel, **edge)) == {**asdict(emsn_mel), **edge}
+
+
+@pytest.mark.parametrize("change", [{"floor_db": 5.0, "ceiling_db": 10.0}, {"ceiling_db": 10.0}])
+def test_segment_peak_has_its_ceiling_at_zero(emsn_mel, change):
+    with pytest.raises(ValueError, match=r"^mel\.ceiling_db"):
+        replace(emsn_mel, **change)
+
+
+def test_the_length_of_a_segment_has_no_rounding_surprise(wide_mel):
+    wrong = [n / 100 for n in range(50, 1000) if wide_mel.segment_frames(n / 100) != 1 + n]
+    assert wrong == []

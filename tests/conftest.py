@@ -1,0 +1,141 @@
+"""What several test files share: small recordings on disk, mel parameters as in the YAML, composed configurations."""
+
+import csv
+import importlib.util
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from birdnet_nl.audio.mel import MelParams
+
+ROOT = Path(__file__).resolve().parents[1]
+PITCHES_HZ = {"song": 900.0, "call": 1800.0, "alarm": 3000.0}
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def train_script():
+    """`train.py` as a module; importing it registers the species and the resolver of the configuration."""
+    spec = importlib.util.spec_from_file_location("train_script", ROOT / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def compose_config(train_script):
+    """Composes `conf/train.yaml` with overrides, as `python train.py` does."""
+
+    @cache
+    def composed(*overrides: str):
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(train_script.CONFIG_DIR), version_base="1.3"):
+            return compose("train", list(overrides))
+
+    return composed
+
+
+def _mel_from_yaml(name: str) -> MelParams:
+    values = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "mel" / f"{name}.yaml"))
+    assert values.pop("_target_") == "birdnet_nl.audio.mel.MelParams"
+    return MelParams(**values)
+
+
+@pytest.fixture(scope="session")
+def emsn_mel() -> MelParams:
+    return _mel_from_yaml("emsn")
+
+
+@pytest.fixture(scope="session")
+def wide_mel() -> MelParams:
+    return _mel_from_yaml("wide")
+
+
+@pytest.fixture(scope="session")
+def small_mel() -> MelParams:
+    """Cheap to compute, for tests in which the values do not matter; half a second gives 32 frames."""
+    return MelParams(
+        sample_rate_hz=8000, n_fft=256, hop_samples=128, n_mels=16, f_min_hz=200.0, f_max_hz=4000.0,
+        normalisation="segment_peak", floor_db=-80.0, ceiling_db=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def one_thread():
+    """A network of a few weights is slower on several threads, and much slower beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def make_sound():
+    """Samples of a beeping tone in noise, of another pitch for each type: float32 [samples]."""
+
+    def sound(kind: str = "song", duration_s: float = 1.0, sample_rate_hz: int = 8000, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        time_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
+        pitch_hz = PITCHES_HZ.get(kind, 500.0) * rng.uniform(0.95, 1.05)
+        beeps = np.sin(2 * np.pi * 4 * time_s + rng.uniform(0, 6)) > 0
+        tone = 0.4 * np.sin(2 * np.pi * pitch_hz * time_s) * beeps
+        return (tone + rng.normal(0, 0.01, len(time_s))).astype(np.float32)
+
+    return sound
+
+
+@pytest.fixture(scope="session")
+def write_manifest():
+    """Writes rows as `recordings.csv` in a folder; the columns are those of the first row."""
+
+    def write(folder: Path, rows: list[dict[str, str]]) -> Path:
+        path = folder / "recordings.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_recordings_folder(make_sound):
+    """Makes `<root>/xeno-canto-<slug>/<type>/XC….wav` with as many recordings of each type as `spec` says.
+
+    Numbers run on over the types from `first_number`; every sound is different.
+    """
+
+    def make(
+        root: Path,
+        slug: str,
+        spec: dict[str, int],
+        *,
+        duration_s: float = 1.0,
+        sample_rate_hz: int = 8000,
+        suffix: str = ".wav",
+        first_number: int = 1,
+        folder_name: str = "",
+    ) -> Path:
+        folder = root / (folder_name or f"xeno-canto-{slug}")
+        number = first_number
+        for kind, count in spec.items():
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            for _ in range(count):
+                samples = make_sound(kind, duration_s, sample_rate_hz, seed=number)
+                soundfile.write(folder / kind / f"XC{number}{suffix}", samples, sample_rate_hz)
+                number += 1
+        return folder
+
+    return make

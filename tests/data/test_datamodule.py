@@ -1,0 +1,204 @@
+"""Which segments are trained on and judged, how types are weighted, and that loading does not change a value."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.source import DemoSettings
+from birdnet_nl.species.table import get_species
+
+SPEC = {"song": 10, "call": 8, "alarm": 5}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory, make_recordings_folder):
+    """Recordings of two seconds: seven segments of half a second each."""
+    root = tmp_path_factory.mktemp("recordings")
+    make_recordings_folder(root, "merel", SPEC, duration_s=2.0)
+    return root
+
+
+@pytest.fixture
+def make_data(root, small_mel):
+    """A datamodule of the small recordings, with what the arguments change; prepared unless told."""
+
+    def make(prepare: bool = True, **changes) -> SpeciesDataModule:
+        settings = {
+            "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
+            "demo": DemoSettings("nowhere", 1, "normal", 0), "cache_dir": str(root / "cache"),
+            "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
+            "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "least_recordings": 3, "max_segments_per_type": None,
+            "shuffle_types": False, "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
+            "persistent_workers": False, "decode_workers": 2,
+        }  # fmt: skip
+        data = SpeciesDataModule(**{**settings, **changes})
+        if prepare:
+            data.prepare()
+        return data
+
+    return make
+
+
+def segments_of(data: SpeciesDataModule, split: str) -> list[tuple[str, int]]:
+    dataset = data.datasets[split]
+    ids = [dataset.recording_ids[index] for index in dataset.recordings.tolist()]
+    return list(zip(ids, dataset.start_frames, strict=True))
+
+
+def test_every_recording_is_cut_whole_and_into_its_own_split(make_data):
+    data = make_data()
+    seen = {}
+    for split in ("train", "val", "test"):
+        counts = Counter(id for id, _ in segments_of(data, split))
+        assert set(counts) == {id for id, of in data.prepared.splits.items() if of == split}
+        assert set(counts.values()) == {7}
+        seen |= dict.fromkeys(counts, split)
+    assert len(seen) == sum(SPEC.values())
+
+
+def test_class_weights_are_those_of_the_training_split_alone(make_data):
+    data = make_data(max_segments_per_type=25)
+    assert data.segment_counts()["train"] == {"song": 25, "call": 25, "alarm": 3 * 7}
+    total = 25 + 25 + 21
+    expected = torch.tensor([total / (3 * 25), total / (3 * 25), total / (3 * 21)])
+    torch.testing.assert_close(data.class_weights(), expected)
+    assert data.class_weights().dtype == torch.float32
+
+
+def test_weighted_types_weigh_the_same_in_all(make_data):
+    data = make_data()
+    counts = torch.bincount(data.datasets["train"].types).float()
+    torch.testing.assert_close(counts * data.class_weights(), (counts.sum() / 3).expand(3))
+
+
+def test_the_limit_concerns_training_only_and_is_spread_over_recordings(make_data):
+    whole, limited = make_data(), make_data(max_segments_per_type=12)
+    for split in ("val", "test"):
+        assert segments_of(limited, split) == segments_of(whole, split)
+    assert set(limited.segment_counts()["train"].values()) == {12}
+    songs = {r.id for r in limited.prepared.recordings if r.vocalization_type == "song"}
+    of_song = Counter(id for id, _ in segments_of(limited, "train") if id in songs)
+    assert len(of_song) == 6 and set(of_song.values()) == {2}
+    assert set(segments_of(limited, "train")) < set(segments_of(whole, "train"))
+
+
+def test_every_parameter_set_is_judged_on_the_same_recordings(make_data, wide_mel):
+    legacy = make_data(max_segments_per_type=10, batch_size=64)
+    fast = make_data(max_segments_per_type=8, batch_size=128, num_workers=2, pin_memory=True, persistent_workers=True)
+    wide = make_data(mel=wide_mel)
+    assert legacy.prepared.splits == fast.prepared.splits == wide.prepared.splits
+    assert segments_of(legacy, "test") == segments_of(fast, "test")
+    assert make_data(seed=2).prepared.splits != legacy.prepared.splits
+
+
+def test_the_order_of_types_is_fixed_whatever_order_is_asked_for(make_data):
+    data = make_data(types=["alarm", "song"])
+    assert data.prepared.types == ["song", "alarm"]
+    assert data.segment_counts()["train"].keys() == {"song", "alarm"}
+
+
+def test_segments_carry_the_type_of_their_recording(make_data):
+    data = make_data()
+    kind_of = {r.id: r.vocalization_type for r in data.prepared.recordings}
+    for split, dataset in data.datasets.items():
+        named = [data.prepared.types[kind] for kind in dataset.types.tolist()]
+        assert named == [kind_of[id] for id, _ in segments_of(data, split)]
+
+
+def test_shuffled_types_are_the_same_types_dealt_out_anew_over_whole_recordings(make_data):
+    honest, shuffled = make_data(), make_data(shuffle_types=True)
+    assert honest.prepared.splits == shuffled.prepared.splits
+
+    def type_of_recording(data):
+        pairs = {
+            (id, kind)
+            for split, dataset in data.datasets.items()
+            for (id, _), kind in zip(segments_of(data, split), dataset.types.tolist(), strict=True)
+        }
+        assert len(pairs) == sum(SPEC.values())  # one type for a recording
+        return dict(pairs)
+
+    before, after = type_of_recording(honest), type_of_recording(shuffled)
+    assert Counter(before.values()) == Counter(after.values())
+    changed = sum(before[id] != after[id] for id in before)
+    assert changed >= len(before) // 3
+    assert type_of_recording(make_data(shuffle_types=True)) == after
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_workers_do_not_change_the_batches(make_data, split):
+    alone, helped = make_data(), make_data(num_workers=2, persistent_workers=True)
+    pairs = list(zip(*(getattr(data, f"{split}_dataloader")() for data in (alone, helped)), strict=True))
+    assert len(pairs) >= 3
+    for first, second in pairs:
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_training_batches_are_shuffled_anew_each_epoch_and_by_the_seed(make_data):
+    data = make_data()
+    loader = data.train_dataloader()
+    first, second = (torch.cat([batch[2] for batch in loader]) for _ in range(2))
+    again = torch.cat([batch[2] for batch in make_data().train_dataloader()])
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort().values, second.sort().values)
+    assert torch.equal(first, again)
+
+
+def test_test_batches_come_in_order_and_whole(make_data):
+    data = make_data()
+    recordings = torch.cat([batch[2] for batch in data.test_dataloader()])
+    assert torch.equal(recordings, data.datasets["test"].recordings)
+
+
+def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
+    loader = make_data(pin_memory=True, persistent_workers=True).train_dataloader()
+    assert loader.pin_memory == torch.cuda.is_available()
+    assert not loader.persistent_workers
+    assert len(next(iter(loader))) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"types": ["song"]}, r"^data\.types=\['song'\] must name at least two of song, call, alarm$"),
+        ({"types": ["song", "song"]}, r"^data\.types=.* must name at least two"),
+        ({"types": ["song", "drum"]}, r"^data\.types=\['song', 'drum'\] must name at least two of song, call, alarm$"),
+        ({"segment_hop_s": 0.0}, r"^data\.segment_hop_s=0\.0 must lie above 0 and at most data\.segment_s=0\.5$"),
+        ({"segment_hop_s": 0.6}, r"^data\.segment_hop_s=0\.6 must lie above 0 and at most data\.segment_s=0\.5$"),
+        ({"segment_s": -1.0}, r"^data\.segment_hop_s="),
+        ({"shares": {"train": 0.6, "val": 0.4}}, r"^data\.shares=.* must give train, val and test a share above 0"),
+        ({"shares": {"train": 0.6, "val": 0.4, "test": 0.0}}, r"^data\.shares=.* above 0"),
+        ({"shares": {"train": 0.6, "val": 0.4, "test": 0.4}}, r"^data\.shares=.* together 1$"),
+        ({"batch_size": 0}, r"^data\.batch_size=0 must be at least 1$"),
+        ({"num_workers": -1}, r"^data\.num_workers=-1 must be 0 \(load in this process\) or more$"),
+        ({"least_recordings": 2}, r"^data\.least_recordings=2 must be at least 3: one for each split$"),
+        ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto$"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_before_anything_is_decoded(make_data, change, message):
+    with pytest.raises(ValueError, match=message):
+        make_data(prepare=False, **change)
+
+
+def test_a_limit_of_nothing_is_refused(make_data):
+    with pytest.raises(ValueError, match=r"^data\.max_segments_per_type=0 leaves nothing"):
+        make_data(max_segments_per_type=0)
+
+
+def test_a_root_that_lacks_the_species_is_refused_before_anything_is_decoded(make_data):
+    with pytest.raises(DataError, match="none of vink"):
+        make_data(prepare=False, species=get_species("vink"))
+
+
+def test_shuffled_types_leave_every_type_in_every_split(make_data):
+    for seed in range(10):
+        data = make_data(shuffle_types=True, seed=seed)
+        assert all(len(counts) == 3 for counts in data.segment_counts().values())
+
+
+def test_a_limit_of_nothing_is_refused_before_anything_is_decoded(make_data):
+    with pytest.raises(ValueError, match=r"^data\.max_segments_per_type=0"):
+        make_data(prepare=False, max_segments_per_type=0)

@@ -1,0 +1,46 @@
+"""From a description to a network, and to no other code."""
+
+import pytest
+import torch
+
+from birdnet_nl.errors import RunError
+from birdnet_nl.models.build import build_network
+from birdnet_nl.models.emsn_cnn import EmsnCnn
+
+TINY = {
+    "_target_": "birdnet_nl.models.emsn_cnn.EmsnCnn", "types": 2, "channels": [4, 8], "hidden": 6,
+    "channel_dropout": 0.1, "hidden_dropout": 0.2,
+}  # fmt: skip
+
+
+def test_a_description_gives_its_network():
+    network = build_network(TINY)
+    assert isinstance(network, EmsnCnn)
+    assert (network.features[0].out_channels, network.head[-1].out_features, network.head[2].p) == (4, 2, 0.2)
+
+
+def test_words_of_hydra_are_not_sizes():
+    assert isinstance(build_network({**TINY, "_convert_": "object", "_partial_": False}), EmsnCnn)
+
+
+def test_the_description_is_left_as_it_was():
+    description = dict(TINY)
+    build_network(description)
+    assert description == TINY
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "torch.nn.Linear", "birdnet_nl.run.run", "birdnet_nl.models_evil.Net", ""]
+)
+def test_code_from_elsewhere_is_refused(target):
+    with pytest.raises(RunError, match=r"^a network must come from birdnet_nl\.models, not from"):
+        build_network({**TINY, "_target_": target})
+
+
+def test_the_seed_decides_the_first_weights():
+    def weights(seed):
+        torch.manual_seed(seed)
+        return torch.cat([tensor.flatten() for tensor in build_network(TINY).parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))

@@ -1,0 +1,244 @@
+"""A Xeno-canto on loopback that behaves as the real one does, and misbehaves when told to."""
+
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+import soundfile
+
+from birdnet_nl.recordings.xeno_canto import XenoCanto
+
+KEY = "geheime sleutel+42"  # with characters that look different inside an address
+
+
+class FakeXenoCanto:
+    """Recordings by number, and for each number (or "api") a queue of faults, of which each request takes one."""
+
+    def __init__(self, sound: bytes) -> None:
+        self.key = KEY
+        self.sound = sound
+        self.page_size = 100
+        self.recordings: dict[str, dict] = {}
+        self.faults: dict[str, deque[str]] = defaultdict(deque)
+        self.injected: Counter[str] = Counter()
+        self.requests: list[tuple[float, str]] = []
+        self.on_page = lambda page: None
+        self.slow_s = 0.0  # between the two halves of each file
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def add(self, number: int, **values: object) -> None:
+        """A Great Tit song of quality A, unless `values` say otherwise; shapes as in the API's documentation."""
+        recording = {
+            "id": str(number), "gen": "Parus", "sp": "major", "ssp": "", "grp": "birds", "en": "Great Tit",
+            "rec": f"Recordist {number}", "cnt": "Netherlands", "loc": "Nijverdal", "lat": "52.36", "lon": "6.46",
+            "alt": "10", "type": "song", "sex": "male", "stage": "adult", "method": "field recording",
+            "url": f"//xeno-canto.org/{number}", "file": f"{self.url}/{number}/download",
+            "file-name": f"XC{number}-koolmees.mp3", "sono": {"small": ""}, "osci": {"small": ""},
+            "lic": "//creativecommons.org/licenses/by-nc-sa/4.0/", "q": "A", "length": "0:02", "time": "06:30",
+            "date": "2023-04-00", "uploaded": "2023-05-01", "also": ["Turdus merula", "Erithacus rubecula"],
+            "rmk": "in the\r\ngarden", "animal-seen": "yes", "playback-used": "no", "temp": "", "regnr": "",
+            "auto": "no", "dvc": "", "mic": "", "smp": "44100",
+        }  # fmt: skip
+        self.recordings[str(number)] = {**recording, **values}
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                try:
+                    fake.answer(self)
+                except (BrokenPipeError, ConnectionResetError):
+                    self.close_connection = True
+
+        return Handler
+
+    def answer(self, http: BaseHTTPRequestHandler) -> None:
+        parts = urlsplit(http.path)
+        self.requests.append((time.monotonic(), parts.path))
+        is_api = parts.path == "/api/3/recordings"
+        number = parts.path.split("/")[1]
+        queue = self.faults["api" if is_api else number]
+        if queue:
+            fault = queue.popleft()
+            self.injected[fault] += 1
+            body = self._api_body(parts.query) if is_api else self.sound
+            if not self._misbehave(http, fault, parts.path, body):
+                return
+        if is_api:
+            self._answer_api(http, parts.query)
+        elif number == "moved" or number in self.recordings:
+            self._answer_sound(http)
+        else:
+            send(http, 404, b"not here", "text/plain")
+
+    def _answer_api(self, http: BaseHTTPRequestHandler, query: str) -> None:
+        if parse_qs(query).get("key") != [self.key]:
+            send(
+                http, 401, {"error": "client_error", "message": f"Missing or invalid key {parse_qs(query).get('key')}"}
+            )
+            return
+        send(http, 200, self._api_body(query))
+
+    def _api_body(self, query: str) -> bytes:
+        values = parse_qs(query)
+        page = int(values["page"][0])
+        self.on_page(page)
+        tags = dict(re.findall(r'(\w+):"?([^"]+?)"?(?= \w+:|$)', values["query"][0]))
+        found = [
+            recording
+            for recording in self.recordings.values()
+            if f"{recording['gen']} {recording['sp']}".lower() == tags["sp"]
+            and tags.get("type", "") in recording["type"]
+        ]
+        size = min(self.page_size, int(values["per_page"][0]))
+        pages = max(1, -(-len(found) // size))
+        body = {
+            "numRecordings": str(len(found)), "numSpecies": "1", "page": page, "numPages": pages,
+            "recordings": found[(page - 1) * size : page * size],
+        }  # fmt: skip
+        return json.dumps(body).encode()
+
+    def _answer_sound(self, http: BaseHTTPRequestHandler) -> None:
+        start_answer(http, 200, "audio/mpeg", len(self.sound))
+        half = len(self.sound) // 2
+        http.wfile.write(self.sound[:half])
+        time.sleep(self.slow_s)
+        http.wfile.write(self.sound[half:])
+
+    def _misbehave(self, http: BaseHTTPRequestHandler, fault: str, path: str, body: bytes) -> bool:
+        """Do what the fault says; True when the request is to be answered as usual afterwards."""
+        kind = "application/json" if path.startswith("/api") else "audio/mpeg"
+        if fault == "pause":
+            time.sleep(0.1)
+            return True
+        if fault in ("500", "503", "404", "403", "401"):
+            send(http, int(fault), b"<html>sorry</html>", "text/html")
+        elif fault == "429 seconds":
+            send(http, 429, b"slow down", "text/plain", {"Retry-After": "1"})
+        elif fault == "503 date":
+            soon = datetime.now(UTC) + timedelta(seconds=1)
+            send(http, 503, b"", "text/plain", {"Retry-After": format_datetime(soon, usegmt=True)})
+        elif fault == "429 an hour":
+            send(http, 429, b"slow down", "text/plain", {"Retry-After": "3600"})
+        elif fault == "400 object":
+            send(http, 400, {"error": {"code": "tag", "message": f"no such tag, key {self.key}"}})
+        elif fault == "400 text":
+            send(http, 400, {"error": "query must use tags"})
+        elif fault == "html":
+            send(http, 200, b"<!DOCTYPE html><html><body>maintenance</body></html>", kind)
+        elif fault == "empty":
+            send(http, 200, b"", kind)
+        elif fault == "truncated":  # fewer bytes than promised
+            start_answer(http, 200, kind, len(body))
+            http.wfile.write(body[: len(body) // 2])
+            http.close_connection = True
+        elif fault == "cut":  # fewer bytes, and nothing promised
+            start_answer(http, 200, kind, None)
+            http.wfile.write(body[: len(body) // 5])
+            http.close_connection = True
+        elif fault == "reset":
+            start_answer(http, 200, kind, len(body))
+            http.wfile.write(body[:100])
+            http.wfile.flush()
+            http.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            http.close_connection = True
+            http.connection.close()
+        elif fault == "drip":  # each read is in time, the whole is not
+            start_answer(http, 200, kind, len(body))
+            for byte in body[:600]:
+                http.wfile.write(bytes([byte]))
+                http.wfile.flush()
+                time.sleep(0.01)
+            http.close_connection = True
+        elif fault == "hang":
+            time.sleep(0.6)
+            http.close_connection = True
+        elif fault == "redirect":
+            send(http, 302, b"", "text/plain", {"Location": "/moved/download" if kind != "application/json" else path})
+        elif fault == "redirect away":
+            send(http, 302, b"", "text/plain", {"Location": f"http://localhost:{self._http.server_port}{path}"})
+        elif fault == "redirect loop":
+            self.faults[path.split("/")[1]].append("redirect loop")
+            send(http, 302, b"", "text/plain", {"Location": path})
+        else:
+            raise ValueError(f"no fault is called {fault}")
+        return False
+
+
+def start_answer(
+    http: BaseHTTPRequestHandler, status: int, kind: str, length: int | None, headers: dict[str, str] | None = None
+) -> None:
+    http.send_response(status)
+    http.send_header("Content-Type", kind)
+    http.send_header(*(("Connection", "close") if length is None else ("Content-Length", str(length))))
+    for name, value in (headers or {}).items():
+        http.send_header(name, value)
+    http.end_headers()
+
+
+def send(
+    http: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes | dict,
+    kind: str = "application/json",
+    headers: dict[str, str] | None = None,
+) -> None:
+    data = json.dumps(body).encode() if isinstance(body, dict) else body
+    start_answer(http, status, kind, len(data), headers)
+    http.wfile.write(data)
+
+
+@pytest.fixture(scope="session")
+def mp3_bytes(tmp_path_factory) -> bytes:
+    """Two seconds of a whistle in noise."""
+    rate_hz = 44100
+    time_s = np.arange(2 * rate_hz) / rate_hz
+    noise = np.random.default_rng(0).normal(0, 0.01, time_s.size)
+    path = tmp_path_factory.mktemp("sound") / "whistle.mp3"
+    soundfile.write(path, 0.3 * np.sin(2 * np.pi * 4000 * time_s) + noise, rate_hz, format="MP3")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def server(mp3_bytes):
+    fake = FakeXenoCanto(mp3_bytes)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def client_of():
+    """Makes clients without politeness, closed at the end."""
+    clients = []
+
+    def make(fake: FakeXenoCanto, **settings: object) -> XenoCanto:
+        quick = {"delay_s": 0.0, "first_wait_s": 0.01, "timeout_s": 5.0, "hourly_budget": 100_000, "key": KEY}
+        clients.append(XenoCanto(base_url=fake.url, **{**quick, **settings}))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
