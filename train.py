@@ -13,7 +13,7 @@ CHOICES (group=option)
   species   one of 232, see birdnet_nl/species/species.csv; with TAB completion:
             eval "$(python train.py -sc install=bash)"
   trainer   parameter set: fast (default), legacy
-  data      auto (default: your recordings, else the demo), demo, xeno_canto
+  data      auto (default: your recordings, else the demo), demo, xeno_canto, spectrograms
   mel       front end: emsn (default, the original's), wide
   model     network: emsn_cnn (default, the original's)
   engine    auto (default), plain (no speed-ups)

@@ -51,7 +51,8 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:24]
 
 
-def _write_beside_and_rename(mel: np.ndarray, target: Path) -> None:
+def write_mel(mel: np.ndarray, target: Path) -> None:
+    """Write beside the target and rename, so that no half file is ever taken for a mel."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -75,7 +76,7 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
         frames = np.load(target, mmap_mode="r").shape[1]
     except (FileNotFoundError, ValueError, EOFError):
         mel = log_mel(decode(path, params.sample_rate_hz), params).astype(np.float16)
-        _write_beside_and_rename(mel, target)
+        write_mel(mel, target)
         frames = mel.shape[1]
     return CachedMel(target, frames, content)
 

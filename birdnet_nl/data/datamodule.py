@@ -1,7 +1,8 @@
 """The LightningDataModule: which recordings, how they are cut, and how batches are fed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.dataset import Batch, SegmentDataset
-from birdnet_nl.data.prepare import PreparedRecordings, prepare_recordings
+from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.segments import Segment, cut_segments, limit_per_type, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
@@ -114,16 +117,37 @@ class SpeciesDataModule(L.LightningDataModule):
             self.prepared = prepare_recordings(
                 found=found,
                 types=self.types,
-                mel=self.mel,
-                cache_dir=self.cache_dir,
+                make_mels=self._make_mels(lambda: bar.advance(task)),
                 shares=self.shares,
                 least_recordings=self.least_recordings,
                 seed=self.seed,
-                workers=self.decode_workers,
-                on_progress=lambda: bar.advance(task),
             )
         self._cut()
         return self.prepared
+
+    def _make_mels(self, on_progress: Callable[[], None]) -> MakeMels:
+        if self.choice.spectrograms:
+            return partial(
+                cache_spectrograms,
+                params=self.mel,
+                cache_dir=self.cache_dir,
+                segment_s=self.segment_s,
+                on_progress=on_progress,
+            )
+        return partial(
+            cache_mels,
+            params=self.mel,
+            cache_dir=self.cache_dir,
+            workers=self.decode_workers,
+            on_progress=on_progress,
+        )
+
+    def _starts(self, frames: int) -> list[float]:
+        """Start times in seconds of the segments of a recording with so many frames."""
+        if self.choice.spectrograms:  # one file after the other
+            per_segment = self.mel.segment_frames(self.segment_s)
+            return [frame / self.mel.frames_per_s for frame in range(0, frames, per_segment)]
+        return cut_segments(frames / self.mel.frames_per_s, self.segment_s, self.segment_hop_s)
 
     def _cut(self) -> None:
         prepared = self.prepared
@@ -138,9 +162,7 @@ class SpeciesDataModule(L.LightningDataModule):
                 Segment(recording.id, start_s)
                 for recording in prepared.recordings
                 if prepared.splits[recording.id] == split
-                for start_s in cut_segments(
-                    prepared.mels[recording.id].frames / self.mel.frames_per_s, self.segment_s, self.segment_hop_s
-                )
+                for start_s in self._starts(prepared.mels[recording.id].frames)
             ]
             if split == "train":
                 segments = limit_per_type(segments, type_of, self.max_segments_per_type, rng)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
-from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.data.splits import assign_splits, usable_types
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
+
+MakeMels = Callable[[Sequence[Recording]], tuple[dict[str, CachedMel], list[UnusableFile]]]
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,12 @@ class PreparedRecordings:
 def prepare_recordings(
     found: Sequence[Recording],
     types: Sequence[str],
-    mel: MelParams,
-    cache_dir: Path,
+    make_mels: MakeMels,
     shares: dict[str, float],
     least_recordings: int,
     seed: int,
-    workers: int,
-    on_progress: Callable[[], None] = lambda: None,
 ) -> PreparedRecordings:
-    """Decode, leave out what cannot be used, and assign splits; raises `DataError` when fewer than two types remain."""
+    """Make mels, leave out what cannot be used, assign splits; raises `DataError` when fewer than two types remain."""
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
     species, where = found[0].species, _common_folder(found)
@@ -63,7 +61,7 @@ def prepare_recordings(
             f"{species}: no recording in {where} is plainly one of {', '.join(types)} (found: {seen}); "
             f"put them in folders of these names or give their types in recordings.csv"
         )
-    mels, unusable = cache_mels(plain, mel, cache_dir, workers, on_progress)
+    mels, unusable = make_mels(plain)
     if not mels:
         raise DataError(
             f"{species}: none of the {len(plain)} files in {where} can be used "

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +39,14 @@ def species_of_folder(folder: Path) -> Species | None:
     return find_species(normalise_name(folder.name).removeprefix("xeno_canto_"))
 
 
-def find_species_folders(root: Path, species: Species) -> list[Path]:
+def find_species_folders(
+    root: Path, species: Species, species_of: Callable[[Path], Species | None] = species_of_folder
+) -> list[Path]:
     """The folders of `species` below `root`; several when, say, `merel` and `xeno-canto-merel` are both there."""
     if not root.is_dir():
         raise DataError(f"data.root={root} is not a folder; give one that holds xeno-canto-{species.slug}/<type>/*.mp3")
     try:
-        return sorted(child for child in root.iterdir() if child.is_dir() and species_of_folder(child) == species)
+        return sorted(child for child in root.iterdir() if child.is_dir() and species_of(child) == species)
     except PermissionError:
         raise DataError(f"data.root={root} may not be read; change its permissions or give another folder") from None
 
@@ -79,7 +81,7 @@ def read_manifest(manifest: Path) -> list[dict[str, str]]:
     ]
 
 
-def _manifest_rows(folder: Path) -> dict[Path | str, dict[str, str]]:
+def manifest_rows(folder: Path) -> dict[Path | str, dict[str, str]]:
     """Rows about files in `folder`, by path and by recording id; a manifest inside the folder wins over one above."""
     rows: dict[Path | str, dict[str, str]] = {}
     for manifest in (folder.parent / MANIFEST, folder / MANIFEST):
@@ -101,7 +103,7 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
     The manifest's type text decides, else the name of the type folder. A recording whose number occurs under two types
     is of several types; under one type twice, it counts once.
     """
-    rows = _manifest_rows(folder)
+    rows = manifest_rows(folder)
     on_disk = list(_sound_files(folder))
     ids_on_disk = {recording_id(path, folder) for path in on_disk}
     lacking = [path for path in rows if isinstance(path, Path) and recording_id(path, folder) not in ids_on_disk]

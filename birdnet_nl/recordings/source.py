@@ -1,4 +1,4 @@
-"""Where the recordings of a species come from: the user's folder, or the synthetic demo."""
+"""Where the recordings of a species come from: a folder of sounds or of spectrograms, or the synthetic demo."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from pathlib import Path
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import find_species_folders, one_of, read_species_folder, species_of_folder
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.spectrogram_folder import read_spectrogram_folder, species_of_spectrogram_folder
 from birdnet_nl.species.table import Species
 
-SOURCES = ("auto", "demo", "xeno_canto")
+SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
 DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
 
@@ -26,10 +27,14 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class SourceChoice:
-    """Where a species' recordings are; `folders` is empty when the demo has to be made first."""
+    """Where a species' recordings are; `folders` is empty when the demo has to be made first.
+
+    `spectrograms` says that the folders hold the original's `.npy` files instead of sound.
+    """
 
     synthetic: bool
     folders: tuple[Path, ...]
+    spectrograms: bool = False
 
 
 def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
@@ -45,12 +50,16 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
     folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
     if source == "auto" and not named_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
+    elif source == "spectrograms":
+        folders = find_species_folders(folder, species, species_of_spectrogram_folder)
+        if not folders:
+            raise DataError(f"data.root={folder} holds no spectrograms-{species.slug}/<song|call|alarm>/*_seg<NNN>.npy")
     else:
         folders = find_species_folders(folder, species)
         if not folders:
             raise DataError(_nothing_found(folder, species))
     synthetic = not folders or any((folder / DEMO_MARK).is_file() for folder in folders)
-    return SourceChoice(synthetic=synthetic, folders=tuple(folders))
+    return SourceChoice(synthetic=synthetic, folders=tuple(folders), spectrograms=source == "spectrograms")
 
 
 def _nothing_found(root: Path, species: Species) -> str:
@@ -79,12 +88,13 @@ def read_source(choice: SourceChoice, species: Species, demo: DemoSettings, flig
                 difficulty=demo.difficulty,
             ),
         )
+    read_folder = read_spectrogram_folder if choice.spectrograms else read_species_folder
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
-        for recording in read_species_folder(folder, species, flight_call):
+        for recording in read_folder(folder, species, flight_call):
             by_id[recording.id].append(recording)
     if not by_id:
-        raise DataError(
-            f"{species.slug}: no sound files in {folders[0]}; expected <song|call|alarm>/*.mp3 (or wav, flac, ogg)"
-        )
+        files = "*_seg<NNN>.npy" if choice.spectrograms else "*.mp3 (or wav, flac, ogg)"
+        what = "spectrograms" if choice.spectrograms else "sound files"
+        raise DataError(f"{species.slug}: no {what} in {folders[0]}; expected <song|call|alarm>/{files}")
     return [one_of(same_id) for same_id in by_id.values()]

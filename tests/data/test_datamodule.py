@@ -175,7 +175,7 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"batch_size": 0}, r"^data\.batch_size=0 must be at least 1$"),
         ({"num_workers": -1}, r"^data\.num_workers=-1 must be 0 \(load in this process\) or more$"),
         ({"least_recordings": 2}, r"^data\.least_recordings=2 must be at least 3: one for each split$"),
-        ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto$"),
+        ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto, spectrograms$"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused_before_anything_is_decoded(make_data, change, message):

@@ -2,9 +2,11 @@
 
 import re
 import shutil
+from functools import partial
 
 import pytest
 
+from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.data.prepare import prepare_recordings
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import read_species_folder
@@ -21,10 +23,12 @@ def prepare(tmp_path, small_mel):
 
     def prepared(folder, **changes):
         found = changes.pop("found", None) or read_species_folder(folder, MEREL)
+        mel = changes.pop("mel", small_mel)
+        make_mels = partial(cache_mels, params=mel, cache_dir=tmp_path / "cache", workers=2)
         return prepare_recordings(
             **{
-                "found": found, "types": TYPES, "mel": small_mel, "cache_dir": tmp_path / "cache", "shares": SHARES,
-                "least_recordings": 3, "seed": 1, "workers": 2, **changes,
+                "found": found, "types": TYPES, "make_mels": make_mels, "shares": SHARES,
+                "least_recordings": 3, "seed": 1, **changes,
             }
         )  # fmt: skip
 
@@ -64,11 +68,16 @@ def test_two_types_suffice_and_one_does_not(make_merel, prepare):
     assert "at least 3 of a type" in sentence and "data=demo" in sentence
 
 
-def test_types_that_were_not_asked_for_are_not_decoded(make_merel, prepare):
+def test_types_that_were_not_asked_for_are_not_decoded(make_merel, prepare, small_mel, tmp_path):
     folder = make_merel({"song": 3, "call": 3, "alarm": 3})
-    steps = []
-    prepared = prepare(folder, types=["song", "alarm"], on_progress=lambda: steps.append(1))
-    assert prepared.types == ["song", "alarm"] and len(steps) == 6 == len(prepared.mels)
+    asked = []
+
+    def make_mels(recordings):
+        asked.extend(recordings)
+        return cache_mels(recordings, small_mel, tmp_path / "cache", workers=1)
+
+    prepared = prepare(folder, types=["song", "alarm"], make_mels=make_mels)
+    assert prepared.types == ["song", "alarm"] and len(asked) == 6 == len(prepared.mels)
 
 
 def test_unclear_types_are_counted_under_their_text(make_merel, prepare, write_manifest):

@@ -92,7 +92,7 @@ def test_a_possible_split_is_found_where_there_are_few_recordists():
             impossible += 1
             with pytest.raises(DataError, match="no way found to put every type in train, val and test"):
                 assign_splits(recordings, SHARES, seed=1)
-    assert possible > 10 and impossible > 5
+    assert possible >= 10 and impossible >= 10
 
 
 def test_shares_are_kept_per_type_when_every_recording_stands_alone():
