@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
@@ -41,7 +42,7 @@ from birdnet_nl.run_directory import (
     write_whole,
 )
 from birdnet_nl.species.table import Species
-from birdnet_nl.training.checkpoint import BEST, read_checkpoint
+from birdnet_nl.training.checkpoint import BEST, CARD, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
 
@@ -96,7 +97,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
     _write_or_check_splits(data, run_dir, resume)
 
-    with instantiate(cfg.engine).applied() as engine:
+    with instantiate(cfg.engine).applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
         module = _build_module(cfg, data, engine)
         trainer = _build_trainer(cfg, run_dir, engine)
@@ -104,7 +105,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
             _train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
         module.load_state_dict(best["state_dict"])
-        best_epoch = best["birdnet_nl"]["history"][-1]["epoch"]
+        best_epoch = best[CARD]["history"][-1]["epoch"]
         with phases.phase("test"):
             batches = trainer.predict(module, dataloaders=data.test_dataloader())
         predictions = Predictions.join(batches, data.datasets["test"].recording_ids)
@@ -176,7 +177,8 @@ def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, 
             module.on_load_checkpoint(content)
             say("training had ended; going on with the test")
             return
-        say(f"going on after epoch {len(content['birdnet_nl']['history'])}")
+        _refuse_moved(content, run_dir)
+        say(f"going on after epoch {len(content[CARD]['history'])}")
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     except SystemExit:
@@ -185,6 +187,14 @@ def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, 
         signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning had switched it off
         raise KeyboardInterrupt from None
     write_json(run_dir / TRAINED, {"epochs": len(module.history)})
+
+
+def _refuse_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
+    """Lightning forgets which epoch was the best when the folder of the checkpoints is another than before."""
+    folders = {state["dirpath"] for state in checkpoint["callbacks"].values() if "dirpath" in state}
+    if folders != {str(run_dir / BEST.parent)}:
+        before = Path(folders.pop()).parent if folders else "another folder"
+        raise RunError(f"{run_dir} was {before} when its training stopped; move it back there to go on, or start anew")
 
 
 def _write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:

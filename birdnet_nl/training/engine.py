@@ -64,25 +64,29 @@ class Engine:
         self.channels_last, self.keep_memory = channels_last, keep_memory
 
     @contextmanager
-    def applied(self) -> Iterator[EngineState]:
-        """Apply the switches for the length of a run and put everything back, so that jobs of a sweep do not mix."""
+    def applied(self, accelerator: str = "auto") -> Iterator[EngineState]:
+        """Apply the switches for the length of a run and put everything back, so that jobs of a sweep do not mix.
+
+        `accelerator` is that of the Lightning trainer: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
+        """
         threads_before = torch.get_num_threads()
         matmul_before = torch.get_float32_matmul_precision()
         cores = joblib.cpu_count()  # knows affinity and container quotas
-        on_gpu = torch.cuda.is_available()
+        device = _device(accelerator)
+        on_gpu = device == "cuda"
         torch.set_num_threads(min(self.threads, cores))
         if on_gpu:
             torch.set_float32_matmul_precision("high")
-        kept = self.keep_memory and not on_gpu and _mallopt(KEEP_MEMORY)
+        kept = self.keep_memory and device == "cpu" and _mallopt(KEEP_MEMORY)
         try:
             yield EngineState(
                 threads=torch.get_num_threads(),
                 threads_asked=self.threads,
                 cores=cores,
-                precision=self._precision(on_gpu),
+                precision=self._precision(device),
                 channels_last=self.channels_last,
                 keeps_memory=kept,
-                device=torch.cuda.get_device_name() if on_gpu else "cpu",
+                device=torch.cuda.get_device_name() if on_gpu else device,
             )
         finally:
             torch.set_num_threads(threads_before)
@@ -91,11 +95,24 @@ class Engine:
                 _mallopt(GLIBC_DEFAULTS)
                 _trim()
 
-    def _precision(self, on_gpu: bool) -> str:
+    def _precision(self, device: str) -> str:
         if self.precision != "auto":
             return self.precision
-        computes_bf16 = torch.cuda.is_bf16_supported() if on_gpu else cpu_computes_bf16()
-        return "bf16" if computes_bf16 else "fp32"
+        computes_bf16 = {
+            "cuda": lambda: torch.cuda.is_bf16_supported(including_emulation=False),
+            "mps": lambda: False,
+            "cpu": cpu_computes_bf16,
+        }
+        return "bf16" if computes_bf16[device]() else "fp32"
+
+
+def _device(accelerator: str) -> str:
+    """The kind of device that the Lightning trainer will choose: `cuda`, `mps` or `cpu`."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
 
 
 def cpu_computes_bf16() -> bool:

@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.data.dataset import Batch
+from birdnet_nl.training.checkpoint import CARD
 
 
 def pool_recordings(probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
@@ -136,7 +137,7 @@ class TypeClassifier(L.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["birdnet_nl"] = {**self.card, "history": list(self.history)}
+        checkpoint[CARD] = {**self.card, "history": list(self.history)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = list(checkpoint["birdnet_nl"]["history"])
+        self.history = list(checkpoint[CARD]["history"])

@@ -79,6 +79,20 @@ def test_resuming_with_other_recordings_is_refused(train_in_process, tmp_path):
         run(cfg, run_dir, resume=True)
 
 
+def test_a_run_that_was_moved_is_not_continued_with_a_forgotten_best_epoch(train_in_process, tmp_path):
+    from omegaconf import OmegaConf
+
+    from birdnet_nl.errors import RunError
+    from birdnet_nl.run import run
+
+    before = train_in_process(tmp_path / "before", "species=koolmees")
+    after = before.rename(tmp_path / "after")
+    for name in ("metrics.json", "trained.json"):
+        (after / name).unlink()
+    with pytest.raises(RunError, match=f"was {before} when its training stopped"):
+        run(OmegaConf.load(after / "config.yaml"), after, resume=True)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
