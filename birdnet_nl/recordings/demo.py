@@ -18,7 +18,7 @@ from birdnet_nl.recordings.demo_plan import RecordingPlan, plan_recordings
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.species.table import get_species
 
-GENERATOR_VERSION = 102
+GENERATOR_VERSION = 1
 """Raise it when the sound or the plan changes: folders of another version are then made anew."""
 COMPLETE = "demo.json"
 README = """These recordings are synthetic: no bird, no recordist and no place in them exists.

@@ -81,7 +81,7 @@ def _write_recording(folder: Path, plan: RecordingPlan) -> None:
         channels=1,
         format="MP3",
         bitrate_mode="VARIABLE",
-        compression_level=0.9,
+        compression_level=0.7,
     ) as file:
         file.comment = f"{plan.xc_id} (c) {plan.recordist.name} // {plan.recordist.country} // {plan.type_text}"
         file.write(samples)
