@@ -4,7 +4,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import download, importing
+from birdnet_nl.commands import data, download, importing
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command("download")(download.download_command)
 app.command("import")(importing.import_command)
+app.command("data")(data.data_command)
 
 
 def main() -> None:

@@ -35,7 +35,8 @@ def download_command(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say how many, how large and how long.")] = False,
     root: Annotated[
-        Path, typer.Option(help="Folder that gets xeno-canto-<species>/<type>/XC<number>.mp3.")
+        Path,
+        typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/XC<number>.mp3."),
     ] = DEFAULT_ROOT,
     type_: Annotated[
         list[str] | None,

@@ -18,7 +18,9 @@ MOST_EXAMPLES = 5
 
 def import_command(
     source: Annotated[Path, typer.Argument(help="A folder (with all below it), or a table: .csv or .json.")],
-    root: Annotated[Path, typer.Option(help="Folder that gets xeno-canto-<species>/<type>/….")] = DEFAULT_ROOT,
+    root: Annotated[
+        Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/….")
+    ] = DEFAULT_ROOT,
     how: Annotated[
         str, typer.Option(help="reference (symbolic link, takes no room), copy, or link (hard link).")
     ] = "reference",

@@ -1,6 +1,5 @@
 """Recordings in folders: `<root>/xeno-canto-<slug>/<type>/*.mp3`, with or without a `recordings.csv`."""
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.vocalization import SEVERAL, classify_type
 from birdnet_nl.species.table import Species, find_species, normalise_name
@@ -51,7 +51,7 @@ def find_species_folders(
         raise DataError(f"data.root={root} may not be read; change its permissions or give another folder") from None
 
 
-def _sound_files(folder: Path) -> Iterator[Path]:
+def sound_files(folder: Path) -> Iterator[Path]:
     """Sound files below `folder`, without hidden files and the side folders that a NAS makes (`@eaDir`)."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
@@ -61,22 +61,12 @@ def _sound_files(folder: Path) -> Iterator[Path]:
 
 def read_manifest(manifest: Path) -> list[dict[str, str]]:
     """Rows of a `recordings.csv` under our column names (see `COLUMN_NAMES`); unknown columns are left out."""
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            headings = file.readline()
-            separator = max(",;\t", key=headings.count)  # spreadsheets of some countries write semicolons
-            file.seek(0)
-            rows = [
-                {str(name).strip().lower(): value for name, value in row.items() if isinstance(value, str)}
-                for row in csv.DictReader(file, delimiter=separator)
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{manifest} is not a CSV file in UTF-8 ({error}); repair it or move it away") from error
+    rows = read_csv(manifest)
     known = {name for names in COLUMN_NAMES.values() for name in names}
     if rows and not known & set(rows[0]):
         raise DataError(f"{manifest} has none of the columns {', '.join(COLUMN_NAMES)}; give it a line of headings")
     return [
-        {ours: next((row[name].strip() for name in names if row.get(name)), "") for ours, names in COLUMN_NAMES.items()}
+        {ours: next((row[name] for name in names if row.get(name)), "") for ours, names in COLUMN_NAMES.items()}
         for row in rows
     ]
 
@@ -104,7 +94,7 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
     is of several types; under one type twice, it counts once.
     """
     rows = manifest_rows(folder)
-    on_disk = list(_sound_files(folder))
+    on_disk = list(sound_files(folder))
     ids_on_disk = {recording_id(path, folder) for path in on_disk}
     lacking = [path for path in rows if isinstance(path, Path) and recording_id(path, folder) not in ids_on_disk]
     by_id: dict[str, list[Recording]] = defaultdict(list)

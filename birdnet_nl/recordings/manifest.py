@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from birdnet_nl.errors import DataError
+from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.folder import MANIFEST
 from birdnet_nl.recordings.vocalization import ALARM, CALL, OTHER, SEVERAL, SONG
 from birdnet_nl.species.table import Species
@@ -31,13 +31,7 @@ def species_folder(root: Path, species: Species) -> Path:
 def read_rows(folder: Path) -> list[Row]:
     """All rows of the folder's manifest with all their columns; none when there is no manifest."""
     path = folder / MANIFEST
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [{name: value or "" for name, value in row.items() if name} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return []
-    except (UnicodeDecodeError, csv.Error):
-        raise DataError(f"{path} is not a CSV file in UTF-8; repair it or move it away") from None
+    return read_csv(path) if path.is_file() else []
 
 
 def add_rows(folder: Path, rows: Iterable[Row]) -> None:

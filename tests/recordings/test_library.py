@@ -1,0 +1,138 @@
+"""Recordings for notebooks: everything the manifest says, typed, and as a frame."""
+
+import sys
+
+import pytest
+
+from birdnet_nl.errors import DataError, SelectionError, SetupError
+from birdnet_nl.recordings.library import as_frame, files_by_id, find_recordings, read_manifest
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.species.table import get_species
+
+FULL = {
+    "file": "song/XC1.wav", "xc_id": "1", "slug": "koolmees", "type": "adult, male, song", "quality": "B",
+    "recordist": "Anna", "licence": "//creativecommons.org/licenses/by-nc-sa/4.0/", "country": "Netherlands",
+    "date": "2023-04-00", "latitude": "52.36", "longitude": "6.46", "duration_s": "12.5", "sample_rate_hz": "48000",
+    "remarks": "in the garden", "background": "Turdus merula", "sha256": "ab12",
+}  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path, make_recordings_folder):
+    make_recordings_folder(tmp_path, "koolmees", {"song": 2, "call": 1}, duration_s=0.1)
+    make_recordings_folder(tmp_path, "zwarte_mees", {"alarm": 1}, duration_s=0.1, first_number=50)
+    return tmp_path
+
+
+def by_id(root):
+    return {recording.id: recording for recording in find_recordings(root, "koolmees")}
+
+
+def test_a_recording_carries_its_whole_manifest_row(root, write_manifest):
+    write_manifest(root / "xeno-canto-koolmees", [FULL])
+    third, first, second = find_recordings(root, "Great Tit")  # in the order of the folders
+    assert isinstance(first, Recording)
+    assert (first.id, first.species, first.vocalization_type) == ("XC1", "koolmees", "song")
+    assert (first.recordist, first.quality, first.country, first.remarks) == (
+        "Anna",
+        "B",
+        "Netherlands",
+        "in the garden",
+    )
+    assert first.licence == "https://creativecommons.org/licenses/by-nc-sa/4.0/"
+    assert (first.latitude, first.longitude, first.duration_s, first.sample_rate_hz) == (52.36, 6.46, 12.5, 48000.0)
+    assert (first.date, first.month, first.sha256, first.background) == ("2023-04-00", 4, "ab12", "Turdus merula")
+    assert {second.id, third.id} == {"XC2", "XC3"}
+    assert second.latitude is None and second.month is None and second.date == ""
+
+
+def test_the_columns_of_xeno_canto_itself_are_understood(root, write_manifest):
+    row = {"id": "XC2", "type": "song", "cnt": "Spain", "lat": "40.1", "lng": "-3.5", "length": "1:05", "rmk": "near"}
+    write_manifest(root, [row])  # one folder higher, found by number
+    second = by_id(root)["XC2"]
+    assert (second.country, second.latitude, second.longitude, second.remarks) == ("Spain", 40.1, -3.5, "near")
+    assert second.duration_s == 65.0
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude"), [("", "6.4"), ("52", ""), ("north", "6"), ("95", "6"), ("52", "190"), ("nan", "6")]
+)
+def test_half_a_place_is_none(root, write_manifest, latitude, longitude):
+    write_manifest(root / "xeno-canto-koolmees", [{**FULL, "latitude": latitude, "longitude": longitude}])
+    first = by_id(root)["XC1"]
+    assert first.latitude is None and first.longitude is None
+
+
+@pytest.mark.parametrize(("date", "month"), [("2020-12-31", 12), ("2020-00-00", None), ("2020", None), ("May", None)])
+def test_a_month_is_known_or_not(root, write_manifest, date, month):
+    write_manifest(root / "xeno-canto-koolmees", [{**FULL, "date": date}])
+    assert by_id(root)["XC1"].month == month
+
+
+def test_species_are_one_several_or_all(root):
+    assert {one.species for one in find_recordings(root)} == {"koolmees", "zwarte_mees"}
+    assert [one.id for one in find_recordings(root, "zwarte_*")] == ["XC50"]
+    assert len(find_recordings(str(root), get_species("koolmees"))) == 3
+    assert find_recordings(root, "merel") == []
+
+
+def test_a_manifest_is_read_without_its_files(tmp_path, write_manifest):
+    lacking = {**FULL, "file": "call/XC9.mp3", "xc_id": "9", "type": "song, alarm call", "slug": "merel"}
+    manifest = write_manifest(tmp_path, [FULL, lacking])
+    for place in (tmp_path, manifest, str(manifest)):
+        first, second = read_manifest(place)
+        assert (first.id, first.path, first.species) == ("XC1", tmp_path / "song/XC1.wav", "koolmees")
+        assert (second.id, second.species, second.vocalization_type) == ("XC9", "merel", None)
+        assert second.type_text == "song, alarm call"
+
+
+def test_a_manifest_without_species_goes_by_its_folder(tmp_path, write_manifest):
+    (tmp_path / "xeno-canto-merel").mkdir()
+    write_manifest(tmp_path / "xeno-canto-merel", [{"file": "song/one.mp3", "type": "song"}])
+    (one,) = read_manifest(tmp_path / "xeno-canto-merel")
+    assert (one.id, one.species) == ("song/one", "merel")
+
+
+def test_errors_are_one_sentence(root, tmp_path):
+    with pytest.raises(DataError, match="is not a folder; give the one that holds"):
+        find_recordings(tmp_path / "nowhere", "koolmees")
+    with pytest.raises(SelectionError, match="did you mean koolmees"):
+        find_recordings(root, "koolmes")
+    with pytest.raises(DataError, match=r"is no recordings.csv; give a folder"):
+        read_manifest(root)
+    manifest = root / "xeno-canto-koolmees" / "recordings.csv"
+    manifest.write_bytes(b"file,type\n\xff\xfe\x00song\n")
+    with pytest.raises(DataError, match="is not a CSV file in UTF-8"):
+        find_recordings(root, "koolmees")
+    manifest.write_text("<!DOCTYPE html>\n<p>Sign in</p>\n")
+    with pytest.raises(DataError, match=r"recordings.csv has none of the columns file, id"):
+        find_recordings(root, "koolmees")
+
+
+def test_a_manifest_with_semicolons_is_read(root):
+    text = "XC_ID;Type;Country;Lat;Lon\n1;song;Belgium;50.8;4.3\n"
+    (root / "xeno-canto-koolmees" / "recordings.csv").write_text(text)
+    assert (by_id(root)["XC1"].country, by_id(root)["XC1"].longitude) == ("Belgium", 4.3)
+
+
+def test_files_that_lie_there_twice_are_seen(root):
+    folder = root / "xeno-canto-koolmees"
+    (folder / "call" / "XC1 - Great Tit.wav").write_bytes((folder / "song" / "XC1.wav").read_bytes())
+    files = files_by_id([folder])
+    assert {id: len(paths) for id, paths in files.items()} == {"XC1": 2, "XC2": 1, "XC3": 1}
+
+
+def test_records_become_a_frame(root, write_manifest):
+    pandas = pytest.importorskip("pandas")
+    write_manifest(root / "xeno-canto-koolmees", [FULL])
+    frame = as_frame(find_recordings(root))
+    assert len(frame) == 4 and list(frame.columns[:3]) == ["id", "path", "species"]
+    assert frame.set_index("id").loc["XC1", "latitude"] == 52.36
+    assert isinstance(frame["path"][0], str)
+    assert isinstance(as_frame([]), pandas.DataFrame)
+
+
+def test_without_pandas_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(SetupError, match="run: pip install pandas"):
+        as_frame([])
