@@ -32,6 +32,7 @@ Every value: python train.py --cfg job.   Hydra's own options: python train.py -
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors through: `main` turns them into one sentence
@@ -44,12 +45,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
-from birdnet_nl.console import say, screen, shown
-from birdnet_nl.errors import BirdnetNlError, RunError
+from birdnet_nl.console import log, say, screen, shown
+from birdnet_nl.errors import BirdnetNlError
 from birdnet_nl.failure import explain
 from birdnet_nl.species.selection import prepare_arguments, register_species
 
 CONFIG_DIR = Path(__file__).resolve().parent / "conf"
+
+failed_jobs: list[str] = []  # run directories of a sweep's failures, for the summary at its end
 
 register_species()
 
@@ -82,24 +85,25 @@ def train(cfg: DictConfig) -> float | None:
 
         return run(cfg, run_dir)
     except Exception as error:
-        if hydra_config.mode != RunMode.MULTIRUN and tell(error):
-            sys.exit(1)  # before Hydra adds lines of its own
-        tell(error)
+        foreseen = tell(error)
+        if hydra_config.mode != RunMode.MULTIRUN:
+            if foreseen:
+                sys.exit(1)  # before Hydra adds lines of its own
+            raise
+        if not foreseen:  # Hydra would show the first failure only, when all jobs are done
+            screen.print_exception()
+            log.exception("the job failed")
+            error.told = True
+        failed_jobs.append(shown(run_dir))
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error; it must not keep the network and the data
         raise
 
 
 def resume(run_dir: Path, overrides: list[str]) -> None:
     """Go on with the run in `run_dir`; `overrides` such as `trainer.max_epochs=40` change its stored configuration."""
-    from birdnet_nl.run_directory import log_to_file, read_config
+    from birdnet_nl.run_directory import change_config, log_to_file, read_config
 
-    cfg = read_config(run_dir)
-    OmegaConf.set_struct(cfg, True)
-    choices = [text for text in overrides if OmegaConf.is_config(cfg.get(text.partition("=")[0]))]
-    if choices:
-        raise RunError(
-            f"{', '.join(choices)} cannot be changed with resume=; only single values can, as trainer.max_epochs"
-        )
-    cfg.merge_with_dotlist(overrides)
+    cfg = change_config(run_dir, read_config(run_dir), overrides)
     log_to_file(run_dir)
     say(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {shown(run_dir)}")
     from birdnet_nl.run import run
@@ -115,6 +119,7 @@ def tell(error: BaseException) -> bool:
     if sentence is None:
         return False
     error.told = True  # a sweep raises its first failure again when all jobs are done
+    log.error(sentence)
     screen.print(f"[bold red]✗[/] {escape(sentence)}", soft_wrap=True)
     return True
 
@@ -157,6 +162,10 @@ def main() -> int:
     except Exception as error:
         if not tell(error):
             raise
+        if failed_jobs:
+            screen.print(
+                f"[bold red]{len(failed_jobs)} jobs of the sweep failed:[/] {', '.join(failed_jobs)}", soft_wrap=True
+            )
         return 1
     return 0
 

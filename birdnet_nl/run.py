@@ -28,8 +28,9 @@ from birdnet_nl.data.splits import read_splits, write_splits
 from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.metrics import Predictions, score_predictions
 from birdnet_nl.evaluation.report import print_result, show_examples, write_figures
+from birdnet_nl.files import write_whole
 from birdnet_nl.models.build import build_network
-from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data
+from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
     METRICS,
     SPLITS_FILE,
@@ -39,10 +40,9 @@ from birdnet_nl.run_directory import (
     read_json,
     resumable_checkpoint,
     write_json,
-    write_whole,
 )
 from birdnet_nl.species.table import Species
-from birdnet_nl.training.checkpoint import BEST, CARD, read_checkpoint
+from birdnet_nl.training.checkpoint import BEST, CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
 
@@ -90,6 +90,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
     data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
+    tell_about_source(data)
     with phases.phase("prepare"):
         prepared = data.prepare()
     tell_about_data(data)
@@ -101,16 +102,15 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         say(f"[dim]engine: {engine}[/]")
         module = _build_module(cfg, data, engine)
         trainer = _build_trainer(cfg, run_dir, engine)
-        with phases.phase("train"):
-            _train(trainer, module, data, run_dir, resume)
+        _train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
         module.load_state_dict(best["state_dict"])
-        best_epoch = best[CARD]["history"][-1]["epoch"]
-        with phases.phase("test"):
+        best_row = best[CARD]["history"][-1]
+        with phases.phase("test"), _ctrl_c_raises(trainer):
             batches = trainer.predict(module, dataloaders=data.test_dataloader())
         predictions = Predictions.join(batches, data.datasets["test"].recording_ids)
 
-        report = describe_run(cfg, data, module, engine, best_epoch) | {
+        report = describe_run(cfg, data, module, engine, best_row) | {
             "results": score_predictions(predictions, prepared.types)
         }
         title = f"{species.dutch} · {cfg.parameter_set} · test segments"
@@ -121,7 +121,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
             write_figures(run_dir, trainer.logger, report, module.history, examples)
         if trainer.logger is not None:
             trainer.logger.finalize("success")
-    report["seconds"] = phases.finished() | {"train": round(sum(row["seconds"] for row in module.history), 2)}
+    trained_s = round(sum(row["seconds"] for row in module.history), 2)  # also what came before a resume
+    report["seconds"] = {"train": trained_s, **phases.finished()}
     report["peak_memory_mb"] = peak_memory_mb()
     write_json(run_dir / METRICS, report)
     print_result(report, run_dir)
@@ -165,7 +166,12 @@ def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Tra
     logger = instantiate(cfg.logger, save_dir=str(run_dir)) if cfg.logger else False
     precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[engine.precision]
     return instantiate(
-        cfg.trainer, callbacks=callbacks, logger=logger, precision=precision, default_root_dir=str(run_dir)
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=logger,
+        precision=precision,
+        plugins=[WholeCheckpoints()],
+        default_root_dir=str(run_dir),
     )
 
 
@@ -179,14 +185,21 @@ def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, 
             return
         _refuse_moved(content, run_dir)
         say(f"going on after epoch {len(content[CARD]['history'])}")
-    try:
+    with _ctrl_c_raises(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    write_json(run_dir / TRAINED, {"epochs": len(module.history)})
+
+
+@contextmanager
+def _ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
+    """Lightning answers Ctrl-C with SystemExit and switches the signal off; here it stays a KeyboardInterrupt."""
+    try:
+        yield
     except SystemExit:
         if trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # Lightning had switched it off
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
-    write_json(run_dir / TRAINED, {"epochs": len(module.history)})
 
 
 def _refuse_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:

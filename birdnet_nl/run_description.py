@@ -20,13 +20,17 @@ from birdnet_nl.training.module import TypeClassifier
 PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "soundfile", "soxr", "numpy")
 
 
+def tell_about_source(data: SpeciesDataModule) -> None:
+    """One loud line where the figures will say nothing about real birds."""
+    if data.synthetic:
+        warn(f"SYNTHETIC demo recordings ({data.choice.why}): the figures say nothing about real birds")
+    if data.shuffle_types:
+        warn("CONTROL (data.shuffle_types=true): types are dealt out at random, so the result must be chance")
+
+
 def tell_about_data(data: SpeciesDataModule) -> None:
     """Counts per split, and everything that was left out with the reason."""
     prepared = data.prepared
-    if data.synthetic:
-        warn("SYNTHETIC: demo recordings, made by a generator. The figures say nothing about real birds.")
-    if data.shuffle_types:
-        warn("CONTROL: data.shuffle_types=true, types are dealt out at random; the result must be chance.")
     counts = count_by_split(prepared.recordings, prepared.splits)
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
@@ -43,7 +47,7 @@ def tell_about_data(data: SpeciesDataModule) -> None:
 
 
 def describe_run(
-    cfg: DictConfig, data: SpeciesDataModule, module: TypeClassifier, engine: EngineState, best_epoch: int
+    cfg: DictConfig, data: SpeciesDataModule, module: TypeClassifier, engine: EngineState, best_row: dict[str, float]
 ) -> dict[str, Any]:
     """Everything in `metrics.json` but the results themselves."""
     prepared = data.prepared
@@ -56,9 +60,9 @@ def describe_run(
         "seed": cfg.seed,
         "types": prepared.types,
         "shuffled_types": data.shuffle_types,
-        "validation": next(_validation(row) for row in module.history if row["epoch"] == best_epoch),
+        "validation": {name.removeprefix("val/"): value for name, value in best_row.items() if name.startswith("val/")},
         "epochs": len(module.history),
-        "best_epoch": best_epoch,
+        "best_epoch": best_row["epoch"],
         "counts": {
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
@@ -75,7 +79,7 @@ def describe_run(
             "species": data.species.slug,
             "seed": cfg.seed,
             "model": cfg.model._target_.rpartition(".")[2],
-            "mel": data.mel.normalisation,
+            "mel": f"{data.mel.n_mels} × {data.mel.f_min_hz:g}-{data.mel.f_max_hz:g} Hz, {data.mel.normalisation}",
             "max_segments_per_type": data.max_segments_per_type,
             "batch_size": data.batch_size,
             "num_workers": data.num_workers,
@@ -88,10 +92,6 @@ def describe_run(
         "engine": engine.to_dict(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
-
-
-def _validation(row: dict[str, float]) -> dict[str, float]:
-    return {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
 
 
 def peak_memory_mb() -> int:

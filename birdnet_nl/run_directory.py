@@ -8,18 +8,22 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.errors import RunError
+from birdnet_nl.files import write_whole
 from birdnet_nl.training.checkpoint import LAST
 
 CONFIG, SPLITS_FILE, METRICS = "config.yaml", "splits.csv", "metrics.json"
 TRAINED = "trained.json"  # there once training has ended: a killed run then goes on with the evaluation
 SYNTHETIC = "SYNTHETIC.txt"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside the target and rename, so that a reader never meets half a file."""
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+CHANGEABLE = (  # values that leave what has been learned comparable
+    "trainer.max_epochs",
+    "callbacks.early_stopping.patience",
+    "engine.threads",
+    "data.num_workers",
+    "data.decode_workers",
+    "data.pin_memory",
+    "data.persistent_workers",
+    "data.root",
+)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -55,6 +59,19 @@ def read_config(run_dir: Path) -> DictConfig:
     if not isinstance(config, DictConfig) or "species" not in config:
         raise RunError(f"{run_dir / CONFIG} is not complete; the run was killed before it began, start a new one")
     return config
+
+
+def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> DictConfig:
+    """`config` with the few values changed that may change while a run is stopped; also on disk."""
+    refused = [text for text in overrides if text.partition("=")[0] not in CHANGEABLE]
+    if refused:
+        raise RunError(f"{', '.join(refused)} cannot change when a run goes on; what can: {', '.join(CHANGEABLE)}")
+    if overrides and (run_dir / METRICS).is_file():
+        raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
+    changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
+    if overrides:
+        write_whole(run_dir / CONFIG, OmegaConf.to_yaml(changed))
+    return changed
 
 
 def resumable_checkpoint(run_dir: Path) -> Path | None:

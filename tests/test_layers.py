@@ -14,7 +14,7 @@ FILES = [*sorted(PACKAGE.rglob("*.py")), ROOT / "train.py"]
 
 # Each may import what stands before it. Names of one layer that are folders do not import each other.
 LAYERS = [
-    {"errors", "species", "console"},
+    {"errors", "files", "species", "console"},
     {"recordings"},
     {"audio"},
     {"data", "models"},

@@ -2,18 +2,18 @@
 
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.errors import DataError
+from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
 
 FORMAT_VERSION = 1  # raise when the computation of a mel changes, so that old files are not taken for new ones
@@ -52,15 +52,9 @@ def content_hash(path: Path) -> str:
 
 
 def write_mel(mel: np.ndarray, target: Path) -> None:
-    """Write beside the target and rename, so that no half file is ever taken for a mel."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f"{target.stem}.{os.getpid()}-{threading.get_ident()}.part")
-    try:
-        with beside.open("wb") as file:
-            np.save(file, mel)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Whole or not at all; a power cut may still cut it, which `cache_mel` notices."""
+    with written_whole(target, sync=False) as beside, beside.open("wb") as file:
+        np.save(file, mel)
 
 
 def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
@@ -95,6 +89,8 @@ def cache_mels(
     """
     cached: dict[str, CachedMel] = {}
     unusable: dict[str, UnusableFile] = {}
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)  # for each of the workers
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="mel")
     try:
         futures = {pool.submit(cache_mel, recording.path, params, cache_dir): recording for recording in recordings}
@@ -107,5 +103,6 @@ def cache_mels(
             on_progress()
     finally:
         pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads_before)
     ids = [recording.id for recording in recordings]
     return {id: cached[id] for id in ids if id in cached}, [unusable[id] for id in ids if id in unusable]

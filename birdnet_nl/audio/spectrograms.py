@@ -28,8 +28,10 @@ def cache_spectrograms(
     mels: dict[str, CachedMel] = {}
     unusable: list[UnusableFile] = []
     for recording in recordings:
-        segments = []
-        for path in segment_files(recording):
+        files, segments = segment_files(recording), []
+        if not files:
+            unusable.append(UnusableFile(recording.path.with_suffix(".npy"), "its name does not end with _seg<NNN>"))
+        for path in files:
             segment, reason = _read(path, shape)
             if reason:
                 unusable.append(UnusableFile(path, reason))
@@ -42,8 +44,6 @@ def cache_spectrograms(
             if not target.is_file():
                 write_mel(mel, target)
             mels[recording.id] = CachedMel(target, mel.shape[1], content)
-        elif not any(file.path.parent == recording.path.parent for file in unusable):
-            unusable.append(UnusableFile(recording.path, "has no segment files"))
         on_progress()
     return mels, unusable
 

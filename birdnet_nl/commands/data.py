@@ -120,7 +120,7 @@ def write_page(
 ) -> None:
     """The page, written beside and renamed."""
     from birdnet_nl.commands.data_page import page_of
-    from birdnet_nl.recordings.manifest import write_whole
+    from birdnet_nl.files import write_whole
 
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)

@@ -176,9 +176,8 @@ def _example(example: Example) -> str:
     recording = example.inspected.recording
     kind = figures.kind_of(example.inspected)
     number = recording.id.removeprefix("XC")
-    name = (
-        f'<a href="https://xeno-canto.org/{number}">{recording.id}</a>' if number.isdecimal() else escape(recording.id)
-    )
+    on_xeno_canto = number.isdecimal() and "synthetic" not in recording.licence
+    name = f'<a href="https://xeno-canto.org/{number}">{recording.id}</a>' if on_xeno_canto else escape(recording.id)
     credit = f"{escape(recording.recordist) or 'unknown recordist'} · {_licence(recording.licence)}"
     scale = "".join(f'<span style="bottom:{100 * height:.1f}%">{khz}</span>' for khz, height in ticks())
     sound = (

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +17,8 @@ from birdnet_nl.species.table import Species
 
 COLOURS = {"yes": "green", "just": "yellow", "no": "red"}
 MOST_NAMES = 4  # of files or people in a line
+
+NARROW = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": 0, "pad_edge": False}  # fits 80 columns
 
 
 def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root: Path) -> None:
@@ -48,7 +51,13 @@ def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root
 
 
 def _types_table(overview: SpeciesOverview, rules: TrainingRules) -> Table:
-    table = Table(title=f"segments of {rules.segment_s:g} s; splits as training would make them", title_justify="left")
+    table = Table(
+        title=f"segments of {rules.segment_s:g} s; splits as training would make them",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
     table.add_column("type")
     for name in ("found", "usable", "recordists", "minutes", "segments", *SPLITS):
         table.add_column(name, justify="right")
@@ -72,9 +81,15 @@ def show_many(
     of_all: bool,
 ) -> None:
     """A line per species, most recordings first, and what is wanting over all of them."""
-    table = Table(title=f"Recordings in {escape(str(root))} (usable of those found)", title_justify="left")
-    table.add_column("species")
-    for name in (*rules.types, "several", "other", "minutes", "segments", "recordists", "oddities"):
+    table = Table(
+        title=f"Recordings in {escape(str(root))} (usable of those found)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
+    table.add_column("species", no_wrap=True)
+    for name in (*rules.types, "several", "other", "min.", "segm.", "people", "odd"):
         table.add_column(name, justify="right")
     table.add_column("trains")
     for one in sorted(overviews, key=lambda one: (-len(one.recordings), one.species.slug)):

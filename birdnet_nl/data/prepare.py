@@ -77,11 +77,22 @@ def prepare_recordings(
             f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
             f"recordist); download more, or try data=demo"
         )
-    kept = [recording for recording in usable if recording.vocalization_type in kept_types]
+    while True:
+        kept = [recording for recording in usable if recording.vocalization_type in kept_types]
+        try:
+            splits = assign_splits(kept, shares, seed)
+            break
+        except DataError:
+            if len(kept_types) == 2:
+                raise
+            counts = Counter(recording.vocalization_type for recording in kept)
+            rarest = min(kept_types, key=lambda name: counts[name])
+            kept_types = [name for name in kept_types if name != rarest]
+            left_out[rarest] = f"{counts[rarest]} recordings, by recordists who cannot be spread over three splits"
     return PreparedRecordings(
         recordings=kept,
         types=kept_types,
-        splits=assign_splits(kept, shares, seed),
+        splits=splits,
         mels={recording.id: mels[recording.id] for recording in kept},
         unclear=unclear,
         unusable=[*unusable, *duplicates],

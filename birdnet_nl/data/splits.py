@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.errors import DataError
+from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
 
 SPLITS = ("train", "val", "test")
@@ -128,8 +129,7 @@ def count_by_split(recordings: Sequence[Recording], splits: dict[str, str]) -> d
 
 def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, str]) -> None:
     """One row per recording; the licence comes along because a model is made from these recordings."""
-    beside = path.with_suffix(".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
         for recording in recordings:
@@ -138,7 +138,6 @@ def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, 
             writer.writerow(
                 [row.id, splits[row.id], kind, row.recordist, row.quality, row.licence, os.fspath(row.path)]
             )
-    beside.replace(path)
 
 
 def read_splits(path: Path) -> dict[str, str]:

@@ -34,7 +34,7 @@ def show_examples(
         for right in (True, False):
             matching = of_type[(answers[of_type] == kind) == right]
             ranked = matching[certainty[matching].argsort(descending=True)].tolist()
-            chosen += [ranked[0], ranked[len(ranked) // 2]][: 2 if right else 1] if ranked else []
+            chosen += dict.fromkeys([*ranked[:1], *(ranked[len(ranked) // 2 :][:1] if right else [])])
     mels = normalise(dataset.__getitems__(chosen)[0]).numpy()
     return draw_examples(
         mels,

@@ -17,5 +17,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
                 {name.strip().lower(): (value or "").strip() for name, value in row.items() if name}
                 for row in csv.DictReader(file, delimiter=separator)
             ]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); change its permissions or move it away") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8 ({error}); repair it or move it away") from error

@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -13,14 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
+from birdnet_nl.files import write_whole
 from birdnet_nl.recordings.demo_files import MANIFEST, file_name, write_manifest, write_recordings
 from birdnet_nl.recordings.demo_plan import RecordingPlan, plan_recordings
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
+from birdnet_nl.recordings.source import DEMO_MARK
 from birdnet_nl.species.table import get_species
 
 GENERATOR_VERSION = 1
 """Raise it when the sound or the plan changes: folders of another version are then made anew."""
-COMPLETE = "demo.json"
 README = """These recordings are synthetic: no bird, no recordist and no place in them exists.
 
 birdnet_nl made them, so that everything can be tried without network or key. The folders are laid out like downloads
@@ -75,13 +75,13 @@ def make_demo_species(
     _refuse_foreign(target)
     root.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(root, species.slug)
-    _write_whole(root / "README.txt", README)
+    write_whole(root / "README.txt", README)
     building = Path(tempfile.mkdtemp(prefix=f".demo-{species.slug}-", dir=root))
     try:
         write_recordings(building, plans, progress)
         write_manifest(building, plans)
         building.chmod(0o755)  # mkdtemp makes private folders
-        (building / COMPLETE).write_text(json.dumps(asdict(params), indent=2) + "\n")
+        (building / DEMO_MARK).write_text(json.dumps(asdict(params), indent=2) + "\n")
         _put_in_place(building, target, params, plans)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -90,7 +90,7 @@ def make_demo_species(
 
 def _is_complete(target: Path, params: DemoParams, plans: list[RecordingPlan]) -> bool:
     try:
-        found = json.loads((target / COMPLETE).read_text())
+        found = json.loads((target / DEMO_MARK).read_text())
     except (OSError, ValueError):
         return False
     return found == asdict(params) and all((target / name).is_file() for name in (MANIFEST, *map(file_name, plans)))
@@ -100,9 +100,9 @@ def _refuse_foreign(target: Path) -> None:
     """Raises when the folder, or a sound file in it, comes from elsewhere: replacing it would lose recordings."""
     if not target.exists():
         return
-    if not (target / COMPLETE).is_file() and (not target.is_dir() or any(target.iterdir())):
+    if not (target / DEMO_MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(
-            f"{target} exists and was not made by the demo generator (it has no {COMPLETE}); "
+            f"{target} exists and was not made by the demo generator (it has no {DEMO_MARK}); "
             "choose another folder for the demo recordings"
         )
     sounds = (path for path in target.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES)
@@ -144,11 +144,3 @@ def _put_in_place(building: Path, target: Path, params: DemoParams, plans: list[
         else:
             return
     raise DataError(f"{target} is being replaced by another process with other parameters; use one folder for each")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    if path.exists():
-        return
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}")
-    partial_path.write_text(text, encoding="utf-8")
-    partial_path.replace(path)

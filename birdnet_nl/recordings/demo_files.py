@@ -83,7 +83,10 @@ def _write_recording(folder: Path, plan: RecordingPlan) -> None:
         bitrate_mode="VARIABLE",
         compression_level=0.7,
     ) as file:
-        file.comment = f"{plan.xc_id} (c) {plan.recordist.name} // {plan.recordist.country} // {plan.type_text}"
+        place = f"nowhere, {plan.recordist.country}"
+        file.comment = (
+            f"{plan.xc_id} © {plan.recordist.name} // {place} // 0m // 08:00h, {plan.date} // {plan.type_text}"
+        )
         file.write(samples)
 
 

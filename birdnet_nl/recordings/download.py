@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
+from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.choice import Candidate
 from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 from birdnet_nl.recordings.manifest import (
     TYPE_FOLDERS,
     add_rows,
-    put_in_place,
     remove_parts,
     sha256_of,
     species_folder,
@@ -91,15 +91,10 @@ def _download_species(
 def _fetch(candidate: Candidate, client: XenoCanto, folder: Path) -> tuple[Path, str]:
     name = f"XC{candidate.row['xc_id']}{candidate.suffix}"
     path = folder / TYPE_FOLDERS[candidate.vocalization_type] / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{name}.part")
-    try:
+    with written_whole(path) as beside:
         sha256 = client.fetch(
             candidate.url, beside, lambda file: what_is_wrong(file, candidate.length_s, candidate.suffix)
         )
-        put_in_place(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path, sha256
 
 

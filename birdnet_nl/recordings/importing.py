@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
-from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES, recording_id, species_of_folder
+from birdnet_nl.files import written_whole
+from birdnet_nl.recordings.folder import MANIFEST, recording_id, sound_files, species_of_folder
 from birdnet_nl.recordings.manifest import (
     TYPE_FOLDERS,
     Row,
     add_rows,
-    put_in_place,
     read_rows,
     sha256_of,
     species_folder,
@@ -95,23 +95,12 @@ def import_recordings(
     return report
 
 
-def find_sounds(folder: Path) -> list[Path]:
-    """Sound files below `folder`, without hidden ones and the side folders of a NAS (`@eaDir`)."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SOUND_SUFFIXES
-        and not any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-
-
 def _sources(source: Path, audio: Path | None, report: ImportReport) -> Iterator[tuple[Path, Row, Species | None]]:
     """Each sound file with its row of a table and that row's species, where there is one."""
     if source.is_dir():
         table = next((source / name for name in TABLES if (source / name).is_file()), None)
         rows = dict(_rows_by_path(table, audio or source, [])) if table else {}
-        for path in find_sounds(source):
+        for path in sound_files(source):
             yield path, *rows.get(path, ({}, None))
     elif source.is_file() and source.suffix.lower() in (".csv", ".json"):
         for path, (row, species) in _rows_by_path(source, audio or source.parent, report.refused):
@@ -125,7 +114,7 @@ def _sources(source: Path, audio: Path | None, report: ImportReport) -> Iterator
 def _rows_by_path(
     table: Path, audio: Path, refused: list[tuple[str, str]]
 ) -> Iterator[tuple[Path, tuple[Row, Species | None]]]:
-    sounds = find_sounds(audio.absolute())
+    sounds = list(sound_files(audio.absolute()))
     by_id = {recording_id(path): path for path in reversed(sounds)}
     there = set(sounds)
     for row, species in read_table(table):
@@ -240,10 +229,6 @@ def _place(known: Known, folder: Path, how: str) -> Path:
     elif how == "link":
         os.link(known.path, path)
     else:
-        beside = path.with_name(f".{path.name}.part")
-        try:
+        with written_whole(path) as beside:
             shutil.copyfile(known.path, beside)
-            put_in_place(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     return path

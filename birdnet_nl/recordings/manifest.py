@@ -4,12 +4,12 @@ import contextlib
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from birdnet_nl.files import write_whole
 from birdnet_nl.recordings.csv_table import read_csv
-from birdnet_nl.recordings.folder import MANIFEST
+from birdnet_nl.recordings.folder import COLUMN_NAMES, MANIFEST
 from birdnet_nl.recordings.vocalization import ALARM, CALL, OTHER, SEVERAL, SONG
 from birdnet_nl.species.table import Species
 
@@ -29,20 +29,35 @@ def species_folder(root: Path, species: Species) -> Path:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """All rows of the folder's manifest with all their columns; none when there is no manifest."""
+    """All rows of the folder's manifest with all their columns under our names; none when there is no manifest."""
     path = folder / MANIFEST
-    return read_csv(path) if path.is_file() else []
+    rows = read_csv(path) if path.is_file() else []
+    for row in rows:
+        for ours, names in COLUMN_NAMES.items():
+            ours = "xc_id" if ours == "id" else ours
+            other = next((name for name in names if name in row), None)
+            if other and ours not in row:
+                row[ours] = row.pop(other)
+        row["xc_id"] = row.get("xc_id", "").upper().removeprefix("XC")
+    return rows
 
 
 def add_rows(folder: Path, rows: Iterable[Row]) -> None:
     """Append rows to the folder's manifest; a row of the same file, or of the same Xeno-canto number, is replaced."""
-    one_line = [{name: " ".join(value.split()) for name, value in row.items()} for row in rows]
-    merged = {row.get("xc_id") or row.get("file", ""): row for row in [*read_rows(folder), *one_line]}
-    columns = list(dict.fromkeys([*COLUMNS, *(name for row in merged.values() for name in row)]))
+    merged = read_rows(folder)
+    for row in rows:
+        new = {name: " ".join(value.split()) for name, value in row.items()}
+        same = [old for old in merged if any(new.get(key) and old.get(key) == new[key] for key in ("xc_id", "file"))]
+        if same:
+            merged[merged.index(same[0])] = new
+            merged = [old for old in merged if old not in same[1:]]
+        else:
+            merged.append(new)
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in merged for name in row)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([row.get(name, "") for name in columns] for row in merged.values())
+    writer.writerows([row.get(name, "") for name in columns] for row in merged)
     write_whole(folder / MANIFEST, text.getvalue())
 
 
@@ -65,24 +80,6 @@ def write_attribution(folder: Path, species: Species) -> None:
         name = f"[XC{number}](https://xeno-canto.org/{number})" if number else row.get("file", "")
         lines.append(f"| {name} | {recordist} | {row.get('licence') or 'unknown'} |")
     write_whole(folder / ATTRIBUTION, "\n".join(lines) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside `path`, then rename: a kill leaves the old file or the new one, not a half one."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        beside.write_text(text, encoding="utf-8")
-        put_in_place(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def put_in_place(beside: Path, path: Path) -> None:
-    """Rename a complete file to its final name, after its bytes have reached the disk."""
-    with beside.open("r+b") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def remove_parts(folder: Path) -> None:

@@ -29,12 +29,13 @@ class DemoSettings:
 class SourceChoice:
     """Where a species' recordings are; `folders` is empty when the demo has to be made first.
 
-    `spectrograms` says that the folders hold the original's `.npy` files instead of sound.
+    `spectrograms` says that the folders hold the original's `.npy` files instead of sound, `why` why it is the demo.
     """
 
     synthetic: bool
     folders: tuple[Path, ...]
     spectrograms: bool = False
+    why: str = ""
 
 
 def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
@@ -45,11 +46,14 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
     if source not in SOURCES:
         raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
     if source == "demo":
-        return SourceChoice(synthetic=True, folders=())
+        return SourceChoice(synthetic=True, folders=(), why="data=demo")
     named_root = bool(root)  # an empty environment variable names nothing
     folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
     if source == "auto" and not named_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
+        if not folders:
+            why = f"no recordings of {species.slug} in ./{DEFAULT_ROOT}; give data.root=<folder> for your own"
+            return SourceChoice(synthetic=True, folders=(), why=why)
     elif source == "spectrograms":
         folders = find_species_folders(folder, species, species_of_spectrogram_folder)
         if not folders:
@@ -58,8 +62,13 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         folders = find_species_folders(folder, species)
         if not folders:
             raise DataError(_nothing_found(folder, species))
-    synthetic = not folders or any((folder / DEMO_MARK).is_file() for folder in folders)
-    return SourceChoice(synthetic=synthetic, folders=tuple(folders), spectrograms=source == "spectrograms")
+    synthetic = any((folder / DEMO_MARK).is_file() for folder in folders)
+    return SourceChoice(
+        synthetic=synthetic,
+        folders=tuple(folders),
+        spectrograms=source == "spectrograms",
+        why=f"{folders[0]} was made by the generator" if synthetic else "",
+    )
 
 
 def _nothing_found(root: Path, species: Species) -> str:

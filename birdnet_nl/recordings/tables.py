@@ -1,7 +1,6 @@
 """Tables of recordings that others made: Xeno-canto's JSON, BirdCLEF's train_metadata.csv, or any CSV with paths."""
 
 import ast
-import csv
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import candidate_of
+from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.manifest import COLUMNS, Row
 from birdnet_nl.species.table import Species, find_species
 
@@ -36,9 +36,8 @@ def read_table(path: Path) -> list[tuple[Row, Species | None]]:
             body = json.loads(path.read_text(encoding="utf-8-sig"))
             entries = body.get("recordings") if isinstance(body, dict) else body
         else:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                entries = list(csv.DictReader(file))
-    except (UnicodeDecodeError, ValueError, csv.Error):
+            entries = read_csv(path)
+    except ValueError:
         raise DataError(f"{path} is not a CSV or JSON file in UTF-8; repair it or give the folder instead") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError(f'{path} holds no list of recordings; expected [{{…}}, …] or {{"recordings": [{{…}}, …]}}')

@@ -6,14 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.errors import RunError
+from birdnet_nl.files import written_whole
 from birdnet_nl.models.build import build_network
 
 CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their place and renames them.
+
+    Lightning's own goes through the system's folder for temporary files; from there to another disk is a copy, which a
+    kill can cut.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        with written_whole(Path(path)) as beside:
+            torch.save(checkpoint, beside)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -36,9 +36,10 @@ def test_auto_uses_the_users_recordings_where_they_are(root, name):
 
 
 def test_auto_uses_the_demo_where_the_default_root_lacks_the_species_or_is_not_there(root):
-    assert choose_source("auto", None, MEREL) == SourceChoice(synthetic=True, folders=())
+    why = "no recordings of merel in ./data; give data.root=<folder> for your own"
+    assert choose_source("auto", None, MEREL) == SourceChoice(synthetic=True, folders=(), why=why)
     make(root / "koolmees")
-    assert choose_source("auto", None, MEREL) == SourceChoice(synthetic=True, folders=())
+    assert choose_source("auto", None, MEREL) == SourceChoice(synthetic=True, folders=(), why=why)
 
 
 @pytest.mark.parametrize("source", ["auto", "xeno_canto"])
@@ -83,7 +84,7 @@ def test_the_species_folder_itself_as_root_is_told_with_the_one_above(tmp_path, 
 
 def test_demo_is_the_demo_whatever_lies_in_the_root(tmp_path):
     make(tmp_path / "merel")
-    assert choose_source("demo", tmp_path, MEREL) == SourceChoice(synthetic=True, folders=())
+    assert choose_source("demo", tmp_path, MEREL) == SourceChoice(synthetic=True, folders=(), why="data=demo")
 
 
 def test_demo_recordings_in_the_users_root_stay_synthetic(tmp_path):

@@ -108,13 +108,13 @@ def test_no_permission_to_write_names_the_folder_and_the_way_out():
 
 def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_process, tmp_path, monkeypatch):
     """The third checkpoint meets a full disk; with space again, `resume` ends the run."""
-    from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
     from omegaconf import OmegaConf
 
     import birdnet_nl.run
+    from birdnet_nl.training.checkpoint import WholeCheckpoints
 
     saves = []
-    save = TorchCheckpointIO.save_checkpoint
+    save = WholeCheckpoints.save_checkpoint
 
     def save_until_full(self, checkpoint, path, storage_options=None):
         saves.append(path)
@@ -124,13 +124,13 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_
 
     said = []
     monkeypatch.setattr(birdnet_nl.run, "say", said.append)
-    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", save_until_full)
+    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save_until_full)
     run_dir = tmp_path / "run"
     with pytest.raises(OSError) as caught:
         train_in_process(run_dir, "species=merel", "trainer.max_epochs=4")
     assert "the disk is full" in explain(caught.value) and "resume=" in explain(caught.value)
     assert re.search(r"go on with: python train.py resume=", said[-1])
-    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", save)
+    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save)
     birdnet_nl.run.run(OmegaConf.load(run_dir / "config.yaml"), run_dir, resume=True)
     assert (run_dir / "metrics.json").is_file()
 

@@ -61,6 +61,34 @@ def test_a_run_killed_after_training_goes_on_with_its_test(train_in_process, tra
     assert after["results"] == before["results"] and after["epochs"] == before["epochs"]
 
 
+@pytest.mark.slow
+def test_a_run_killed_before_its_first_epoch_starts_over_in_its_folder(start_train_py, train_py, tiny, tmp_path):
+    run_dir = tmp_path / "run"
+    process = start_train_py("species=koolmees", *tiny, f"hydra.run.dir={run_dir}")
+    wait_for(run_dir / "config.yaml", process)
+    process.kill()
+    process.communicate(timeout=60)
+    assert not (run_dir / "checkpoints").exists()
+    code, screen = train_py(f"resume={run_dir}")
+    assert code == 0, screen
+    assert json.loads((run_dir / "metrics.json").read_text())["epochs"] == 2
+
+
+def test_only_what_keeps_a_run_comparable_can_change(train_in_process, tmp_path):
+    from birdnet_nl.errors import RunError
+    from birdnet_nl.run_directory import change_config, read_config
+
+    run_dir = train_in_process(tmp_path / "run", "species=koolmees", "trainer.max_epochs=1")
+    with pytest.raises(RunError, match=r"is finished, so .* changes nothing"):
+        change_config(run_dir, read_config(run_dir), ["trainer.max_epochs=9"])
+    (run_dir / "metrics.json").unlink()
+    for refused in ("seed=2", "trainer=legacy", "data.batch_size=8", "trainer.max_epoch=9"):
+        with pytest.raises(RunError, match=f"{refused} cannot change when a run goes on"):
+            change_config(run_dir, read_config(run_dir), [refused])
+    change_config(run_dir, read_config(run_dir), ["trainer.max_epochs=9"])
+    assert read_config(run_dir).trainer.max_epochs == 9
+
+
 def test_resuming_with_other_recordings_is_refused(train_in_process, tmp_path):
     import shutil
 

@@ -33,5 +33,6 @@ def test_a_failing_job_does_not_stop_the_others(train_py, tiny, tmp_path, make_r
     )
     assert code == 1
     assert screen.count("none of merel") == 1, screen
+    assert "1 jobs of the sweep failed" in screen
     (metrics,) = (tmp_path / "logs").glob("sweep-*/*/*/*/metrics.json")
     assert json.loads(metrics.read_text())["species"]["slug"] == "koolmees"
