@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.table import Table
@@ -82,14 +81,12 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
     """One table: what the best weights answered on recordings never trained on."""
     types = report["types"]
     mark = "  [bold black on yellow] SYNTHETIC demo recordings [/]" if report["synthetic"] else ""
-    table = Table(
-        title=f"[bold]{report['species']['dutch']}[/] ({report['species']['scientific']}), "
+    screen.print(
+        f"[bold]{report['species']['dutch']}[/] ({report['species']['scientific']}), "
         f"trainer={report['parameter_set']}, seed {report['seed']}{mark}",
-        title_justify="left",
-        caption=f"test split, weights of epoch {report['best_epoch'] + 1} of {report['epochs']}; chance is "
-        f"{1 / len(types):.0%}; {report['seconds']['total']:.0f} s in all",
-        caption_justify="left",
+        soft_wrap=True,
     )
+    table = Table()
     table.add_column("")
     for unit, scores in report["results"].items():
         table.add_column(
@@ -104,16 +101,15 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
     for name in types:
         table.add_row(f"recall {name}", *(f"{scores['recall'][name]:.0%}" for scores in report["results"].values()))
     screen.print(table)
-    few = [
-        name
-        for name in types
-        if np.sum(report["results"]["recording"]["confusion"][types.index(name)]) < FEW_RECORDINGS
-    ]
+    screen.print(
+        f"test split, weights of epoch {report['best_epoch'] + 1} of {report['epochs']}; chance is "
+        f"{1 / len(types):.0%}; {report['seconds']['total']:.0f} s in all",
+        soft_wrap=True,
+    )
+    tested = report["counts"]["recordings"]["test"]
+    few = ", ".join(f"{name} {tested[name]}" for name in types if tested[name] < FEW_RECORDINGS)
     if few:
-        counts = ", ".join(f"{name} {report['counts']['recordings']['test'].get(name, 0)}" for name in few)
-        screen.print(
-            f"[yellow]Few test recordings ({counts}): read these figures as a first impression.[/]", soft_wrap=True
-        )
+        screen.print(f"[yellow]Few test recordings ({few}): read this as a first impression.[/]", soft_wrap=True)
     screen.print(f"[bold]{shown(run_dir)}[/]", soft_wrap=True)
     scores = report["results"]["recording"]
     log.info("per recording: balanced accuracy %.3f, macro-F1 %.3f", scores["balanced_accuracy"], scores["macro_f1"])
