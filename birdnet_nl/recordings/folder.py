@@ -102,21 +102,26 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
         id = recording_id(path, folder)
         row = rows.get(path) or rows.get(id) or {}
         type_folder = path.relative_to(folder).parts[0] if path.parent != folder else ""
-        type_text = row.get("type") or type_folder
-        kind = classify_type(type_text, flight_call=flight_call)
-        by_id[id].append(
-            Recording(
-                id=id,
-                path=path,
-                species=species.slug,
-                vocalization_type=kind if kind in VOCALIZATION_TYPES else None,
-                type_text=type_text,
-                recordist=row.get("recordist", ""),
-                quality=row.get("quality", ""),
-                licence=row.get("licence", ""),
-            )
-        )
+        by_id[id].append(recording_from(path, id, row, type_folder, species, flight_call))
     return [one_of(same_id) for same_id in by_id.values()]
+
+
+def recording_from(
+    path: Path, id: str, row: dict[str, str], type_folder: str, species: Species, flight_call: str
+) -> Recording:
+    """A recording from its manifest row (empty where there is none) and the name of the type folder it lies in."""
+    type_text = row.get("type") or type_folder
+    kind = classify_type(type_text, flight_call=flight_call)
+    return Recording(
+        id=id,
+        path=path,
+        species=species.slug,
+        vocalization_type=kind if kind in VOCALIZATION_TYPES else None,
+        type_text=type_text,
+        recordist=row.get("recordist", ""),
+        quality=row.get("quality", ""),
+        licence=row.get("licence", ""),
+    )
 
 
 def one_of(same_id: list[Recording]) -> Recording:

@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from birdnet_nl.recordings.folder import manifest_rows, one_of, recording_id
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.vocalization import classify_type
+from birdnet_nl.recordings.folder import manifest_rows, one_of, recording_from, recording_id
+from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species, find_species, normalise_name
 
 PREFIX = "spectrograms_"
@@ -41,19 +40,6 @@ def read_spectrogram_folder(folder: Path, species: Species, flight_call: str = "
     by_id: dict[str, list[Recording]] = {}
     for path, type_folder in names.items():
         id = recording_id(path)
-        row = rows.get(id) or {}
-        type_text = row.get("type") or type_folder
-        kind = classify_type(type_text, flight_call=flight_call)
-        by_id.setdefault(id, []).append(
-            Recording(
-                id=id,
-                path=path,
-                species=species.slug,
-                vocalization_type=kind if kind in VOCALIZATION_TYPES else None,
-                type_text=type_text,
-                recordist=row.get("recordist", ""),
-                quality=row.get("quality", ""),
-                licence=row.get("licence", ""),
-            )
-        )
+        recording = recording_from(path, id, rows.get(id) or {}, type_folder, species, flight_call)
+        by_id.setdefault(id, []).append(recording)
     return [one_of(same_id) for same_id in by_id.values()]
