@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 screen = Console(stderr=True, highlight=False)
 log = logging.getLogger("birdnet_nl")
+log.addHandler(logging.NullHandler())  # without a run there is no log file, and the screen has it already
 
 
 def say(text: str) -> None:

@@ -32,6 +32,7 @@ from birdnet_nl.files import write_whole
 from birdnet_nl.models.build import build_network
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
+    BEST,
     METRICS,
     SPLITS_FILE,
     SYNTHETIC,
@@ -42,7 +43,7 @@ from birdnet_nl.run_directory import (
     write_json,
 )
 from birdnet_nl.species.table import Species
-from birdnet_nl.training.checkpoint import BEST, CARD, WholeCheckpoints, read_checkpoint
+from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
 

@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.errors import RunError
 from birdnet_nl.files import write_whole
-from birdnet_nl.training.checkpoint import LAST
 
 CONFIG, SPLITS_FILE, METRICS = "config.yaml", "splits.csv", "metrics.json"
+BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 TRAINED = "trained.json"  # there once training has ended: a killed run then goes on with the evaluation
 SYNTHETIC = "SYNTHETIC.txt"
 CHANGEABLE = (  # values that leave what has been learned comparable

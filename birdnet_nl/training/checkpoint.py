@@ -15,7 +15,6 @@ from birdnet_nl.files import written_whole
 from birdnet_nl.models.build import build_network
 
 CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights
-BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
