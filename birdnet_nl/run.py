@@ -87,9 +87,11 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         say(f"{shown(run_dir)} is finished already; this is its result")
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
+    _refuse_nonsense(cfg)
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
+    engine_switches = instantiate(cfg.engine)  # before anything takes time: it may refuse its values
     data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
     tell_about_source(data)
     with phases.phase("prepare"):
@@ -99,7 +101,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
     _write_or_check_splits(data, run_dir, resume)
 
-    with instantiate(cfg.engine).applied(cfg.trainer.accelerator) as engine:
+    with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
         module = _build_module(cfg, data, engine)
         trainer = _build_trainer(cfg, run_dir, engine)
@@ -128,6 +130,15 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     write_json(run_dir / METRICS, report)
     print_result(report, run_dir)
     return report["validation"]["recording_balanced_accuracy"]
+
+
+def _refuse_nonsense(cfg: DictConfig) -> None:
+    """Values that go to libraries which would answer with a traceback."""
+    for name, kind, least in (("seed", int, 0), ("trainer.max_epochs", int, 1), ("optimizer.lr", (int, float), 1e-12)):
+        value = OmegaConf.select(cfg, name)
+        if isinstance(value, bool) or not isinstance(value, kind) or value < least:
+            what = "a whole number" if kind is int else "a number"
+            raise ValueError(f"{name}={value} must be {what}, {'at least ' + str(least) if kind is int else 'above 0'}")
 
 
 def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState) -> TypeClassifier:

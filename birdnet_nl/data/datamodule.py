@@ -23,6 +23,8 @@ from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.source import DemoSettings, choose_source, read_source
 from birdnet_nl.species.table import Species
 
+SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
+
 
 def _as_batch(batch: Batch) -> Batch:
     """`SegmentDataset` hands over whole batches, so there is nothing left to collate."""
@@ -72,6 +74,10 @@ class SpeciesDataModule(L.LightningDataModule):
         decode_workers: int | None,
     ) -> None:
         super().__init__()
+        if isinstance(types, str):
+            raise ValueError(f"data.types={types} must be a list such as [song,call]")
+        if segment_s < SHORTEST_SEGMENT_S:
+            raise ValueError(f"data.segment_s={segment_s} must be at least {SHORTEST_SEGMENT_S} seconds")
         unknown = [name for name in types if name not in VOCALIZATION_TYPES]
         if unknown or len(set(types)) < 2:
             raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(VOCALIZATION_TYPES)}")

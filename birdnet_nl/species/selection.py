@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from hydra.core.config_store import ConfigStore
 
 from birdnet_nl.errors import SelectionError
-from birdnet_nl.species.table import all_species, species_called
+from birdnet_nl.species.table import all_species, find_species, species_called
 
 # options of train.py after which nothing is trained, so that no species is needed
 NO_JOB = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+
+# options whose value follows as a word of its own
+WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p"}
+WITH_VALUE |= {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"}
 
 
 def register_species() -> None:
@@ -42,6 +46,11 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     options = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
     if options & {"-sc", "--shell-completion"}:
         return list(arguments)
+    words = [argument for argument in arguments if "=" not in argument and not argument.startswith(("-", "~"))]
+    if words and not options & WITH_VALUE:
+        species = find_species(" ".join(words)) or find_species(words[0])
+        hint = f"write species={species.slug}" if species else "values are given as name=value, as in species=koolmees"
+        raise SelectionError(f"{' '.join(words)} is not a parameter; {hint}")
     sweep = bool(options & {"-m", "--multirun"})
     prepared, named = [], False
     for argument in arguments:

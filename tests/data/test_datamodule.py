@@ -168,7 +168,7 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"types": ["song", "drum"]}, r"^data\.types=\['song', 'drum'\] must name at least two of song, call, alarm$"),
         ({"segment_hop_s": 0.0}, r"^data\.segment_hop_s=0\.0 must lie above 0 and at most data\.segment_s=0\.5$"),
         ({"segment_hop_s": 0.6}, r"^data\.segment_hop_s=0\.6 must lie above 0 and at most data\.segment_s=0\.5$"),
-        ({"segment_s": -1.0}, r"^data\.segment_hop_s="),
+        ({"segment_s": -1.0}, r"^data\.segment_s="),
         ({"shares": {"train": 0.6, "val": 0.4}}, r"^data\.shares=.* must give train, val and test a share above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.0}}, r"^data\.shares=.* above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.4}}, r"^data\.shares=.* together 1$"),
