@@ -4,6 +4,8 @@ EXAMPLES
   python train.py species=koolmees trainer=fast
   python train.py species="great tit" data.root=/nas/recordings       Dutch, English or Latin name
   python train.py -m species=koolmees,merel trainer=legacy,fast       every combination
+  python train.py data.pool=[koolmees,merel] trainer=turbo            one network for several species; also: all
+  python train.py -m data.pool=all data.folds=5 data.fold=0,1,2,3,4   cross-validation
   python train.py -m species=priority1                                also: all, 'zwarte_*'
   python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
   python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
@@ -12,10 +14,11 @@ EXAMPLES
 CHOICES (group=option)
   species   one of 232, see birdnet_nl/species/species.csv; with TAB completion:
             eval "$(python train.py -sc install=bash)"
-  trainer   parameter set: fast (default), legacy
+  trainer   parameter set: fast (default), legacy, turbo
   data      auto (default: your recordings, else the demo), demo, xeno_canto, spectrograms
-  mel       front end: emsn (default, the original's), wide
-  model     network: emsn_cnn (default, the original's)
+  mel       front end: emsn (default, the original's), wide, wide_coarse
+  model     network: emsn_cnn (default, the original's), compact_cnn
+  augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
 
 VALUES most often changed
@@ -23,6 +26,7 @@ VALUES most often changed
                               (default ./data, or the environment variable BIRDNET_NL_DATA)
   data.max_segments_per_type  data.batch_size  data.num_workers  data.types=[song,call]
   data.shuffle_types=true     control: the result must be chance
+  data.split_by=segment       the original's leak, to see how it flatters
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
   engine.threads  seed  paths.logs  paths.cache
 
@@ -57,13 +61,16 @@ failed_jobs: list[str] = []  # run directories of a sweep's failures, for the su
 register_species()
 
 
-def synthetic_mark(source: str, root: str | None, slug: str) -> str:
+def synthetic_mark(source: str, root: str | None, slug: str, pool: str | list[str] | None) -> str:
     """The end of a run directory's name: `-synthetic` when the run will use demo recordings."""
-    from birdnet_nl.recordings.source import choose_source
+    from birdnet_nl.recordings.source import choose_sources
+    from birdnet_nl.species.pool import pooled_species
     from birdnet_nl.species.table import get_species
 
     try:
-        return "-synthetic" if choose_source(source, root, get_species(slug)).synthetic else ""
+        members = pooled_species(pool) if pool else [get_species(slug)]
+        choices = choose_sources(source, root, members, group=isinstance(pool, str))
+        return "-synthetic" if any(choice.synthetic for choice in choices.values()) else ""
     except (BirdnetNlError, ValueError):
         return ""  # the run itself says what is wrong
 

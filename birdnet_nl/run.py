@@ -91,7 +91,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
-    engine_switches = instantiate(cfg.engine)  # before anything takes time: it may refuse its values
+    engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
+    instantiate(cfg.augment)
     data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
     tell_about_source(data)
     with phases.phase("prepare"):
@@ -155,6 +156,7 @@ def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState)
         "parameter_set": cfg.parameter_set,
         "seed": cfg.seed,
         "synthetic": data.synthetic,
+        "pool": data.pool,
         "shuffled_types": data.shuffle_types,
         "data_fingerprint": data.prepared.fingerprint,
     }
@@ -165,8 +167,12 @@ def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState)
         class_weights=data.class_weights(),
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
+        augment=instantiate(cfg.augment),
+        label_smoothing=cfg.loss.label_smoothing,
+        seed=cfg.seed,
         card=card,
         channels_last=engine.channels_last,
+        lean_blocks=engine.lean_blocks,
     )
 
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from birdnet_nl import __version__
 from birdnet_nl.console import say, warn
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.splits import SPLITS, count_by_split
+from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
 
@@ -23,15 +23,23 @@ PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "s
 def tell_about_source(data: SpeciesDataModule) -> None:
     """One loud line where the figures will say nothing about real birds."""
     if data.synthetic:
-        warn(f"SYNTHETIC demo recordings ({data.choice.why}): the figures say nothing about real birds")
-    if data.shuffle_types:
+        why = next(choice.why for choice in data.choices.values() if choice.synthetic)
+        warn(f"SYNTHETIC demo recordings ({why}): the figures say nothing about real birds")
+    if data.pool:
+        say(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")
+    if data.split_by == "segment":
+        warn(
+            "LEAK (data.split_by=segment): segments of one recording are on both sides of the split, "
+            "so the figures are far too good"
+        )
+    if data.shuffle_types and data.split_by == "recording":
         warn("CONTROL (data.shuffle_types=true): types are dealt out at random, so the result must be chance")
 
 
 def tell_about_data(data: SpeciesDataModule) -> None:
     """Counts per split, and everything that was left out with the reason."""
     prepared = data.prepared
-    counts = count_by_split(prepared.recordings, prepared.splits)
+    counts = data.recording_counts()
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
         say(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
@@ -51,13 +59,17 @@ def describe_run(
 ) -> dict[str, Any]:
     """Everything in `metrics.json` but the results themselves."""
     prepared = data.prepared
-    recordings = count_by_split(prepared.recordings, prepared.splits)
+    recordings = data.recording_counts()
     return {
         "birdnet_nl": __version__,
         "synthetic": data.synthetic,
         "species": asdict(data.species),
         "parameter_set": cfg.parameter_set,
         "seed": cfg.seed,
+        "pool": data.pool,
+        "folds": data.folds,
+        "fold": data.fold,
+        "split_by": data.split_by,
         "types": prepared.types,
         "shuffled_types": data.shuffle_types,
         "validation": {name.removeprefix("val/"): value for name, value in best_row.items() if name.startswith("val/")},

@@ -87,6 +87,7 @@ def test_hydra_is_read_in_three_files_only():
     assert importers_of("hydra") == {"train.py", "birdnet_nl/species/selection.py", "birdnet_nl/run.py"}
     assert importers_of("omegaconf") == {
         "train.py",
+        "birdnet_nl/species/selection.py",
         "birdnet_nl/run.py",
         "birdnet_nl/run_description.py",
         "birdnet_nl/run_directory.py",

@@ -2,25 +2,29 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import joblib
 import lightning as L
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
+from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
+from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
 from birdnet_nl.data.dataset import Batch, SegmentDataset
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
-from birdnet_nl.data.segments import Segment, cut_segments, limit_per_type, refuse_no_segments
-from birdnet_nl.data.splits import SPLITS
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.recordings.source import DemoSettings, choose_source, read_source
+from birdnet_nl.data.segments import cut_segments, refuse_no_segments
+from birdnet_nl.data.splits import SPLITS, refuse_fold
+from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
+from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source
+from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
 
 SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
@@ -32,19 +36,24 @@ def _as_batch(batch: Batch) -> Batch:
 
 
 class SpeciesDataModule(L.LightningDataModule):
-    """Recordings of one species as segments in batches.
+    """Recordings of one species, or of a pool of species, as segments in batches.
 
     `prepare()` must come first: it finds and decodes the recordings and assigns the splits, and everything that is left
     out can be read from `self.prepared`. The splits depend on the recordings and `seed` only.
 
     Args:
+        species: the species, or what stands for the pool (`species/pool.py`).
         source, root, demo: where recordings come from (`recordings/source.py`).
+        pool: the species that are trained on together, as names or as `all`; None for `species` alone.
         types: the vocalization types to tell apart, where the recordings suffice.
         flight_call: `call`, or `leave_out`.
         segment_s, segment_hop_s: length of a segment and distance from one to the next.
         shares: wanted share of recordings in train, val and test.
         least_recordings: a type with fewer is left out.
+        folds, fold: cross-validation in so many parts, and which one is tested; None for a single split by `shares`.
+        split_by: `recording`, or `segment` for the original's leak.
         max_segments_per_type: of the training split, drawn evenly over recordings; null keeps all.
+        crops: train on crops drawn anew each epoch instead of segments; then `max_segments_per_type` says nothing.
         shuffle_types: a control: deals the types out at random over the recordings, so that nothing can be learned.
         batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader.
         decode_workers: threads that decode and compute mels; None for one per core.
@@ -57,6 +66,7 @@ class SpeciesDataModule(L.LightningDataModule):
         source: str,
         root: str | None,
         demo: DemoSettings,
+        pool: str | Sequence[str] | None,
         cache_dir: str,
         types: Sequence[str],
         flight_call: str,
@@ -64,7 +74,11 @@ class SpeciesDataModule(L.LightningDataModule):
         segment_hop_s: float,
         shares: dict[str, float],
         least_recordings: int,
+        folds: int | None,
+        fold: int | None,
+        split_by: str,
         max_segments_per_type: int | None,
+        crops: CropSettings | None,
         shuffle_types: bool,
         seed: int,
         batch_size: int,
@@ -88,6 +102,11 @@ class SpeciesDataModule(L.LightningDataModule):
         if set(shares) != set(SPLITS) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError(f"data.shares={shares} must give train, val and test a share above 0, together 1")
         refuse_no_segments(max_segments_per_type)
+        refuse_fold(folds, fold)
+        if split_by not in SPLIT_BY:
+            raise ValueError(f"data.split_by={split_by} is unknown; choose one of {', '.join(SPLIT_BY)}")
+        if split_by == "segment" and (folds is not None or crops is not None):
+            raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
         if num_workers < 0:
@@ -105,17 +124,24 @@ class SpeciesDataModule(L.LightningDataModule):
         self.batch_size, self.num_workers = batch_size, num_workers
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.decode_workers = decode_workers or joblib.cpu_count()
-        self.choice = choose_source(source, root, species)
+        self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
+        members = [species] if pool is None else pooled_species(pool)
+        self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
         self.prepared: PreparedRecordings | None = None
         self.datasets: dict[str, SegmentDataset] = {}
 
     @property
     def synthetic(self) -> bool:
-        return self.choice.synthetic
+        return any(choice.synthetic for choice in self.choices.values())
+
+    @property
+    def pool(self) -> list[str] | None:
+        """Slugs of the species trained on together, or None for a single one."""
+        return [species.slug for species in self.choices] if self.species not in self.choices else None
 
     def prepare(self) -> PreparedRecordings:
         """Find, decode, split and cut; with a progress bar. Raises `DataError` when that leaves nothing to train on."""
-        found = read_source(self.choice, self.species, self.demo, self.flight_call)
+        found = self._find()
         with progress_bar() as bar:
             task = bar.add_task(
                 "decoding and computing mels", total=sum(r.vocalization_type in self.types for r in found)
@@ -127,12 +153,29 @@ class SpeciesDataModule(L.LightningDataModule):
                 shares=self.shares,
                 least_recordings=self.least_recordings,
                 seed=self.seed,
+                subject=self.species.slug,
+                folds=self.folds,
+                fold=self.fold,
             )
         self._cut()
         return self.prepared
 
+    def _find(self) -> list[Recording]:
+        """The recordings of every species; where two species have the same id, with the species before it."""
+        found = [
+            recording
+            for species, choice in self.choices.items()
+            for recording in read_source(choice, species, self.demo, self.flight_call)
+        ]
+        count = Counter(recording.id for recording in found)
+        return [replace(r, id=f"{r.species}/{r.id}") if count[r.id] > 1 else r for r in found]
+
+    @property
+    def _spectrograms(self) -> bool:
+        return any(choice.spectrograms for choice in self.choices.values())
+
     def _make_mels(self, on_progress: Callable[[], None]) -> MakeMels:
-        if self.choice.spectrograms:
+        if self._spectrograms:
             return partial(
                 cache_spectrograms,
                 params=self.mel,
@@ -150,29 +193,34 @@ class SpeciesDataModule(L.LightningDataModule):
 
     def _starts(self, frames: int) -> list[float]:
         """Start times in seconds of the segments of a recording with so many frames."""
-        if self.choice.spectrograms:  # one file after the other
+        if self._spectrograms:  # one file after the other
             per_segment = self.mel.segment_frames(self.segment_s)
             return [frame / self.mel.frames_per_s for frame in range(0, frames, per_segment)]
         return cut_segments(frames / self.mel.frames_per_s, self.segment_s, self.segment_hop_s)
 
     def _cut(self) -> None:
         prepared = self.prepared
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xC07]))
-        type_of = {r.id: prepared.types.index(r.vocalization_type) for r in prepared.recordings}
-        if self.shuffle_types:  # within each split, so that none loses a type
-            for split in SPLITS:
-                ids = [id for id in type_of if prepared.splits[id] == split]
-                type_of |= dict(zip(ids, rng.permutation([type_of[id] for id in ids]).tolist(), strict=True))
-        for split in SPLITS:
-            segments = [
-                Segment(recording.id, start_s)
-                for recording in prepared.recordings
-                if prepared.splits[recording.id] == split
-                for start_s in self._starts(prepared.mels[recording.id].frames)
-            ]
-            if split == "train":
-                segments = limit_per_type(segments, type_of, self.max_segments_per_type, rng)
-            self.datasets[split] = SegmentDataset(segments, prepared.mels, type_of, self.mel, self.segment_s)
+        cut = cut_splits(
+            prepared,
+            self._starts,
+            self.shares,
+            None if self.crops else self.max_segments_per_type,
+            self.shuffle_types,
+            self.split_by,
+            self.seed,
+        )
+        for split, segments in cut.of_split.items():
+            self.datasets[split] = SegmentDataset(segments, prepared.mels, cut.type_of, self.mel, self.segment_s)
+        if self.crops is not None:
+            ids = self.datasets["train"].recording_ids
+            crops = CropDataset(ids, prepared.mels, cut.type_of, self.mel, self.segment_s)
+            self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
+            self.crop_dataset = crops
+
+    def recording_counts(self) -> dict[str, Counter]:
+        """Recordings of each type with a segment in each split."""
+        kind_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
+        return {split: Counter(kind_of[id] for id in dataset.recording_ids) for split, dataset in self.datasets.items()}
 
     def segment_counts(self) -> dict[str, Counter]:
         """Segments of each type in each split."""
@@ -182,27 +230,30 @@ class SpeciesDataModule(L.LightningDataModule):
         }
 
     def class_weights(self) -> torch.Tensor:
-        """total / (types × count) from the training split alone, float32 [types]."""
+        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly."""
+        if self.crops is not None:
+            return torch.ones(len(self.prepared.types))
         counts = torch.bincount(self.datasets["train"].types, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader("train", shuffle=True)
+        if self.crops is not None:
+            return self._loader(self.crop_dataset, batch_sampler=self.crop_sampler)
+        return self._loader(self.datasets["train"], batch_size=self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader("val")
+        return self._loader(self.datasets["val"], batch_size=self.batch_size)
 
     def test_dataloader(self) -> DataLoader:
-        return self._loader("test")
+        return self._loader(self.datasets["test"], batch_size=self.batch_size)
 
-    def _loader(self, split: str, shuffle: bool = False) -> DataLoader:
+    def _loader(self, dataset: Dataset, **order: Any) -> DataLoader:
         return DataLoader(
-            self.datasets[split],
-            batch_size=self.batch_size,
-            shuffle=shuffle,
+            dataset,
             generator=torch.Generator().manual_seed(self.seed),
             num_workers=self.num_workers,
             collate_fn=_as_batch,
             pin_memory=self.pin_memory and torch.cuda.is_available(),  # without a GPU there is nothing to copy to
             persistent_workers=self.persistent_workers and self.num_workers > 0,
+            **order,
         )

@@ -52,11 +52,20 @@ class SegmentDataset(Dataset):
         return mel[0], kind[0], recording[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        n_mels, frames = self.shape
-        batch = np.empty((len(indices), n_mels, frames), dtype=np.float16)
-        for row, index in enumerate(indices):
-            start = self.start_frames[index]
-            view = _mapped(self.paths[int(self.recordings[index])])[:, start : start + frames]
-            batch[row, :, : view.shape[1]] = view
-            batch[row, :, view.shape[1] :] = self.padding_db
-        return torch.from_numpy(batch), self.types[indices], self.recordings[indices]
+        recordings = self.recordings[indices]
+        paths = [self.paths[recording] for recording in recordings.tolist()]
+        starts = [self.start_frames[index] for index in indices]
+        return gather_mels(paths, starts, self.shape, self.padding_db), self.types[indices], recordings
+
+
+def gather_mels(
+    paths: Sequence[Path], starts: Sequence[int], shape: tuple[int, int], padding_db: float
+) -> torch.Tensor:
+    """Stretches of mapped mels, from frame `starts` on and `shape` large: float16 [batch, mels, frames] in dB."""
+    n_mels, frames = shape
+    batch = np.empty((len(paths), n_mels, frames), dtype=np.float16)
+    for row, (path, start) in enumerate(zip(paths, starts, strict=True)):
+        view = _mapped(path)[:, start : start + frames]
+        batch[row, :, : view.shape[1]] = view
+        batch[row, :, view.shape[1] :] = padding_db
+    return torch.from_numpy(batch)

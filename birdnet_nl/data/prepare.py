@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
-from birdnet_nl.data.splits import assign_splits, usable_types
+from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
 
@@ -50,37 +50,43 @@ def prepare_recordings(
     shares: dict[str, float],
     least_recordings: int,
     seed: int,
+    subject: str,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> PreparedRecordings:
-    """Make mels, leave out what cannot be used, assign splits; raises `DataError` when fewer than two types remain."""
+    """Make mels, leave out what cannot be used, assign splits; raises `DataError` when fewer than two types remain.
+
+    `subject` is the species, or the pool of species, as errors name it.
+    """
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
-    species, where = found[0].species, _common_folder(found)
+    where = _common_folder(found)
     if not plain:
         seen = ", ".join(f"{text} {count}" for text, count in unclear.most_common(4))
         raise DataError(
-            f"{species}: no recording in {where} is plainly one of {', '.join(types)} (found: {seen}); "
+            f"{subject}: no recording in {where} is plainly one of {', '.join(types)} (found: {seen}); "
             f"put them in folders of these names or give their types in recordings.csv"
         )
     mels, unusable = make_mels(plain)
     if not mels:
         raise DataError(
-            f"{species}: none of the {len(plain)} files in {where} can be used "
+            f"{subject}: none of the {len(plain)} files in {where} can be used "
             f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
         )
     usable, duplicates = _without_duplicates([recording for recording in plain if recording.id in mels], mels)
-    kept_types, left_out = usable_types(usable, types, least_recordings)
+    kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
     if len(kept_types) < 2:
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise DataError(
-            f"{species}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
+            f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
             f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
             f"recordist); download more, or try data=demo"
         )
     while True:
         kept = [recording for recording in usable if recording.vocalization_type in kept_types]
         try:
-            splits = assign_splits(kept, shares, seed)
+            splits = assign_splits(kept, shares, seed, folds, fold)
             break
         except DataError:
             if len(kept_types) == 2:
@@ -125,5 +131,6 @@ def _without_duplicates(
 
 
 def _common_folder(recordings: Sequence[Recording]) -> Path:
-    """The species folder: two levels above a file in a type folder."""
-    return recordings[0].path.parent.parent
+    """The species folder, two levels above a file in a type folder; of several species the folder they lie in."""
+    folder = recordings[0].path.parent.parent
+    return folder if len({recording.species for recording in recordings}) == 1 else folder.parent

@@ -1,6 +1,7 @@
 """Where the recordings of a species come from: a folder of sounds or of spectrograms, or the synthetic demo."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from birdnet_nl.species.table import Species
 
 SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
+MOST_DEMO_SPECIES = 20  # that are made for a pool without being named; each takes some 20 seconds
 DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
 
 
@@ -69,6 +71,45 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         spectrograms=source == "spectrograms",
         why=f"{folders[0]} was made by the generator" if synthetic else "",
     )
+
+
+def choose_sources(
+    source: str, root: str | Path | None, members: Sequence[Species], group: bool
+) -> dict[Species, SourceChoice]:
+    """`choose_source` for each of several species; never recordings and demo together.
+
+    With `group` the species were not named one by one, so those without recordings are left out.
+    """
+    choices: dict[Species, SourceChoice] = {}
+    missing: list[DataError] = []
+    for species in members:
+        try:
+            choices[species] = choose_source(source, root, species)
+        except DataError as error:
+            if not group:
+                raise
+            missing.append(error)
+    if not choices:
+        raise missing[0]
+    synthetic = [species for species, choice in choices.items() if choice.synthetic]
+    if group and len(synthetic) < len(choices):
+        return {species: choice for species, choice in choices.items() if not choice.synthetic}
+    if synthetic and len(synthetic) < len(choices):
+        named = ", ".join(species.slug for species in synthetic[:5])
+        raise DataError(
+            f"there are recordings of some species of the pool and only the demo of others ({named}); leave these out"
+        )
+    if (
+        group
+        and synthetic
+        and len(members) > MOST_DEMO_SPECIES
+        and not any(choice.folders for choice in choices.values())
+    ):
+        raise DataError(
+            f"a pool of {len(members)} species would have to be synthesised for the demo; name some of them, as in "
+            "data.pool=[koolmees,merel,vink], or give data.root=<folder>"
+        )
+    return choices
 
 
 def _nothing_found(root: Path, species: Species) -> str:

@@ -2,11 +2,16 @@
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from birdnet_nl.errors import SelectionError
-from birdnet_nl.species.table import all_species, find_species, species_called
+from birdnet_nl.species.pool import pool_as_species
+from birdnet_nl.species.table import Species, all_species, find_species, species_called
+
+POOL = "pool"  # the option of the group `species` that stands for the species of data.pool
 
 # options of train.py after which nothing is trained, so that no species is needed
 NO_JOB = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
@@ -17,10 +22,21 @@ WITH_VALUE |= {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "
 
 
 def register_species() -> None:
-    """Make every species a frozen option of the Hydra group `species`: its names are facts, not parameters."""
+    """Make every species a frozen option of the Hydra group `species`: its names are facts, not parameters.
+
+    One more option stands for the pool that `data.pool` names.
+    """
     store = ConfigStore.instance()
     for species in all_species():
         store.store(group="species", name=species.slug, node=species)
+    names = {field: f"${{pool_{field}:${{data.pool}}}}" for field in ("slug", "dutch", "english", "scientific")}
+    store.store(group="species", name=POOL, node=Species(**names, birdnet="", priority=0))
+    for field in names:
+        OmegaConf.register_new_resolver(f"pool_{field}", partial(_of_pool, field=field), replace=True)
+
+
+def _of_pool(pool: str | Sequence[str], field: str) -> str:
+    return getattr(pool_as_species(pool), field)
 
 
 def select_species(value: str) -> list[str]:
@@ -52,6 +68,7 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         hint = f"write species={species.slug}" if species else "values are given as name=value, as in species=koolmees"
         raise SelectionError(f"{' '.join(words)} is not a parameter; {hint}")
     sweep = bool(options & {"-m", "--multirun"})
+    pooled = any(argument.startswith("data.pool=") and not argument.endswith("=null") for argument in arguments)
     prepared, named = [], False
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -59,6 +76,11 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
             prepared.append(argument)
             continue
         named = True
+        if pooled and value != POOL:
+            raise SelectionError(f"species={value} and data.pool= exclude each other; leave out one of them")
+        if value == POOL:
+            prepared.append(argument)
+            continue
         if value.startswith(("glob(", "choice(", "null")):  # Hydra's own
             prepared.append(argument)
             continue
@@ -69,7 +91,13 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
                 f"python train.py -m {shlex.join(arguments)}"
             )
         prepared.append(f"species={','.join(slugs)}")
+    if pooled and not named:
+        index = next(index for index, argument in enumerate(prepared) if argument.startswith("data.pool="))
+        prepared.insert(index, f"species={POOL}")
+        named = True
     elsewhere = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
     if not named and not elsewhere and not NO_JOB & options:
-        raise SelectionError("no species given; add for example species=koolmees (one of 232), or see --help")
+        raise SelectionError(
+            "no species given; add for example species=koolmees (one of 232), or data.pool=[koolmees,merel]; see --help"
+        )
     return prepared

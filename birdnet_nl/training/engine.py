@@ -18,7 +18,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}
 # Keep freed memory: a training step otherwise returns its activations to the system and faults them in again each time.
-KEEP_MEMORY = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
+# What lies free above the bound goes back all the same.
+KEEP_MEMORY = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 512 * 1024 * 1024}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class EngineState:
     cores: int
     precision: str
     channels_last: bool
+    lean_blocks: bool
     keeps_memory: bool
     device: str
 
@@ -38,6 +40,8 @@ class EngineState:
         if self.threads < self.threads_asked:
             threads += f" ({self.threads_asked} asked, {self.cores} cores)"
         layout = "channels_last" if self.channels_last else "contiguous"
+        if self.lean_blocks:
+            layout += ", lean blocks"
         allocator = "keeps memory" if self.keeps_memory else "plain"
         return f"{self.device}, {threads}, {self.precision}, {layout}, allocator {allocator}"
 
@@ -52,16 +56,17 @@ class Engine:
         threads: torch threads wanted; never more are used than the cores this process may use.
         precision: `auto` (bf16 where the hardware computes it, else fp32), `fp32` or `bf16`; never fp16 on a CPU.
         channels_last: keep activations with the channels innermost, which the convolutions of a CPU prefer.
+        lean_blocks: on a CPU, compute the original network block by block (`models/lean_block.py`).
         keep_memory: tell glibc to keep freed memory; does nothing where there is no glibc.
     """
 
-    def __init__(self, threads: int, precision: str, channels_last: bool, keep_memory: bool) -> None:
+    def __init__(self, threads: int, precision: str, channels_last: bool, lean_blocks: bool, keep_memory: bool) -> None:
         if threads < 1:
             raise ValueError(f"engine.threads={threads} must be at least 1")
         if precision not in PRECISIONS:
             raise ValueError(f"engine.precision={precision} is unknown; choose one of {', '.join(PRECISIONS)}")
         self.threads, self.precision = threads, precision
-        self.channels_last, self.keep_memory = channels_last, keep_memory
+        self.channels_last, self.lean_blocks, self.keep_memory = channels_last, lean_blocks, keep_memory
 
     @contextmanager
     def applied(self, accelerator: str = "auto") -> Iterator[EngineState]:
@@ -71,10 +76,13 @@ class Engine:
         """
         threads_before = torch.get_num_threads()
         matmul_before = torch.get_float32_matmul_precision()
+        fill_before = torch.utils.deterministic.fill_uninitialized_memory
         cores = joblib.cpu_count()  # knows affinity and container quotas
         device = _device(accelerator)
         on_gpu = device == "cuda"
         torch.set_num_threads(min(self.threads, cores))
+        # Deterministic mode would fill every new tensor before it is written: a guard for code that reads too early.
+        torch.utils.deterministic.fill_uninitialized_memory = False
         if on_gpu:
             torch.set_float32_matmul_precision("high")
         kept = self.keep_memory and device == "cpu" and _mallopt(KEEP_MEMORY)
@@ -85,12 +93,14 @@ class Engine:
                 cores=cores,
                 precision=self._precision(device),
                 channels_last=self.channels_last,
+                lean_blocks=self.lean_blocks and device == "cpu",
                 keeps_memory=kept,
                 device=torch.cuda.get_device_name() if on_gpu else device,
             )
         finally:
             torch.set_num_threads(threads_before)
             torch.set_float32_matmul_precision(matmul_before)
+            torch.utils.deterministic.fill_uninitialized_memory = fill_before
             if kept:
                 _mallopt(GLIBC_DEFAULTS)
                 _trim()

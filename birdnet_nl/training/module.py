@@ -11,6 +11,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.data.dataset import Batch
 from birdnet_nl.training.checkpoint import CARD
@@ -40,9 +41,13 @@ class TypeClassifier(L.LightningModule):
     Args:
         network: [batch, 1, mels, frames] -> logits [batch, types].
         class_weights: of the cross-entropy, float32 [types].
-        optimizer: takes the parameters; scheduler takes the optimiser and follows the validation loss.
+        optimizer: takes the parameters; scheduler the optimiser and the number of steps (`training/schedules.py`).
+        augment: changes mels in training only.
+        label_smoothing: share of a type's answer that is spread over all types.
+        seed: of what `augment` draws, together with the epoch.
         card: what prediction needs beside the weights; plain values only, written into every checkpoint.
         channels_last: memory layout of the convolutions.
+        lean_blocks: let a network that can do so compute its blocks in less memory.
 
     `history` holds one dict per finished epoch, and survives in the checkpoint.
     """
@@ -54,18 +59,26 @@ class TypeClassifier(L.LightningModule):
         types: Sequence[str],
         class_weights: torch.Tensor,
         optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., torch.optim.lr_scheduler.ReduceLROnPlateau],
+        scheduler: Callable[..., dict[str, Any]],
+        augment: MelAugment,
+        label_smoothing: float,
+        seed: int,
         card: dict[str, Any],
         channels_last: bool,
+        lean_blocks: bool,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mel)
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        if hasattr(network, "lean"):
+            network.lean = lean_blocks
         self.loss = nn.CrossEntropyLoss(weight=class_weights)
+        self.train_criterion = nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing)
+        self.augment, self.seed = augment, seed
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.card = card
         self.history: list[dict[str, float]] = []
-        n_types = len(types)
+        self.n_types = n_types = len(types)
         metrics = MetricCollection(
             {
                 "accuracy": MulticlassAccuracy(n_types, average="micro"),
@@ -82,11 +95,18 @@ class TypeClassifier(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.epoch_started = time.perf_counter()
+        self.draws = torch.Generator().manual_seed(
+            self.seed * 10_000 + self.current_epoch
+        )  # a resumed run draws the same
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         mel_db, types, _ = batch
+        targets = types
+        if not self.augment.changes_nothing:
+            shares = nn.functional.one_hot(types, self.n_types).float()
+            mel_db, targets = self.augment(mel_db, shares, self.draws)
         logits = self(mel_db)
-        loss = self.loss(logits.float(), types)
+        loss = self.train_criterion(logits.float(), targets)
         self.train_loss.update(loss.detach(), weight=len(types))
         self.train_metrics.update(logits.detach(), types)
         return loss
@@ -131,10 +151,8 @@ class TypeClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.make_optimizer(self.parameters())
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.make_scheduler(optimizer), "monitor": "val/loss"},
-        }
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, total_steps=steps)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CARD] = {**self.card, "history": list(self.history)}

@@ -28,10 +28,11 @@ def make_data(root, small_mel):
     def make(prepare: bool = True, **changes) -> SpeciesDataModule:
         settings = {
             "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
-            "demo": DemoSettings("nowhere", 1, "normal", 0), "cache_dir": str(root / "cache"),
+            "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
             "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "least_recordings": 3, "max_segments_per_type": None,
-            "shuffle_types": False, "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
+            "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
+            "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
             "persistent_workers": False, "decode_workers": 2,
         }  # fmt: skip
         data = SpeciesDataModule(**{**settings, **changes})

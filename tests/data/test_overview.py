@@ -91,7 +91,7 @@ def test_the_split_is_the_one_training_makes(messy, small_mel):
     prepared = prepare_recordings(
         find_recordings(messy, KOOLMEES), RULES.types,
         partial(cache_mels, params=small_mel, cache_dir=messy / "mels", workers=2),
-        dict(RULES.shares), RULES.least_recordings, RULES.seed,
+        dict(RULES.shares), RULES.least_recordings, RULES.seed, "koolmees",
     )  # fmt: skip
     assert overview.problem == ""
     assert {one.recording.id: one.split for one in overview.recordings if one.split} == prepared.splits

@@ -15,6 +15,7 @@ from birdnet_nl.data.splits import (
     count_by_split,
     group_of,
     read_splits,
+    refuse_fold,
     usable_types,
     write_splits,
 )
@@ -204,3 +205,46 @@ def test_what_is_written_is_read_back(tmp_path):
         "file": "/data/call/XC2.mp3",
     }  # fmt: skip
     assert [entry.name for entry in tmp_path.iterdir()] == ["splits.csv"]
+
+
+def test_each_recording_is_tested_in_one_fold_with_recordists_apart():
+    rng = random.Random(3)
+    recordings = random_recordings(rng, 90, 30, types=3, known=0.8)
+    tested: Counter[str] = Counter()
+    for fold in range(5):
+        splits = assign_splits(recordings, SHARES, seed=1, folds=5, fold=fold)
+        assert_no_leak(recordings, splits)
+        counts = count_by_split(recordings, splits)
+        assert all(len(of_type) == 3 for of_type in counts.values())
+        tested.update(id for id, split in splits.items() if split == "test")
+    assert tested == {recording.id: 1 for recording in recordings}
+
+
+def test_train_and_val_share_what_a_fold_leaves():
+    recordings = [recording(n, kind) for n, kind in enumerate(["song"] * 50 + ["call"] * 100)]
+    counts = count_by_split(recordings, assign_splits(recordings, SHARES, seed=3, folds=5, fold=2))
+    assert {split: dict(found) for split, found in counts.items()} == {
+        "train": {"song": 30, "call": 60},
+        "val": {"song": 10, "call": 20},
+        "test": {"song": 10, "call": 20},
+    }
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "sentence"),
+    [
+        (5, None, "go together"),
+        (None, 0, "go together"),
+        (2, 0, "must be at least 3"),
+        (5, 5, "between 0 and 4"),
+        (5, -1, "between"),
+    ],
+)
+def test_a_fold_that_does_not_exist_is_refused(folds, fold, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        refuse_fold(folds, fold)
+
+
+def test_any_fold_or_none_is_taken():
+    refuse_fold(None, None)
+    refuse_fold(5, 4)

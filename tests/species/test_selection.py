@@ -100,7 +100,7 @@ def test_other_arguments_are_left_alone():
 def test_every_species_becomes_an_option_of_the_group():
     register_species()
     options = ConfigStore.instance().repo["species"]
-    assert {name.removesuffix(".yaml") for name in options} == {species.slug for species in all_species()}
+    assert {name.removesuffix(".yaml") for name in options} == {species.slug for species in all_species()} | {"pool"}
 
 
 def complete(line: str) -> set[str]:

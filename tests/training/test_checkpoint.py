@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training.checkpoint import load_classifier, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.training.schedules import follow_validation
 
 TYPES = ["song", "alarm"]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,7 +38,8 @@ def trained(small_mel, tmp_path):
     }
     module = TypeClassifier(
         build_network(NETWORK), small_mel, TYPES, torch.tensor([1.0, 2.0]), partial(torch.optim.Adam, lr=1e-3),
-        torch.optim.lr_scheduler.ReduceLROnPlateau, card, channels_last=True,
+        partial(follow_validation, factor=0.5, patience=1, min_lr=0.0), MelAugment(0.0, 0, 0.0, 0, 0.0), 0.0, 1, card,
+        channels_last=True, lean_blocks=True,
     )  # fmt: skip
     mel_db = -50 + 20 * torch.randn(16, 16, 32)
     data = TensorDataset(mel_db, torch.arange(16) % 2, torch.arange(16))

@@ -20,7 +20,16 @@ def with_bf16(monkeypatch):
 
 
 def engine(**changes) -> Engine:
-    return Engine(**{"threads": 2, "precision": "fp32", "channels_last": False, "keep_memory": False, **changes})
+    return Engine(
+        **{
+            "threads": 2,
+            "precision": "fp32",
+            "channels_last": False,
+            "lean_blocks": False,
+            "keep_memory": False,
+            **changes,
+        }
+    )
 
 
 @pytest.mark.parametrize("asked", [1, 2, 4, 6, 1000])
@@ -66,7 +75,12 @@ def test_plain_has_no_speed_ups(compose_config, on_cpu):
     from hydra.utils import instantiate
 
     with instantiate(compose_config("species=koolmees", "engine=plain").engine).applied() as state:
-        assert (state.precision, state.channels_last, state.keeps_memory) == ("fp32", False, False)
+        assert (state.precision, state.channels_last, state.lean_blocks, state.keeps_memory) == (
+            "fp32",
+            False,
+            False,
+            False,
+        )
 
 
 def test_the_allocator_is_set_and_put_back_in_this_order(on_cpu, monkeypatch):

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
+from birdnet_nl.training.schedules import follow_validation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,8 +75,9 @@ def make_module(small_mel):
         settings = {
             "network": build_network(NETWORK), "mel": small_mel, "types": ["song", "call"],
             "class_weights": torch.ones(2), "optimizer": partial(torch.optim.Adam, lr=1e-2),
-            "scheduler": partial(torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=1),
-            "card": {"types": ["song", "call"]}, "channels_last": False,
+            "scheduler": partial(follow_validation, factor=0.5, patience=1, min_lr=0.0),
+            "augment": MelAugment(0.0, 0, 0.0, 0, 0.0), "label_smoothing": 0.0, "seed": 1,
+            "card": {"types": ["song", "call"]}, "channels_last": False, "lean_blocks": False,
         }  # fmt: skip
         return TypeClassifier(**{**settings, **changes})
 

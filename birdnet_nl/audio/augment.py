@@ -1,0 +1,75 @@
+"""Changes to mels in training, so that a network learns the voice and not the place: masks, and mixing of recordings.
+
+Works on dB, before normalisation, on whatever device the batch is on.
+"""
+
+import torch
+
+
+class MelAugment:
+    """Mixes pairs of mels and masks stretches of time and bands.
+
+    Args:
+        mix_share: share of a batch that is mixed with another mel of it. Of two sounds in one place the louder is
+            heard, so the mix is their maximum in dB, and it is half of each one's type.
+        time_masks, longest_time_mask: how many stretches of frames are silenced, and the longest as a share of all.
+        band_masks, widest_band_mask: the same for bands.
+
+    Masks take the mean of the mel, as SpecAugment (Park et al., 2019).
+    """
+
+    def __init__(
+        self, mix_share: float, time_masks: int, longest_time_mask: float, band_masks: int, widest_band_mask: float
+    ) -> None:
+        for name, share in (
+            ("mix_share", mix_share),
+            ("longest_time_mask", longest_time_mask),
+            ("widest_band_mask", widest_band_mask),
+        ):
+            if not 0 <= share <= 1:
+                raise ValueError(f"augment.{name}={share} must lie between 0 and 1")
+        for name, count in (("time_masks", time_masks), ("band_masks", band_masks)):
+            if count < 0:
+                raise ValueError(f"augment.{name}={count} must be 0 (none) or more")
+        self.mix_share = mix_share
+        self.time_masks, self.longest_time_mask = time_masks, longest_time_mask
+        self.band_masks, self.widest_band_mask = band_masks, widest_band_mask
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.mix_share == 0 and self.time_masks == 0 and self.band_masks == 0
+
+    def __call__(
+        self, mel_db: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mels float [batch, mels, frames] and their share of each type [batch, types]; new tensors, same shapes."""
+        if self.mix_share:
+            mel_db, targets = self._mix(mel_db, targets, generator)
+        if self.time_masks or self.band_masks:
+            mean = mel_db.float().mean(dim=(1, 2)).to(mel_db.dtype)[:, None, None]
+            hidden = self._masks(len(mel_db), mel_db.shape[2], self.time_masks, self.longest_time_mask, generator)
+            hidden = hidden[:, None, :]  # [batch, 1, frames]
+            bands = self._masks(len(mel_db), mel_db.shape[1], self.band_masks, self.widest_band_mask, generator)
+            hidden = (hidden | bands[:, :, None]).to(mel_db.device)  # [batch, mels, frames]
+            mel_db = torch.where(hidden, mean, mel_db)
+        return mel_db, targets
+
+    def _mix(self, mel_db: torch.Tensor, targets: torch.Tensor, generator: torch.Generator):
+        batch = len(mel_db)
+        mixed = torch.nonzero(torch.rand(batch, generator=generator) < self.mix_share).flatten().to(mel_db.device)
+        others = torch.randint(batch, (len(mixed),), generator=generator).to(mel_db.device)
+        mel_db, targets, original, types = mel_db.clone(), targets.clone(), mel_db, targets
+        mel_db[mixed] = torch.maximum(original[mixed], original[others])
+        targets[mixed] = (types[mixed] + types[others]) / 2
+        return mel_db, targets
+
+    @staticmethod
+    def _masks(batch: int, size: int, count: int, longest: float, generator: torch.Generator) -> torch.Tensor:
+        """Which points are hidden, bool [batch, size]: `count` stretches of up to `longest · size` points each."""
+        hidden = torch.zeros(batch, size, dtype=torch.bool)
+        points = torch.arange(size)
+        for _ in range(count):
+            lengths = torch.rand(batch, 1, generator=generator) * longest * size
+            starts = torch.rand(batch, 1, generator=generator) * (size - lengths)
+            hidden |= (points >= starts) & (points < starts + lengths)
+        return hidden

@@ -1,0 +1,69 @@
+"""Our small network for log-mels: a strided stem, then residual blocks at a sixteenth of the points and below."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut (He et al., 2016).
+
+    [batch, inputs, mels, frames] -> [batch, outputs, mels/stride, frames/stride].
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.branch(features) + self.shortcut(features))
+
+
+class CompactCnn(nn.Module):
+    """Mels scaled to 0…1, [batch, 1, mels, frames], to logits [batch, types]; 308 K parameters for three types.
+
+    Args:
+        types: how many vocalization types, in the order of the checkpoint's list.
+        channels: of the stem and first residual block, then of the others, each at half the mels and frames.
+        dropout: before the logits.
+
+    Over time the answer is the log of the mean of exponentials: one loud syllable in a quiet segment counts.
+    """
+
+    def __init__(self, types: int, channels: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"model.dropout={dropout} must lie between 0 and 1")
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, channels[0], kernel_size=7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        )
+        self.blocks = nn.Sequential(
+            *(
+                ResidualBlock(inputs, outputs, stride=1 if index == 0 else 2)
+                for index, (inputs, outputs) in enumerate(zip([channels[0], *channels], channels, strict=False))
+            )
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(channels[-1], types)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        features = self.blocks(self.stem(mel))  # [batch, 1, mels, frames] -> [batch, channels, mels/16, frames/16]
+        over_time = features.mean(dim=2).float()  # -> [batch, channels, frames/16]
+        pooled = over_time.logsumexp(dim=2) - math.log(over_time.shape[2])
+        return self.head(self.dropout(pooled))  # [batch, channels] -> [batch, types]
