@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import joblib
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, Sampler
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.mel import MelParams
@@ -18,7 +17,8 @@ from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
-from birdnet_nl.data.dataset import Batch, SegmentDataset
+from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
@@ -28,11 +28,6 @@ from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
 
 SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
-
-
-def _as_batch(batch: Batch) -> Batch:
-    """`SegmentDataset` hands over whole batches, so there is nothing left to collate."""
-    return batch
 
 
 class SpeciesDataModule(L.LightningDataModule):
@@ -55,7 +50,8 @@ class SpeciesDataModule(L.LightningDataModule):
         max_segments_per_type: of the training split, drawn evenly over recordings; null keeps all.
         crops: train on crops drawn anew each epoch instead of segments; then `max_segments_per_type` says nothing.
         shuffle_types: a control: deals the types out at random over the recordings, so that nothing can be learned.
-        batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader.
+        batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader; `num_workers="auto"` tries
+            0 to 2 on the first batches.
         decode_workers: threads that decode and compute mels; None for one per core.
     """
 
@@ -82,7 +78,7 @@ class SpeciesDataModule(L.LightningDataModule):
         shuffle_types: bool,
         seed: int,
         batch_size: int,
-        num_workers: int,
+        num_workers: int | str,
         pin_memory: bool,
         persistent_workers: bool,
         decode_workers: int | None,
@@ -109,8 +105,8 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
-        if num_workers < 0:
-            raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more")
+        if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
+            raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
         if least_recordings < len(SPLITS):
             raise ValueError(
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
@@ -236,24 +232,28 @@ class SpeciesDataModule(L.LightningDataModule):
         counts = torch.bincount(self.datasets["train"].types, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> SteadyLoader:
+        if self.num_workers == AUTO:
+            self.num_workers = choose_workers(self._train_loader)
+        return self._train_loader(self.num_workers)
+
+    def val_dataloader(self) -> SteadyLoader:
+        return self._judging_loader("val")
+
+    def test_dataloader(self) -> SteadyLoader:
+        return self._judging_loader("test")
+
+    def _train_loader(self, num_workers: int) -> SteadyLoader:
         if self.crops is not None:
-            return self._loader(self.crop_dataset, batch_sampler=self.crop_sampler)
-        return self._loader(self.datasets["train"], batch_size=self.batch_size, shuffle=True)
+            return self._loader(self.crop_dataset, self.crop_sampler, num_workers)
+        dataset = self.datasets["train"]
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), num_workers)
 
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.datasets["val"], batch_size=self.batch_size)
+    def _judging_loader(self, split: str) -> SteadyLoader:
+        dataset = self.datasets[split]
+        num_workers = 0 if self.num_workers == AUTO else self.num_workers
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), num_workers)
 
-    def test_dataloader(self) -> DataLoader:
-        return self._loader(self.datasets["test"], batch_size=self.batch_size)
-
-    def _loader(self, dataset: Dataset, **order: Any) -> DataLoader:
-        return DataLoader(
-            dataset,
-            generator=torch.Generator().manual_seed(self.seed),
-            num_workers=self.num_workers,
-            collate_fn=_as_batch,
-            pin_memory=self.pin_memory and torch.cuda.is_available(),  # without a GPU there is nothing to copy to
-            persistent_workers=self.persistent_workers and self.num_workers > 0,
-            **order,
-        )
+    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> SteadyLoader:
+        pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
+        return SteadyLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)
