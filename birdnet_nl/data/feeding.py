@@ -89,10 +89,10 @@ class SteadyLoader:
                     yield batch
                     given += 1
                 return
-            except (RuntimeError, OSError) as error:
+            except (RuntimeError, OSError, EOFError) as error:
                 if not self.num_workers or not _is_of_a_worker(error):
                     raise
-                reason = str(error).splitlines()[0]
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 warn(f"loading goes on in this process, without the {self.num_workers} workers: {reason}")
                 self.num_workers, self._loader = 0, None
 
@@ -117,6 +117,8 @@ def _as_batch(batch: Batch) -> Batch:
 
 def _is_of_a_worker(error: Exception) -> bool:
     """Whether a worker process died or could not hand over its batch, rather than the dataset failing by itself."""
+    if isinstance(error, ConnectionError | EOFError):  # it died while it handed over a batch
+        return True
     signs = ("DataLoader worker", "shared memory", "Cannot allocate memory", "No space left", "bus error", "shm")
     return any(sign in str(error) for sign in signs)
 
