@@ -12,6 +12,7 @@ from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
+from birdnet_nl.training import checkpoint as checkpoint_module
 from birdnet_nl.training.checkpoint import load_classifier, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.schedules import follow_validation
@@ -53,12 +54,14 @@ def trained(small_mel, tmp_path):
     return module.eval(), path, mel_db
 
 
-def test_the_classifier_read_back_answers_as_the_module_did(trained):
+@pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-5), (True, 0.02)])
+def test_the_classifier_read_back_answers_as_the_module_did(trained, monkeypatch, bf16, tolerance):
     module, path, mel_db = trained
     classifier = load_classifier(path)
+    monkeypatch.setattr(checkpoint_module, "cpu_computes_bf16", lambda: bf16)
     with torch.inference_mode():
         expected = module(mel_db).softmax(dim=1)
-    torch.testing.assert_close(classifier.probabilities(mel_db), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(classifier.probabilities(mel_db), expected, atol=tolerance, rtol=0)
     assert not classifier.network.training
 
 
