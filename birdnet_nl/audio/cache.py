@@ -16,7 +16,7 @@ from birdnet_nl.errors import DataError
 from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
 
-FORMAT_VERSION = 1  # raise when the computation of a mel changes, so that old files are not taken for new ones
+FORMAT_VERSION = 2  # raise when the computation of a mel changes, so that old files are not taken for new ones
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:24]
 
 
+def to_float16(mel: np.ndarray) -> np.ndarray:
+    """By torch, which uses the processor's conversion; NumPy's takes thirty times as long."""
+    return torch.from_numpy(mel).half().numpy()
+
+
 def write_mel(mel: np.ndarray, target: Path) -> None:
     """Whole or not at all; a power cut may still cut it, which `cache_mel` notices."""
     with written_whole(target, sync=False) as beside, beside.open("wb") as file:
@@ -69,7 +74,7 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
     try:
         frames = np.load(target, mmap_mode="r").shape[1]
     except (FileNotFoundError, ValueError, EOFError):
-        mel = log_mel(decode(path, params.sample_rate_hz), params).astype(np.float16)
+        mel = to_float16(log_mel(decode(path, params.sample_rate_hz), params))
         write_mel(mel, target)
         frames = mel.shape[1]
     return CachedMel(target, frames, content)

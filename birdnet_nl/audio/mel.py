@@ -2,18 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 
-from birdnet_nl.errors import SetupError
+from birdnet_nl.audio.filterbank import mel_filterbank
 
 NORMALISATIONS = ("segment_peak", "band_median")
 POWER_FLOOR = 1e-10  # librosa's amin: the quietest power that is told apart from silence
-BLOCK_FRAMES = (
-    256  # frames computed at once: the spectra of a block stay in cache, and memory does not grow with duration
-)
+BLOCK_FRAMES = 256  # computed at once: their spectra stay in cache, and memory does not grow with duration
 
 
 @dataclass(frozen=True)
@@ -84,35 +81,6 @@ class MelParams:
         return 1 + round(segment_s * self.sample_rate_hz) // self.hop_samples
 
 
-def _torchaudio_mel(params: MelParams) -> torch.nn.Module:
-    try:
-        from torchaudio.transforms import MelSpectrogram
-    except (OSError, ImportError) as error:
-        raise SetupError(
-            f"torchaudio cannot be imported ({_first_line(error)}); beside a CPU-only torch its compiled part "
-            "must be moved aside, run: python -m birdnet_nl.audio.repair_torchaudio"
-        ) from error
-    return MelSpectrogram(
-        sample_rate=params.sample_rate_hz,
-        n_fft=params.n_fft,
-        hop_length=params.hop_samples,
-        n_mels=params.n_mels,
-        f_min=params.f_min_hz,
-        f_max=params.f_max_hz,
-        power=2.0,
-        center=False,  # `log_mel` pads the whole recording once and hands over blocks of it
-        norm="slaney",  # the original used librosa, so slaney for both
-        mel_scale="slaney",
-    )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-_mel_transform = lru_cache(maxsize=4)(_torchaudio_mel)
-
-
 @torch.inference_mode()
 def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
     """Mel in dB re full scale of a whole recording: [samples] -> float32 [mels, frames].
@@ -120,18 +88,41 @@ def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
     Frames are centred on multiples of `hop_samples`, with zeros beyond both ends (librosa's `center=True,
     pad_mode="constant"`). With `band_median` each band's median over the recording is subtracted.
     """
-    transform = _mel_transform(params)
+    bands = mel_filterbank(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
     n_frames = 1 + len(samples) // params.hop_samples
     padded = torch.nn.functional.pad(torch.from_numpy(samples), (params.n_fft // 2, params.n_fft))
-    mel = torch.empty(params.n_mels, n_frames)
+    frames = padded.unfold(0, params.n_fft, params.hop_samples)  # [frames, n_fft], a view
+    window = torch.hann_window(params.n_fft)
+    mel = np.empty((params.n_mels, n_frames), dtype=np.float32)
     for start in range(0, n_frames, BLOCK_FRAMES):
-        stop = min(start + BLOCK_FRAMES, n_frames)
-        block = padded[start * params.hop_samples : (stop - 1) * params.hop_samples + params.n_fft]
-        mel[:, start:stop] = transform(block)
-    mel = mel.clamp_(min=POWER_FLOOR).log10_().mul_(10)  # power -> dB
+        block = slice(start, min(start + BLOCK_FRAMES, n_frames))
+        spectrum = torch.fft.rfft(frames[block] * window)  # -> [frames, 1 + n_fft / 2]
+        power = _power(spectrum[:, bands.bins])  # -> [bins, frames]
+        mel[:, block] = bands.weights @ power.numpy()  # -> [mels, frames]
+    _to_decibels(mel)
     if params.normalisation == "band_median":
-        mel -= mel.median(dim=1, keepdim=True).values
-    return mel.numpy()
+        mel -= lower_median(mel)
+    return mel
+
+
+def _power(spectrum: torch.Tensor) -> torch.Tensor:
+    """Squared magnitude, [frames, bins] -> [bins, frames], bin by bin in memory; `spectrum` is used up."""
+    squares = torch.view_as_real(spectrum).square_()
+    power = torch.empty(spectrum.shape[::-1])
+    return torch.add(squares[..., 0].T, squares[..., 1].T, out=power)
+
+
+def _to_decibels(power: np.ndarray) -> None:
+    """In place."""
+    np.maximum(power, POWER_FLOOR, out=power)
+    np.log10(power, out=power)
+    np.multiply(power, 10, out=power)
+
+
+def lower_median(mel: np.ndarray) -> np.ndarray:
+    """Of each band, [mels, 1]; of an even number of frames the lower of the two in the middle."""
+    middle = (mel.shape[1] - 1) // 2
+    return np.partition(mel, middle, axis=1)[:, middle, None]
 
 
 class Normalise(torch.nn.Module):

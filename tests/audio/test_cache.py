@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio import cache as cache_module
-from birdnet_nl.audio.cache import cache_mel, cache_mels, content_hash, params_key
+from birdnet_nl.audio.cache import cache_mel, cache_mels, content_hash, params_key, to_float16
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import log_mel
 from birdnet_nl.errors import DataError
@@ -53,6 +53,11 @@ def test_the_cached_mel_is_the_computed_one_and_mapped_from_disk(sound, small_me
     assert isinstance(mel, np.memmap) and mel.dtype == np.float16 and not mel.flags.writeable
     assert mel.shape == (16, cached.frames)
     np.testing.assert_allclose(mel, log_mel(decode(sound, 8000), small_mel), atol=0.04)  # half a step of float16 at 100
+
+
+def test_float16_is_numpys():
+    mel = np.random.default_rng(0).uniform(-120, 60, (16, 1000)).astype(np.float32)
+    np.testing.assert_array_equal(to_float16(mel), mel.astype(np.float16))
 
 
 def test_the_second_time_nothing_is_decoded(sound, small_mel, tmp_path, no_decoding):

@@ -1,13 +1,16 @@
 """The log-mel equals librosa's, and what a network sees equals the original's arithmetic."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
 import librosa
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from birdnet_nl.audio.mel import BLOCK_FRAMES, MelParams, Normalise, log_mel
+from birdnet_nl.audio.decode import decode
+from birdnet_nl.audio.mel import BLOCK_FRAMES, MelParams, Normalise, log_mel, lower_median
 
 
 def birdlike(rate_hz: int, samples: int, seed: int = 0) -> np.ndarray:
@@ -54,6 +57,39 @@ def test_the_wide_mel_is_librosas_minus_the_median_of_each_band(wide_mel):
     audible = theirs > -90
     assert audible.mean() > 0.5
     assert np.abs(ours - (theirs - lower_median))[audible].max() < 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("front", ["emsn_mel", "wide_mel"])
+def test_from_mp3_to_mel_equals_librosas_load_and_melspectrogram(tmp_path, request, front, channels):
+    params = request.getfixturevalue(front)
+    sound = np.stack([birdlike(44100, 6 * 44100 + 123, seed) for seed in range(channels)], axis=1)
+    soundfile.write(tmp_path / "a.mp3", sound, 44100)
+    ours = log_mel(decode(tmp_path / "a.mp3", params.sample_rate_hz), params)
+    theirs = librosa_mel_db(librosa.load(tmp_path / "a.mp3", sr=params.sample_rate_hz)[0], params)
+    audible = theirs > theirs.max() - 80
+    if params.normalisation == "band_median":
+        theirs = theirs - np.sort(theirs, axis=1)[:, (theirs.shape[1] - 1) // 2, None]
+    inside = np.s_[:, 4:-4]  # without the frames that reach over the edges
+    assert ours.shape == theirs.shape
+    assert audible[inside].mean() > 0.5
+    assert np.abs(ours - theirs)[inside][audible[inside]].max() < 0.01
+
+
+def test_threads_do_not_touch_each_other(emsn_mel, wide_mel):
+    sounds = [birdlike(32000, 4 * 32000 + seed, seed) for seed in range(8)]
+    for params in (emsn_mel, wide_mel):
+        alone = [log_mel(sound, params) for sound in sounds]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda sound, params=params: log_mel(sound, params), sounds))
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_lower_median_is_the_lower_of_the_two_in_the_middle():
+    mel = np.array([[3.0, 1.0, 2.0, 4.0], [9.0, 9.0, -5.0, 0.0]], dtype=np.float32)
+    np.testing.assert_array_equal(lower_median(mel), [[2.0], [0.0]])
+    np.testing.assert_array_equal(lower_median(mel[:, :3]), [[2.0], [9.0]])
 
 
 def test_wide_bands_have_median_zero_and_ignore_the_gain(wide_mel):
