@@ -1,12 +1,13 @@
 """Sound files to samples. The only place that decodes."""
 
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
+from birdnet_nl.audio.resample import resample
 from birdnet_nl.errors import DataError
 
 SILENCE_PEAK = 1e-4
@@ -24,16 +25,25 @@ def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
         channels, file_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)  # [samples, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise _cannot_be_decoded(path, error) from error
-    samples = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    samples = average_channels(channels)
     if samples.size == 0:
         raise DataError("holds no samples")
-    if not np.isfinite(samples).all():
+    peak = max(samples.max(), -samples.min())
+    if not np.isfinite(peak):
         raise DataError("holds samples that are not numbers")
-    if np.abs(samples).max() < SILENCE_PEAK:
+    if peak < SILENCE_PEAK:
         raise DataError("silent (largest sample below -80 dB)")
     if file_rate_hz != sample_rate_hz:
-        samples = soxr.resample(samples, file_rate_hz, sample_rate_hz)
-    return np.ascontiguousarray(samples, dtype=np.float32)
+        samples = resample(samples, file_rate_hz, sample_rate_hz)
+    return samples
+
+
+def average_channels(channels: np.ndarray) -> np.ndarray:
+    """[samples, channels] -> [samples], without a copy of a single channel.
+
+    Channel by channel, since NumPy's `mean(axis=1)` takes twenty times as long: more than decoding.
+    """
+    return channels[:, 0] if channels.shape[1] == 1 else reduce(np.add, channels.T) / channels.shape[1]
 
 
 def decode_blocks(path: Path, block_s: float = 10.0) -> Iterator[tuple[np.ndarray, int]]:

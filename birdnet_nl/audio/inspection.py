@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.audio.decode import SILENCE_PEAK, decode_blocks
+from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode_blocks
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.manifest import sha256_of
 from birdnet_nl.recordings.sound_file import read_sound_facts
@@ -73,7 +73,7 @@ def _sound_facts(path: Path) -> FileFacts:
         loudness = np.abs(block)  # [samples, channels]
         frames, channels = frames + len(block), block.shape[1]
         peak = max(peak, float(loudness.max()))
-        peak_of_mean = max(peak_of_mean, float(np.abs(block.mean(axis=1)).max()))  # training averages channels
+        peak_of_mean = max(peak_of_mean, float(np.abs(average_channels(block)).max()))  # training averages channels
         clipped += int((loudness >= CLIPPED_LEVEL).sum())
         finite = finite and bool(np.isfinite(peak) and np.isfinite(loudness).all())
         sound.update(np.ascontiguousarray(block))

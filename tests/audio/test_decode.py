@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from birdnet_nl.audio.decode import SILENCE_PEAK, decode
+from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode
 from birdnet_nl.errors import DataError
 
 RATE_HZ = 48000
@@ -48,6 +48,15 @@ def test_channels_are_averaged(tmp_path):
     left, right = tone(1000, 0.1, RATE_HZ), tone(5000, 0.1, RATE_HZ)
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), RATE_HZ, subtype="FLOAT")
     np.testing.assert_allclose(decode(tmp_path / "a.wav", RATE_HZ), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_the_average_is_that_of_all_channels_and_one_channel_is_not_copied(count):
+    channels = np.random.default_rng(0).normal(0, 0.1, (1000, count)).astype(np.float32)
+    average = average_channels(channels)
+    assert average.dtype == np.float32 and average.shape == (1000,)
+    np.testing.assert_allclose(average, channels.mean(axis=1), atol=1e-7)
+    assert np.shares_memory(average, channels) == (count == 1)
 
 
 def test_an_empty_file_says_so(tmp_path):
