@@ -17,7 +17,8 @@ import librosa
 import numpy as np
 import soundfile
 import torch
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
@@ -136,7 +137,7 @@ def measure(sounds: Sequence[Sound] = SOUNDS, rounds: int = 5) -> dict[str, dict
     """Per front end: seconds per minute of audio of both ways by stage, how many times as fast ours is, and the
     largest difference in dB. Each figure is a median over `rounds`, in which both ways take turns.
     """
-    fronts = {path.stem: _mel_params(path) for path in sorted(MEL_DIR.glob("*.yaml"))}
+    fronts = _front_ends()
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         paths = []
         for seed, sound in enumerate(sounds):
@@ -168,10 +169,10 @@ def _measure_front(paths: list[Path], params: MelParams, minutes: float, rounds:
     }
 
 
-def _mel_params(path: Path) -> MelParams:
-    values = OmegaConf.to_container(OmegaConf.load(path))
-    del values["_target_"]
-    return MelParams(**values)
+def _front_ends() -> dict[str, MelParams]:
+    """What `mel=<name>` means, by name."""
+    with initialize_config_dir(str(MEL_DIR), version_base="1.3"):
+        return {path.stem: instantiate(compose(path.stem)) for path in sorted(MEL_DIR.glob("*.yaml"))}
 
 
 @contextmanager
