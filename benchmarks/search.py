@@ -75,9 +75,9 @@ def main() -> None:
             ]
         table[name] = {}
         for where, runs in jobs.items():
+            folder = options.runs / name.replace(" ", "-").replace("=", "-")
             figures = [
-                run_one(["trainer=turbo", *job, *change], options.runs / name.replace(" ", "-") / slug)
-                for job, slug in runs
+                run_one(["trainer=turbo", "engine.threads=1", *job, *change], folder / slug) for job, slug in runs
             ]
             table[name][where] = {key: statistics.mean(figure[key] for figure in figures) for key in figures[0]}
             mean = table[name][where]

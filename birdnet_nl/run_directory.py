@@ -66,6 +66,12 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
     refused = [text for text in overrides if text.partition("=")[0] not in CHANGEABLE]
     if refused:
         raise RunError(f"{', '.join(refused)} cannot change when a run goes on; what can: {', '.join(CHANGEABLE)}")
+    one_cycle = str(OmegaConf.select(config, "scheduler._target_")).endswith(".one_cycle")
+    if one_cycle and any(text.startswith("trainer.max_epochs=") for text in overrides):
+        raise RunError(
+            f"{run_dir} follows one cycle of {config.trainer.max_epochs} epochs, whose learning rates are set by that "
+            "length; go on without trainer.max_epochs, or start a new run"
+        )
     if overrides and (run_dir / METRICS).is_file():
         raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
     changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))

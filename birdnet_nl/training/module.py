@@ -44,7 +44,7 @@ class TypeClassifier(L.LightningModule):
         optimizer: takes the parameters; scheduler the optimiser and the number of steps (`training/schedules.py`).
         augment: changes mels in training only.
         label_smoothing: share of a type's answer that is spread over all types.
-        seed: of what `augment` draws, together with the epoch.
+        seed: of what `augment` and dropout draw, together with the epoch.
         card: what prediction needs beside the weights; plain values only, written into every checkpoint.
         channels_last: memory layout of the convolutions.
         lean_blocks: let a network that can do so compute its blocks in less memory.
@@ -95,9 +95,9 @@ class TypeClassifier(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.epoch_started = time.perf_counter()
-        self.draws = torch.Generator().manual_seed(
-            self.seed * 10_000 + self.current_epoch
-        )  # a resumed run draws the same
+        seed = self.seed * 10_000 + self.current_epoch  # each epoch's own, so that a resumed run draws the same
+        torch.manual_seed(seed)  # dropout
+        self.draws = torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         mel_db, types, _ = batch
