@@ -2,7 +2,6 @@
 
 import io
 import math
-import re
 import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from matplotlib.image import imsave
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.data.overview import InspectedRecording
-from birdnet_nl.recordings.choice import quality_rank
+from birdnet_nl.recordings.choice import allows_excerpts, quality_rank
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 EXCERPT_S = 5.0
@@ -43,7 +42,7 @@ def choose_examples(recordings: Sequence[InspectedRecording], per_type: int) -> 
         ranked = sorted(
             (one for one in recordings if one.kind == kind and not one.left_out),
             key=lambda one: (
-                allows_no_excerpts(one),
+                not allows_excerpts(one.recording),
                 bool(one.oddities),
                 quality_rank(one.recording.quality),
                 abs(math.log(max(one.facts.duration_s, 0.1) / 15)),
@@ -54,11 +53,6 @@ def choose_examples(recordings: Sequence[InspectedRecording], per_type: int) -> 
         rest = [one for one in ranked if one not in fresh]
         chosen += [*fresh, *rest][:per_type]
     return chosen
-
-
-def allows_no_excerpts(one: InspectedRecording) -> bool:
-    """Whether the licence forbids changed copies, written as an address or as `CC BY-NC-ND 4.0`."""
-    return re.search(r"\b(by|nc)-nd\b", one.recording.licence.lower()) is not None
 
 
 def make_example(one: InspectedRecording) -> Example:
@@ -76,7 +70,7 @@ def make_example(one: InspectedRecording) -> Example:
         start_s=start_s,
         duration_s=len(clip) / MEL.sample_rate_hz,
         mel_png=_png(mel[:, start : start + frames]),
-        wav=b"" if allows_no_excerpts(one) else _wav(clip),
+        wav=_wav(clip) if allows_excerpts(one.recording) else b"",
     )
 
 

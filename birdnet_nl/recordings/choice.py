@@ -8,7 +8,7 @@ from typing import Any
 
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS, Row
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.vocalization import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
 from birdnet_nl.species.table import Species
 
@@ -119,6 +119,11 @@ def licence_code(url: str) -> str:
     """`by-nc-sa` from the address of a Creative Commons licence; `cc0` for the public domain."""
     match = re.search(r"creativecommons\.org/(?:licenses/([a-z-]+)|(publicdomain))", url.lower())
     return (match[1] or "cc0") if match else ""
+
+
+def allows_excerpts(recording: Recording) -> bool:
+    """False when the licence forbids changed copies, written as an address or as `CC BY-NC-ND 4.0`."""
+    return re.search(r"\b(by|nc)-nd\b", recording.licence.lower()) is None
 
 
 def reason_to_leave_out(candidate: Candidate, species: Species, filters: Filters) -> str:

@@ -21,6 +21,9 @@ COLUMN_NAMES = {  # ours, and what Xeno-canto's API and other tools call the sam
     "recordist": ("recordist", "rec", "author"),
     "quality": ("quality", "q", "rating"),
     "licence": ("licence", "license", "lic"),
+    "country": ("country", "cnt"),
+    "date": ("date",),
+    "time": ("time",),
 }
 
 
@@ -121,6 +124,9 @@ def recording_from(
         recordist=row.get("recordist", ""),
         quality=row.get("quality", ""),
         licence=row.get("licence", ""),
+        country=row.get("country", ""),
+        date=row.get("date", ""),
+        time=row.get("time", ""),
     )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 FURTHER_COLUMN_NAMES = {  # beyond those that training needs: ours, and what Xeno-canto's API calls the same
     "species": ("slug", "scientific", "english"),
-    "country": ("country", "cnt"),
-    "date": ("date",),
     "latitude": ("latitude", "lat"),
     "longitude": ("longitude", "lon", "lng"),
     "duration_s": ("duration_s", "length"),
@@ -41,7 +38,7 @@ FURTHER_COLUMN_NAMES = {  # beyond those that training needs: ours, and what Xen
     "background": ("background", "also"),
     "sha256": ("sha256",),
 }
-_TEXTS = ("country", "date", "remarks", "background", "sha256")
+_TEXTS = ("remarks", "background", "sha256")
 _NUMBERS = ("latitude", "longitude", "duration_s", "sample_rate_hz")
 
 
@@ -50,13 +47,10 @@ class FoundRecording(Recording):
     """A recording with the rest of its manifest row; texts are empty and numbers None where nothing is known.
 
     Attributes:
-        date: as written, `2023-04-00` where the day is unknown.
         duration_s, sample_rate_hz: what the manifest says; nothing is decoded here.
         sha256: of the file when it was fetched or imported.
     """
 
-    country: str = ""
-    date: str = ""
     latitude: float | None = None
     longitude: float | None = None
     duration_s: float | None = None
@@ -64,12 +58,6 @@ class FoundRecording(Recording):
     remarks: str = ""
     background: str = ""
     sha256: str = ""
-
-    @property
-    def month(self) -> int | None:
-        """1 to 12, or None where the date does not say."""
-        match = re.match(r"\d{4}-(\d\d?)\b", self.date)
-        return int(match[1]) if match and 1 <= int(match[1]) <= 12 else None
 
 
 def find_recordings(
@@ -173,6 +161,9 @@ def _recording_of(row: Row, home: Path, flight_call: str) -> FoundRecording:
         recordist=row["recordist"],
         quality=row["quality"],
         licence=row["licence"],
+        country=row["country"],
+        date=row["date"],
+        time=row["time"],
     )
     return _with_row(recording, row)
 

@@ -1,6 +1,7 @@
 """What a sound file says of itself: the comment that Xeno-canto writes into each file, and its name."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mutagen
@@ -8,6 +9,7 @@ from mutagen.id3 import ID3
 
 from birdnet_nl.recordings.choice import whole_url
 from birdnet_nl.recordings.manifest import Row
+from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species, find_species
 
 _COMMENT = re.compile(r"^\s*XC(?P<xc_id>\d+)\s*©\s*(?P<recordist>.*?)\s*$", re.DOTALL)
@@ -56,6 +58,14 @@ def parse_comment(text: str) -> Row:
         "remarks": " // ".join(remarks),
         "background": "; ".join(name.strip() for text in background for name in text.split(",") if name.strip()),
     }
+
+
+def with_tags(recording: Recording) -> Recording:
+    """The recording with country, date and time from its file's tags where no manifest gave any of them."""
+    if recording.country or recording.date or recording.time:
+        return recording
+    tags = read_tags(recording.path)
+    return replace(recording, **{name: tags.get(name, "") for name in ("country", "date", "time")})
 
 
 def species_in(text: str) -> Species | None:

@@ -130,6 +130,9 @@ def test_the_manifest_beside_the_files_gives_everything(tmp_path, touch, write_m
                 "recordist": "Anna",
                 "quality": "B",
                 "licence": "CC",
+                "country": "Spain",
+                "date": "2020-05-17",
+                "time": "06:30",
             }
         ],
     )
@@ -137,6 +140,7 @@ def test_the_manifest_beside_the_files_gives_everything(tmp_path, touch, write_m
     assert dataclasses.asdict(recording) == {
         "id": "XC1", "path": folder / "call/XC1.mp3", "species": "merel", "vocalization_type": "alarm",
         "type_text": "alarm call", "recordist": "Anna", "quality": "B", "licence": "CC",
+        "country": "Spain", "date": "2020-05-17", "time": "06:30",
     }  # fmt: skip
 
 
@@ -213,8 +217,11 @@ def test_columns_of_xeno_cantos_api_are_understood(tmp_path, write_manifest):
         [{"file-name": "a.mp3", "catnr": "7", "type": "song", "rec": " Anna ", "q": "A", "lic": "CC", "cnt": "NL"}],
     )
     assert read_manifest(path) == [
-        {"file": "a.mp3", "id": "7", "type": "song", "recordist": "Anna", "quality": "A", "licence": "CC"}
-    ]
+        {
+            "file": "a.mp3", "id": "7", "type": "song", "recordist": "Anna", "quality": "A", "licence": "CC",
+            "country": "NL", "date": "", "time": "",
+        }
+    ]  # fmt: skip
 
 
 def test_a_manifest_with_a_byte_order_mark_is_read(tmp_path):
