@@ -21,13 +21,12 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl import __version__
-from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.console import say, shown
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import read_splits, write_splits
 from birdnet_nl.errors import RunError
-from birdnet_nl.evaluation.metrics import Predictions, score_predictions
-from birdnet_nl.evaluation.report import print_result, show_examples, write_figures
+from birdnet_nl.evaluation.decision import refuse_accuracy
+from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.files import write_whole
 from birdnet_nl.models.build import build_network
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
@@ -42,6 +41,7 @@ from birdnet_nl.run_directory import (
     resumable_checkpoint,
     write_json,
 )
+from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.species.table import Species
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
@@ -88,6 +88,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
     _refuse_nonsense(cfg)
+    refuse_accuracy(cfg.evaluation.wanted_accuracy)
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
@@ -96,7 +97,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
     tell_about_source(data)
     with phases.phase("prepare"):
-        prepared = data.prepare()
+        data.prepare()
     tell_about_data(data)
     if data.synthetic:
         write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
@@ -111,18 +112,10 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         module.load_state_dict(best["state_dict"])
         best_row = best[CARD]["history"][-1]
         with phases.phase("test"), _ctrl_c_raises(trainer):
-            batches = trainer.predict(module, dataloaders=data.test_dataloader())
-        predictions = Predictions.join(batches, data.datasets["test"].recording_ids)
-
-        report = describe_run(cfg, data, module, engine, best_row) | {
-            "results": score_predictions(predictions, prepared.types)
-        }
-        title = f"{species.dutch} · {cfg.parameter_set} · test segments"
-        examples = show_examples(
-            predictions, data.datasets["test"], Normalise(mel), prepared.types, title, data.synthetic
-        )
+            results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy)
+        report = describe_run(cfg, data, module, engine, best_row) | results.report
         with phases.phase("figures"):
-            write_figures(run_dir, trainer.logger, report, module.history, examples)
+            show_run(run_dir, trainer, data, results, report)
         if trainer.logger is not None:
             trainer.logger.finalize("success")
     trained_s = round(sum(row["seconds"] for row in module.history), 2)  # also what came before a resume

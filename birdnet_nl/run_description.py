@@ -14,10 +14,21 @@ from birdnet_nl import __version__
 from birdnet_nl.console import say, warn
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import SPLITS
+from birdnet_nl.run_origin import git_commit, machine
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
 
-PACKAGES = ("torch", "torchaudio", "lightning", "hydra-core", "torchmetrics", "soundfile", "soxr", "numpy")
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "lightning",
+    "hydra-core",
+    "torchmetrics",
+    "soundfile",
+    "soxr",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def tell_about_source(data: SpeciesDataModule) -> None:
@@ -75,6 +86,7 @@ def describe_run(
         "validation": {name.removeprefix("val/"): value for name, value in best_row.items() if name.startswith("val/")},
         "epochs": len(module.history),
         "best_epoch": best_row["epoch"],
+        "history": list(module.history),
         "counts": {
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
@@ -102,6 +114,8 @@ def describe_run(
             "synthetic": data.synthetic,
         },
         "engine": engine.to_dict(),
+        "machine": machine(),
+        "git_commit": git_commit(),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
 

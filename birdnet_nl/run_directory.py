@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from birdnet_nl.errors import RunError
 from birdnet_nl.files import write_whole
 
-CONFIG, SPLITS_FILE, METRICS = "config.yaml", "splits.csv", "metrics.json"
+CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metrics.json", "predictions.csv"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 TRAINED = "trained.json"  # there once training has ended: a killed run then goes on with the evaluation
 SYNTHETIC = "SYNTHETIC.txt"

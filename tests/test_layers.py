@@ -21,7 +21,7 @@ LAYERS = [
     {"training"},
     {"evaluation"},
     {"deploy"},
-    {"run", "run_description", "run_directory", "commands", "cli", "failure", "train"},
+    {"run", "run_description", "run_directory", "run_origin", "run_results", "commands", "cli", "failure", "train"},
 ]
 FIRST, LAST = LAYERS[0], LAYERS[-1]
 
@@ -114,7 +114,12 @@ def test_http_is_spoken_in_one_file():
 
 
 def test_lightning_stays_in_training_and_beside_it():
-    homes = {"birdnet_nl/data/datamodule.py", "birdnet_nl/evaluation/report.py", "birdnet_nl/run.py"}
+    homes = {
+        "birdnet_nl/data/datamodule.py",
+        "birdnet_nl/evaluation/tensorboard.py",
+        "birdnet_nl/run.py",
+        "birdnet_nl/run_results.py",
+    }
     found = {name for name in importers_of("lightning") if not name.startswith("birdnet_nl/training/")}
     assert found == homes
     assert importers_of("pytorch_lightning") == set()

@@ -13,20 +13,20 @@ INK, PALE = "#2b2b2b", "#b8b8b8"
 SYNTHETIC_NOTE = "synthetic demo recordings"
 
 
-def _figure(width: float, height: float, title: str, synthetic: bool) -> Figure:
+def new_figure(width: float, height: float, title: str, synthetic: bool) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
     figure.suptitle(title + (f"  ·  {SYNTHETIC_NOTE}" if synthetic else ""), fontsize=11, color=INK)
     return figure
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=8)
 
 
 def draw_confusion(results: dict[str, dict[str, Any]], types: Sequence[str], title: str, synthetic: bool) -> Figure:
     """True type against answer, per recording and per segment; shade is the share of the true type."""
-    figure = _figure(8.2, 4.2, title, synthetic)
+    figure = new_figure(8.2, 4.2, title, synthetic)
     for axes, unit in zip(figure.subplots(1, 2), ("recording", "segment"), strict=True):
         counts = np.array(results[unit]["confusion"])
         shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
@@ -47,19 +47,23 @@ def draw_confusion(results: dict[str, dict[str, Any]], types: Sequence[str], tit
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0, colors=INK)
         axes.set_title(
-            f"{results[unit]['count']} {unit}s, balanced accuracy {results[unit]['balanced_accuracy']:.0%} "
-            f"(chance {1 / len(types):.0%})",
+            f"{results[unit]['count']} {unit}s{_balanced_accuracy(results[unit])} (chance {1 / len(types):.0%})",
             fontsize=9,
             color=INK,
         )
     return figure
 
 
+def _balanced_accuracy(scores: dict[str, Any]) -> str:
+    value = scores["balanced_accuracy"]  # None where a type was not among those tested
+    return "" if value is None else f", balanced accuracy {value:.0%}"
+
+
 def draw_curves(
     history: Sequence[dict[str, float]], best_epoch: int, n_types: int, title: str, synthetic: bool
 ) -> Figure:
     """Loss, accuracy and learning rate per epoch; a line marks the epoch whose weights were kept."""
-    figure = _figure(10.5, 3.4, title, synthetic)
+    figure = new_figure(10.5, 3.4, title, synthetic)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] + 1 for row in history]
 
@@ -85,7 +89,7 @@ def draw_curves(
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7, frameon=False)
-        _tidy(axes)
+        tidy(axes)
     return figure
 
 
@@ -95,7 +99,7 @@ def draw_examples(
 ) -> Figure:  # fmt: skip
     """Mels of test segments [examples, mels, frames], scaled 0…1, with true type and answer; wrong answers in red."""
     rows = -(-len(mels) // columns)
-    figure = _figure(3.4 * columns, 0.5 + 1.9 * rows, title, synthetic)
+    figure = new_figure(3.4 * columns, 0.5 + 1.9 * rows, title, synthetic)
     axes_grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in axes_grid:
         axes.set_axis_off()

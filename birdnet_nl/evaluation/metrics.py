@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torchmetrics.functional import classification as metrics
 
-from birdnet_nl.training.module import pool_recordings, types_of_recordings
+from birdnet_nl.evaluation.intervals import bootstrap_intervals
+from birdnet_nl.training.module import types_of_recordings
+
+OVERALL = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "average_precision")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers on one split.
+    """Answers on one split, before any temperature.
 
     Attributes:
         probabilities: float32 [segments, types]; true_types, recordings: int64 [segments].
@@ -30,34 +34,60 @@ class Predictions:
         probabilities, types, recordings = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
         return cls(probabilities, types, recordings, recording_ids)
 
-    def per_recording(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean probability over a recording's segments [recordings, types] and true type [recordings]."""
-        pooled = pool_recordings(self.probabilities, self.recordings)
-        return pooled, types_of_recordings(self.true_types, self.recordings)
+    @property
+    def types_of_recordings(self) -> torch.Tensor:
+        """True type of each recording, int64 [recordings]."""
+        return types_of_recordings(self.true_types, self.recordings)
 
 
 def score(probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence[str]) -> dict[str, Any]:
-    """Figures for answers [items, types] against true types [items]; every type must occur at least once.
+    """Figures for answers [items, types] against true types [items].
 
-    Balanced accuracy is the mean recall over types, so that guessing scores 1/types whatever the counts; AUROC is the
-    mean of one type against the rest. `confusion` has true types in rows and answers in columns.
+    Balanced accuracy is the mean recall over types, so that guessing scores 1/types whatever the counts; AUROC and
+    average precision are means of one type against the rest. `confusion` has true types in rows and answers in columns.
+    A figure that the items do not define is None, and `absent` says why.
     """
     n = len(types)
-    recall = metrics.multiclass_recall(probabilities, true_types, num_classes=n, average=None)
+    counts = torch.bincount(true_types, minlength=n).tolist()
+    answered = torch.bincount(probabilities.argmax(dim=1), minlength=n).tolist()
+    recall = metrics.multiclass_recall(probabilities, true_types, num_classes=n, average=None).tolist()
+    precision = metrics.multiclass_precision(probabilities, true_types, num_classes=n, average=None).tolist()
+    lacking = [name for name, count in zip(types, counts, strict=True) if not count]
+    absent = {f"recall/{name}": f"no {name} among the {len(true_types)}" for name in lacking}
+    absent |= {
+        f"precision/{name}": f"{name} was never answered" for name, a in zip(types, answered, strict=True) if not a
+    }
+    figures: dict[str, float | None] = {
+        "accuracy": float(metrics.multiclass_accuracy(probabilities, true_types, num_classes=n, average="micro"))
+    }
+    if lacking:
+        why = f"needs every type, and there is no {' and no '.join(lacking)}"
+        absent |= {name: why for name in OVERALL if name not in figures}
+    else:
+        figures |= {
+            "balanced_accuracy": float(np.mean(recall)),
+            "macro_f1": float(metrics.multiclass_f1_score(probabilities, true_types, num_classes=n, average="macro")),
+            "auroc": float(metrics.multiclass_auroc(probabilities, true_types, num_classes=n, average="macro")),
+            "average_precision": float(
+                metrics.multiclass_average_precision(probabilities, true_types, num_classes=n, average="macro")
+            ),
+        }
     return {
-        "balanced_accuracy": float(recall.mean()),
-        "macro_f1": float(metrics.multiclass_f1_score(probabilities, true_types, num_classes=n, average="macro")),
-        "accuracy": float(metrics.multiclass_accuracy(probabilities, true_types, num_classes=n, average="micro")),
-        "auroc": float(metrics.multiclass_auroc(probabilities, true_types, num_classes=n, average="macro")),
-        "recall": dict(zip(types, recall.tolist(), strict=True)),
+        **{name: figures.get(name) for name in OVERALL},
+        "recall": {name: None if f"recall/{name}" in absent else recall[kind] for kind, name in enumerate(types)},
+        "precision": {
+            name: None if f"precision/{name}" in absent else precision[kind] for kind, name in enumerate(types)
+        },
         "confusion": metrics.multiclass_confusion_matrix(probabilities, true_types, num_classes=n).tolist(),
         "count": len(true_types),
+        "counts": dict(zip(types, counts, strict=True)),
+        "absent": absent,
     }
 
 
-def score_predictions(predictions: Predictions, types: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`score` per recording and per segment."""
-    return {
-        "recording": score(*predictions.per_recording(), types),
-        "segment": score(predictions.probabilities, predictions.true_types, types),
-    }
+def score_with_intervals(
+    probabilities: torch.Tensor, true_types: torch.Tensor, groups: np.ndarray, types: Sequence[str]
+) -> dict[str, Any]:
+    """`score`, and for each figure its interval over `groups`, indices of recordists [items]."""
+    intervals = bootstrap_intervals(probabilities.numpy(), true_types.numpy(), groups, types)
+    return {**score(probabilities, true_types, types), "intervals": intervals}

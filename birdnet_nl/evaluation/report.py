@@ -1,84 +1,49 @@
-"""The files and the table that a finished run leaves behind."""
+"""What a finished run says on the screen, and the pictures it leaves."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
 from rich.table import Table
 
-from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.console import log, screen, shown
-from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.evaluation.figures import draw_confusion, draw_curves, draw_examples
-from birdnet_nl.evaluation.metrics import Predictions
+from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
+from birdnet_nl.evaluation.figures import draw_confusion, draw_curves
+from birdnet_nl.evaluation.judgement import Judgement
+from birdnet_nl.evaluation.probability_figures import draw_precision_recall, draw_reliability
 
-FEW_RECORDINGS = 10  # below this many test recordings of a type its recall is little more than an anecdote
-
-
-def show_examples(
-    predictions: Predictions,
-    dataset: SegmentDataset,
-    normalise: Normalise,
-    types: list[str],
-    title: str,
-    synthetic: bool,
-):
-    """Figure of three test segments per type: the surest right answer, a middling one, the surest wrong one."""
-    answers, truth = predictions.probabilities.argmax(dim=1), predictions.true_types
-    certainty = predictions.probabilities.amax(dim=1)
-    chosen: list[int] = []
-    for kind in range(len(types)):
-        of_type = torch.nonzero(truth == kind).flatten()
-        for right in (True, False):
-            matching = of_type[(answers[of_type] == kind) == right]
-            ranked = matching[certainty[matching].argsort(descending=True)].tolist()
-            chosen += dict.fromkeys([*ranked[:1], *(ranked[len(ranked) // 2 :][:1] if right else [])])
-    mels = normalise(dataset.__getitems__(chosen)[0]).numpy()
-    return draw_examples(
-        mels,
-        [types[truth[index]] for index in chosen],
-        [types[answers[index]] for index in chosen],
-        [float(certainty[index]) for index in chosen],
-        [
-            f"{predictions.recording_ids[predictions.recordings[index]]} {_start(dataset, index, normalise)}"
-            for index in chosen
-        ],
-        title,
-        synthetic,
-    )
+NOTHING = "–"
 
 
-def _start(dataset: SegmentDataset, index: int, normalise: Normalise) -> str:
-    return f"{dataset.start_frames[index] / normalise.params.frames_per_s:.1f} s"
-
-
-def write_figures(
-    run_dir: Path, logger: TensorBoardLogger | None, report: dict[str, Any], history: list[dict[str, float]], examples
-) -> None:
-    """`confusion.png`, `curves.png` and `examples.png`, and the same in TensorBoard beside the test figures."""
-    title = f"{report['species']['dutch']} · {report['parameter_set']} · seed {report['seed']}"
+def draw_figures(report: Mapping[str, Any], judgement: Judgement) -> dict[str, Figure]:
+    """The figures of a run by the names of their files, but those that show mels."""
+    title = f"{report['species']['dutch']} · {report['parameter_set']} · seed {report['seed']}{leak_mark(report)}"
     types, synthetic = report["types"], report["synthetic"]
-    figures = {
+    return {
         "confusion": draw_confusion(report["results"], types, f"{title} · test", synthetic),
-        "curves": draw_curves(history, report["best_epoch"], len(types), title, synthetic),
-        "examples": examples,
+        "curves": draw_curves(report["history"], report["best_epoch"], len(types), title, synthetic),
+        "reliability": draw_reliability(
+            report["calibration"], report["decision"], len(types), f"{title} · test", synthetic
+        ),
+        "precision_recall": draw_precision_recall(
+            judgement.probabilities, judgement.true_types, types, f"{title} · test", synthetic
+        ),
     }
+
+
+def leak_mark(report: Mapping[str, Any]) -> str:
+    """What every picture says of a run that was tested on segments of recordings it was trained on."""
+    return " · LEAK" if report["split_by"] == "segment" else ""
+
+
+def write_figures(run_dir: Path, figures: Mapping[str, Figure]) -> None:
     for name, figure in figures.items():
         figure.savefig(run_dir / f"{name}.png")
-        if logger is not None and name != "curves":
-            logger.experiment.add_figure(f"test/{name}", figure, global_step=report["best_epoch"], close=False)
-    if logger is not None:
-        results = {
-            f"test/{unit}_{name}": scores[name]
-            for unit, scores in report["results"].items()
-            for name in ("balanced_accuracy", "macro_f1", "auroc")
-        }
-        logger.log_hyperparams(report["parameters"], results, step=report["best_epoch"])
 
 
 def print_result(report: dict[str, Any], run_dir: Path) -> None:
-    """One table: what the best weights answered on recordings never trained on."""
+    """One table and what belongs to it: what the best weights answered on recordings never trained on."""
     types = report["types"]
     mark = "  [bold black on yellow] SYNTHETIC demo recordings [/]" if report["synthetic"] else ""
     screen.print(
@@ -86,30 +51,91 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
         f"trainer={report['parameter_set']}, seed {report['seed']}{mark}",
         soft_wrap=True,
     )
-    table = Table()
-    table.add_column("")
-    for unit, scores in report["results"].items():
-        table.add_column(
-            f"per {unit} ({scores['count']})", justify="right", style="bold" if unit == "recording" else ""
-        )
-    for label, name, form in (
-        ("balanced accuracy", "balanced_accuracy", ".1%"),
-        ("macro-F1", "macro_f1", ".1%"),
-        ("AUROC", "auroc", ".3f"),
-    ):
-        table.add_row(label, *(format(scores[name], form) for scores in report["results"].values()))
-    for name in types:
-        table.add_row(f"recall {name}", *(f"{scores['recall'][name]:.0%}" for scores in report["results"].values()))
-    screen.print(table)
+    screen.print(result_table(report))
+    if report["split_by"] == "segment":
+        screen.print("[bold red]LEAK: segments of one recording were trained on and tested; far too good[/]")
     screen.print(
         f"test split, weights of epoch {report['best_epoch'] + 1} of {report['epochs']}; chance is "
-        f"{1 / len(types):.0%}; {report['seconds']['total']:.0f} s in all",
+        f"{1 / len(types):.0%}; \\[95 % intervals] over recordists; {report['seconds']['total']:.0f} s in all",
         soft_wrap=True,
     )
-    tested = report["counts"]["recordings"]["test"]
-    few = ", ".join(f"{name} {tested[name]}" for name in types if tested[name] < FEW_RECORDINGS)
+    for line in (describe_controls(report["controls"]), describe_calibration(report), describe_decision(report)):
+        screen.print(line, soft_wrap=True)
+    tested = report["results"]["recording"]["counts"]
+    few = ", ".join(f"{name} {tested[name]}" for name in types if tested[name] < FEW_TEST_RECORDINGS)
     if few:
         screen.print(f"[yellow]Few test recordings ({few}): read this as a first impression.[/]", soft_wrap=True)
     screen.print(f"[bold]{shown(run_dir)}[/]", soft_wrap=True)
     scores = report["results"]["recording"]
-    log.info("per recording: balanced accuracy %.3f, macro-F1 %.3f", scores["balanced_accuracy"], scores["macro_f1"])
+    log.info("per recording: balanced accuracy %s, macro-F1 %s", scores["balanced_accuracy"], scores["macro_f1"])
+
+
+def result_table(report: Mapping[str, Any]) -> Table:
+    """Figures with intervals per recording, and beside them per segment."""
+    table = Table()
+    table.add_column("")
+    for unit, scores in report["results"].items():
+        bold = "bold" if unit == "recording" else ""
+        table.add_column(f"per {unit} ({scores['count']})", justify="right", style=bold)
+    rows = [
+        ("balanced accuracy", "balanced_accuracy", ".1%"),
+        ("macro-F1", "macro_f1", ".1%"),
+        ("AUROC", "auroc", ".3f"),
+    ]
+    rows += [
+        (f"{figure} {name}", f"{figure}/{name}", ".0%")
+        for figure in ("recall", "precision")
+        for name in report["types"]
+    ]
+    for label, figure, form in rows:
+        table.add_row(label, *(_with_interval(scores, figure, form) for scores in report["results"].values()))
+    return table
+
+
+def _with_interval(scores: Mapping[str, Any], figure: str, form: str) -> str:
+    """`69.4% [54–81]`, `0.873 [0.75–0.94]`, or a dash where the figure is absent."""
+    name, _, kind = figure.partition("/")
+    value = scores[name][kind] if kind else scores[name]
+    if value is None:
+        return NOTHING
+    low, high = scores["intervals"][figure]
+    span = f"{100 * low:.0f}–{100 * high:.0f}" if form.endswith("%") else f"{low:.2f}–{high:.2f}"
+    return f"{value:{form}} \\[{span}]"
+
+
+def describe_controls(controls: Mapping[str, Any]) -> str:
+    """One line on what is scored without listening."""
+    majority, metadata = controls["majority"], controls["metadata"]
+    text = f"without listening: always {majority['type']} {_share(majority['balanced_accuracy'])}"
+    if "absent" in metadata:
+        return f"{text}; metadata alone: {metadata['absent']}"
+    low, high = metadata["intervals"].get("balanced_accuracy", (0, 1))
+    columns = ", ".join(name.removesuffix("_s") for name in metadata["columns"])
+    figure = f"{_share(metadata['balanced_accuracy'])} \\[{100 * low:.0f}–{100 * high:.0f}]"
+    return f"{text}; metadata alone ({columns}) {figure} (balanced accuracy)"
+
+
+def describe_calibration(report: Mapping[str, Any]) -> str:
+    calibration = report["calibration"]
+    if not calibration["fitted_on"]:
+        return f"temperature 1 (too few validation recordings to fit one), ECE {calibration['after']['ece']:.2f}"
+    return (
+        f"temperature {calibration['temperature']:.2f}: ECE {calibration['before']['ece']:.2f} → "
+        f"{calibration['after']['ece']:.2f} (perfect probabilities would show {calibration['ece_by_chance']:.2f})"
+    )
+
+
+def describe_decision(report: Mapping[str, Any]) -> str:
+    decision = report["decision"]
+    wanted = f"{decision['wanted_accuracy']:.0%}"
+    if decision["threshold"] is None:
+        return f"onzeker: all; on validation no threshold made {wanted} of at least ten answers right"
+    right = "" if decision["accuracy_answered"] is None else f", {decision['accuracy_answered']:.0%} of the rest right"
+    return (
+        f"onzeker (below {decision['threshold']:.2f}, where validation reached {wanted}): "
+        f"{1 - decision['answered']:.0%}{right}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0%}"

@@ -46,6 +46,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def add_to_card(path: Path, **values: Any) -> None:
+    """Put what was decided after training into a checkpoint's card; the file is replaced whole."""
+    content = read_checkpoint(path)
+    content[CARD] |= values
+    with written_whole(path) as beside:
+        torch.save(content, beside)
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A trained network ready to answer, and the card it was saved with (types, mel, species, synthetic, …)."""
@@ -58,13 +66,13 @@ class Classifier:
 
     @torch.inference_mode()
     def probabilities(self, mel_db: torch.Tensor) -> torch.Tensor:
-        """Probability of each of `types` for segments in dB: [batch, mels, frames] -> [batch, types].
+        """Calibrated probability of each of `types` for segments in dB: [batch, mels, frames] -> [batch, types].
 
         In bf16 where the processor computes it, as in the test of the run.
         """
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_computes_bf16()):
             logits = self.network(self.normalise(mel_db)[:, None])
-        return logits.float().softmax(dim=1)
+        return (logits.float() / self.card["temperature"]).softmax(dim=1)
 
 
 def load_classifier(path: Path | str) -> Classifier:

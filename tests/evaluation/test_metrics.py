@@ -2,11 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 import sklearn.metrics
 import torch
 
-from birdnet_nl.evaluation.metrics import Predictions, score, score_predictions
+from birdnet_nl.evaluation.metrics import Predictions, score, score_with_intervals
 
 TYPES = ["song", "call", "alarm"]
 
@@ -35,6 +36,12 @@ def test_every_figure_is_scikit_learns(types, skill, seed):
     assert figures["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y, answers))
     assert figures["auroc"] == pytest.approx(sum(one_against_rest) / types)
     assert figures["recall"] == pytest.approx(dict(zip(TYPES, recall, strict=False)))
+    average_precision = [sklearn.metrics.average_precision_score(y == k, probabilities[:, k]) for k in range(types)]
+    assert figures["average_precision"] == pytest.approx(sum(average_precision) / types)
+    precision = sklearn.metrics.precision_score(y, answers, average=None)
+    assert figures["precision"] == pytest.approx(dict(zip(TYPES, precision, strict=False)))
+    assert list(figures["counts"].values()) == np.bincount(y).tolist()
+    assert figures["absent"] == {}
     assert figures["confusion"] == sklearn.metrics.confusion_matrix(y, answers).tolist()
     assert figures["count"] == 200
 
@@ -64,29 +71,32 @@ def test_figures_are_plain_values_for_json():
     assert json.loads(json.dumps(figures)) == figures
 
 
-def test_a_recording_is_judged_by_the_mean_of_its_segments():
-    # three recordings; the second has two weak right segments and one strong wrong one
-    probabilities = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.1, 0.9], [0.2, 0.8]])
-    predictions = Predictions(
-        probabilities, torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 1, 1, 1, 2]), ["a", "b", "c"]
-    )
-    pooled, truth = predictions.per_recording()
-    torch.testing.assert_close(pooled, torch.tensor([[0.9, 0.1], [1.3 / 3, 1.7 / 3], [0.2, 0.8]]))
-    assert truth.tolist() == [0, 0, 1]
-    figures = score_predictions(predictions, ["song", "call"])
-    assert figures["segment"]["confusion"] == [[3, 1], [0, 1]]
-    assert figures["recording"]["confusion"] == [[1, 1], [0, 1]]
-    assert (figures["segment"]["count"], figures["recording"]["count"]) == (5, 3)
+def test_what_a_missing_type_leaves_undefined_is_absent_with_the_reason():
+    figures = score(torch.tensor([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]), TYPES)
+    assert figures["recall"] == {"song": 0.5, "call": None, "alarm": None}
+    assert figures["precision"] == {"song": 1.0, "call": 0.0, "alarm": None}
+    assert figures["accuracy"] == 0.5
+    for name in ("balanced_accuracy", "macro_f1", "auroc", "average_precision"):
+        assert figures[name] is None
+        assert figures["absent"][name] == "needs every type, and there is no call and no alarm"
+    assert figures["absent"]["recall/call"] == "no call among the 2"
+    assert figures["absent"]["precision/alarm"] == "alarm was never answered"
+    assert figures["counts"] == {"song": 2, "call": 0, "alarm": 0}
 
 
-def test_a_long_recording_weighs_no_more_than_a_short_one():
-    recordings = torch.tensor([0] * 50 + [1, 2])
-    truth = torch.tensor([0] * 50 + [0, 1])
-    probabilities = torch.tensor([[0.2, 0.8]]).repeat(50, 1)
-    probabilities = torch.cat([probabilities, torch.tensor([[0.9, 0.1], [0.1, 0.9]])])
-    figures = score_predictions(Predictions(probabilities, truth, recordings, ["a", "b", "c"]), ["song", "call"])
-    assert figures["recording"]["recall"]["song"] == pytest.approx(0.5)
-    assert figures["segment"]["recall"]["song"] == pytest.approx(1 / 51)
+@pytest.mark.parametrize("types", [2, 3])
+def test_every_figure_that_is_given_lies_in_its_interval(types):
+    probabilities, truth = random_answers(60, types, 2, 1.0)
+    figures = score_with_intervals(probabilities, truth, np.arange(60) // 2, TYPES[:types])
+    assert json.loads(json.dumps(figures)) == figures
+    for name, (low, high) in figures["intervals"].items():
+        figure, _, kind = name.partition("/")
+        assert low <= (figures[figure][kind] if kind else figures[figure]) + 1e-6 <= high + 2e-6, name
+
+
+def test_the_true_type_of_a_recording_is_that_of_its_segments():
+    predictions = Predictions(torch.ones(4, 2) / 2, torch.tensor([1, 1, 0, 1]), torch.tensor([2, 0, 1, 0]), list("abc"))
+    assert predictions.types_of_recordings.tolist() == [1, 0, 1]
 
 
 def test_batches_are_joined_in_order():

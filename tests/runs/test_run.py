@@ -11,8 +11,11 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from birdnet_nl.errors import RunError
-from birdnet_nl.evaluation.metrics import Predictions, score_predictions
+from birdnet_nl.evaluation.metrics import Predictions, score
+from birdnet_nl.evaluation.pooling import pool_segments
+from birdnet_nl.evaluation.predictions_file import read_predictions
 from birdnet_nl.species.table import get_species
+from birdnet_nl.training import checkpoint
 from birdnet_nl.training.checkpoint import load_classifier
 
 
@@ -31,9 +34,13 @@ def test_a_run_leaves_everything_it_promises(finished):
         "config.yaml",
         "splits.csv",
         "metrics.json",
+        "predictions.csv",
         "confusion.png",
         "curves.png",
         "examples.png",
+        "errors.png",
+        "reliability.png",
+        "precision_recall.png",
         "checkpoints",
     }
     assert promised <= names
@@ -70,8 +77,9 @@ def test_splits_keep_recordists_apart(finished):
     assert {row["split"] for row in rows} == {"train", "val", "test"}
 
 
-def test_the_checkpoint_alone_reproduces_the_reported_test_scores(train_in_process, tmp_path):
+def test_the_checkpoint_alone_reproduces_the_reported_test_scores(train_in_process, tmp_path, monkeypatch):
     """Weights, mel parameters and order of types from the checkpoint; segments cut anew: the same figures."""
+    monkeypatch.setattr(checkpoint, "cpu_computes_bf16", lambda: False)  # as the plain engine
     run_dir = train_in_process(tmp_path / "plain", "species=koolmees", "engine=plain", "trainer.max_epochs=4")
     classifier = load_classifier(run_dir / "checkpoints/best.ckpt")
     cfg = OmegaConf.load(run_dir / "config.yaml")
@@ -81,10 +89,15 @@ def test_the_checkpoint_alone_reproduces_the_reported_test_scores(train_in_proce
     batches = [
         (classifier.probabilities(mel_db), types, recordings) for mel_db, types, recordings in data.test_dataloader()
     ]
-    scores = score_predictions(Predictions.join(batches, data.datasets["test"].recording_ids), classifier.types)
-    reported = read_metrics(run_dir)["results"]
-    assert scores["recording"] == reported["recording"]
-    assert scores["segment"] == reported["segment"]
+    test = Predictions.join(batches, data.datasets["test"].recording_ids)
+    pooled = pool_segments(test.probabilities, test.recordings, classifier.card["pooling"])
+    scores = {
+        "recording": score(pooled, test.types_of_recordings, classifier.types),
+        "segment": score(test.probabilities, test.true_types, classifier.types),
+    }
+    for unit, reported in read_metrics(run_dir)["results"].items():
+        del reported["intervals"]
+        assert scores[unit] == reported
 
 
 def test_the_best_epoch_is_kept_not_the_last(finished):
@@ -104,7 +117,46 @@ def test_tensorboard_holds_curves_per_epoch_test_results_and_pictures(finished):
     assert "learning_rate" in scalars
     test_value = events.Scalars("test/recording_balanced_accuracy")[-1].value
     assert test_value == pytest.approx(read_metrics(finished)["results"]["recording"]["balanced_accuracy"])
-    assert {"test/confusion", "test/examples"} <= set(events.Tags()["images"])
+    figures = {"confusion", "examples", "errors", "reliability", "precision_recall"}
+    assert set(events.Tags()["images"]) == {f"test/{name}" for name in figures}
+    assert 1 <= len(events.Tags()["audio"]) <= 6
+    assert all(name.startswith("test/error") for name in events.Tags()["audio"])
+    assert "recordings and segments/text_summary" in events.Tags()["tensors"]
+    neighbours = next(finished.rglob("metadata.tsv")).read_text().splitlines()
+    assert neighbours[0] == "type\tanswer\trecording\tspecies"
+    assert len(neighbours) == 1 + read_metrics(finished)["results"]["recording"]["count"]
+
+
+def test_predictions_and_metrics_tell_the_same(finished):
+    metrics, rows = read_metrics(finished), read_predictions(finished / "predictions.csv")
+    types, scores = metrics["types"], metrics["results"]["recording"]
+    confusion = [[sum((r.true_type, r.answer) == (t, a) for r in rows) for a in types] for t in types]
+    assert confusion == scores["confusion"]
+    assert sum(row.segments for row in rows) == metrics["results"]["segment"]["count"]
+    for row in rows:
+        assert sum(row.probabilities.values()) == pytest.approx(1, abs=1e-4)
+        assert row.answer == max(row.probabilities, key=row.probabilities.get)
+    with (finished / "splits.csv").open(encoding="utf-8", newline="") as file:
+        tested = {row["id"]: row for row in csv.DictReader(file) if row["split"] == "test"}
+    assert {row.recording_id: (row.true_type, row.file, row.recordist) for row in rows} == {
+        id: (row["type"], row["file"], row["recordist"]) for id, row in tested.items()
+    }
+
+
+def test_metrics_hold_what_a_comparison_needs(finished):
+    metrics = read_metrics(finished)
+    assert len(metrics["history"]) == metrics["epochs"] == 6
+    assert set(metrics["machine"]) == {"host", "processor", "system"} and "git_commit" in metrics
+    assert len(metrics["test_fingerprint"]) == 16
+    for scores in metrics["results"].values():
+        assert set(scores["intervals"]) >= {"balanced_accuracy", "macro_f1", "auroc", "recall/song"}
+    assert set(metrics["calibration"]) >= {"temperature", "fitted_on", "before", "after", "bins"}
+    assert set(metrics["decision"]) >= {"pooling", "threshold", "coverage", "answered", "accuracy_answered"}
+    assert metrics["controls"]["majority"]["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert "duration_s" in metrics["controls"]["metadata"]["columns"]
+    card = load_classifier(finished / "checkpoints/best.ckpt").card
+    assert card["temperature"] == metrics["calibration"]["temperature"]
+    assert (card["pooling"], card["threshold"]) == (metrics["decision"]["pooling"], metrics["decision"]["threshold"])
 
 
 def test_a_run_directory_belongs_to_one_run(finished, train_in_process):

@@ -1,0 +1,96 @@
+"""Probabilities that mean what they say: a temperature from validation recordings, and how well it did."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from birdnet_nl.evaluation.metrics import Predictions
+from birdnet_nl.evaluation.pooling import POOLINGS, SMALLEST, pool_segments
+
+BINS = 15
+LEAST_RECORDINGS = 10  # of validation; with fewer nothing is fitted
+TEMPERATURES = (0.1, 10.0)
+TIE = 0.01  # a difference in log loss that does not decide on the pooling
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How segments become the answer of a recording: logits / temperature, softmax, then `pooling` over segments."""
+
+    temperature: float
+    pooling: str
+    fitted_on: int
+
+    def segments(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """[segments, types], at temperature 1 -> the same at this temperature."""
+        return soften(probabilities, self.temperature)
+
+    def recordings(self, probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        """[segments, types] at temperature 1, [segments] -> [recordings, types]."""
+        return pool_segments(self.segments(probabilities), recordings, self.pooling)
+
+
+def soften(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Softmax of the logits divided by `temperature`: above 1 less certain, below 1 more; [items, types]."""
+    return (probabilities.clamp(min=SMALLEST).log() / temperature).softmax(dim=1)
+
+
+def calibrate(validation: Predictions) -> Calibration:
+    """Temperature and pooling with the smallest log loss over the validation recordings; a tie goes to the mean.
+
+    A weak belief in temperature 1, worth one recording, keeps a few recordings that are all answered rightly from
+    asking for certainty.
+    """
+    truth = validation.types_of_recordings
+    if len(truth) < LEAST_RECORDINGS:
+        return Calibration(1.0, "mean", 0)
+
+    def loss_at(log_temperature: float, pooling: str) -> float:
+        softened = soften(validation.probabilities, math.exp(log_temperature))
+        pooled = pool_segments(softened, validation.recordings, pooling)
+        return log_loss(pooled.numpy(), truth.numpy()) + log_temperature**2 / (2 * len(truth))
+
+    bounds = tuple(math.log(limit) for limit in TEMPERATURES)
+    fits = {name: minimize_scalar(loss_at, bounds=bounds, args=(name,), method="bounded") for name in POOLINGS}
+    pooling = "log_mean_exp" if fits["log_mean_exp"].fun < fits["mean"].fun - TIE else "mean"
+    return Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
+
+
+def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean of -log of the probability given to the true type."""
+    return float(-np.log(probabilities[np.arange(len(truth)), truth].clip(min=SMALLEST)).mean())
+
+
+def brier(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean squared distance from the truth, summed over types: 0 is perfect, 2 surely wrong."""
+    return float(((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1).mean())
+
+
+def reliability_bins(probabilities: np.ndarray, truth: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
+    """Mean confidence and accuracy of answers in `bins` of equal mass, from the least to the most certain."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    order = confidence.argsort(kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    return [
+        {"confidence": float(confidence[part].mean()), "accuracy": float(right[part].mean()), "count": len(part)}
+        for part in parts
+    ]
+
+
+def calibration_figures(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """ECE over 15 bins of equal mass, Brier score and log loss of answers [recordings, types]."""
+    bins = reliability_bins(probabilities, truth)
+    gaps = sum(part["count"] * abs(part["confidence"] - part["accuracy"]) for part in bins)
+    return {"ece": gaps / len(truth), "brier": brier(probabilities, truth), "log_loss": log_loss(probabilities, truth)}
+
+
+def ece_by_chance(probabilities: np.ndarray, draws: int = 500, seed: int = 0) -> float:
+    """ECE to expect of so many recordings if every confidence were right: bins of two or three are never even."""
+    confidence = np.sort(probabilities.max(axis=1))
+    right = np.random.default_rng(seed).random((draws, len(confidence))) < confidence  # [draws, recordings]
+    parts = np.array_split(np.arange(len(confidence)), min(BINS, len(confidence)))
+    gaps = [abs((right[:, part] - confidence[part]).sum(axis=1)) for part in parts]
+    return float(np.sum(gaps, axis=0).mean() / len(confidence))

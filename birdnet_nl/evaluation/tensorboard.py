@@ -1,0 +1,61 @@
+"""What a finished run adds to TensorBoard beside its curves: figures, sounds, counts, neighbours, a line of HParams."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+
+from birdnet_nl.data.splits import SPLITS
+from birdnet_nl.evaluation.predictions_file import RecordingAnswer
+
+RESULT_FIGURES = ("balanced_accuracy", "macro_f1", "auroc")
+
+
+def add_figures(logger: TensorBoardLogger, figures: Mapping[str, Figure], step: int) -> None:
+    """All but the curves, which TensorBoard has as such."""
+    for name, figure in figures.items():
+        if name != "curves":
+            logger.experiment.add_figure(f"test/{name}", figure, global_step=step, close=False)
+
+
+def add_result(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:
+    """The run's line in HParams: its parameters, and the test figures that are there."""
+    results = {
+        f"test/{unit}_{name}": scores[name]
+        for unit, scores in report["results"].items()
+        for name in RESULT_FIGURES
+        if scores[name] is not None
+    }
+    logger.log_hyperparams(dict(report["parameters"]), results, step=report["best_epoch"])
+
+
+def add_counts(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:
+    logger.experiment.add_text("recordings and segments", counts_as_markdown(report), global_step=0)
+
+
+def counts_as_markdown(report: Mapping[str, Any]) -> str:
+    """Recordings and segments of each type in each split, as a table."""
+    types = report["types"]
+    lines = ["| | " + " | ".join(types) + " |", "|---|" + "---:|" * len(types)]
+    for split in SPLITS:
+        recordings, segments = (report["counts"][unit][split] for unit in ("recordings", "segments"))
+        cells = [f"{recordings.get(name, 0)} ({segments.get(name, 0)} segments)" for name in types]
+        lines.append(f"| {split} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def add_clip(logger: TensorBoardLogger, name: str, clip: Any, sample_rate_hz: int, step: int) -> None:
+    samples = torch.from_numpy(clip)[None]  # [1, samples]
+    logger.experiment.add_audio(name, samples, global_step=step, sample_rate=sample_rate_hz)
+
+
+def add_embeddings(logger: TensorBoardLogger, features: torch.Tensor, answers: list[RecordingAnswer]) -> None:
+    """Features of the test recordings [recordings, features] for the projector, to be coloured by type or answer."""
+    logger.experiment.add_embedding(
+        features,
+        metadata=[[row.true_type, row.answer, row.recording_id, row.species] for row in answers],
+        metadata_header=["type", "answer", "recording", "species"],
+        tag="test_recordings",
+    )

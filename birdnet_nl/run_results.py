@@ -1,0 +1,144 @@
+"""What a trained run is worth: validation decides how answers are made, the test recordings are answered once."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from birdnet_nl.audio.mel import Normalise
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.evaluation.controls import majority_control, metadata_control
+from birdnet_nl.evaluation.decision import is_certain
+from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
+from birdnet_nl.evaluation.judgement import Judgement, judge
+from birdnet_nl.evaluation.metrics import Predictions
+from birdnet_nl.evaluation.predictions_file import RecordingAnswer, answers_of, write_predictions
+from birdnet_nl.evaluation.report import draw_figures, write_figures
+from birdnet_nl.evaluation.segment_examples import (
+    SAMPLE_RATE_HZ,
+    SegmentAnswers,
+    choose_errors,
+    choose_typical,
+    cut_clip,
+    draw_segments,
+)
+from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_figures, add_result
+from birdnet_nl.recordings.choice import allows_excerpts
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.tags import with_tags
+from birdnet_nl.run_directory import BEST, PREDICTIONS
+from birdnet_nl.training.checkpoint import add_to_card
+from birdnet_nl.training.module import TypeClassifier, types_of_recordings
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """A judged run; `features` are of the test recordings, `report` its part of metrics.json."""
+
+    judgement: Judgement
+    answers: list[RecordingAnswer]
+    features: torch.Tensor | None
+    report: dict[str, Any]
+
+
+def judge_run(
+    trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, wanted_accuracy: float
+) -> RunResults:
+    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`."""
+    types, dataset = data.prepared.types, data.datasets["test"]
+    validation = Predictions.join(
+        trainer.predict(module, dataloaders=data.val_dataloader()), data.datasets["val"].recording_ids
+    )
+    with kept_features(module.network) as features:
+        test = Predictions.join(trainer.predict(module, dataloaders=data.test_dataloader()), dataset.recording_ids)
+    recordings = recordings_of(data, "test")
+    judgement = judge(validation, test, recordings, types, wanted_accuracy)
+    probabilities, true_types = judgement.probabilities.numpy(), judgement.true_types.numpy()
+    answers = answers_of(
+        recordings,
+        probabilities,
+        true_types,
+        certain=is_certain(probabilities, judgement.threshold),
+        segments=torch.bincount(test.recordings).numpy(),
+        types=types,
+    )
+    write_predictions(run_dir / PREDICTIONS, answers)
+    add_to_card(
+        run_dir / BEST,
+        temperature=judgement.calibration.temperature,
+        pooling=judgement.calibration.pooling,
+        threshold=judgement.threshold,
+    )
+    report = {
+        "test_fingerprint": fingerprint_of(answers),
+        **judgement.report,
+        "controls": score_controls(data, judgement),
+    }
+    return RunResults(judgement, answers, embed_recordings(features, test.recordings), report)
+
+
+def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:
+    """The recordings behind the recording indices of a split."""
+    by_id = {recording.id: recording for recording in data.prepared.recordings}
+    return [by_id[id] for id in data.datasets[split].recording_ids]
+
+
+def fingerprint_of(answers: list[RecordingAnswer]) -> str:
+    """Sixteen hex digits that two runs share when they were tested on the same recordings with the same true types."""
+    rows = sorted((row.recording_id, row.true_type) for row in answers)
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def score_controls(data: SpeciesDataModule, judgement: Judgement) -> dict[str, Any]:
+    train = data.datasets["train"]
+    train_types = types_of_recordings(train.types, train.recordings).numpy()
+    test_types, types = judgement.true_types.numpy(), data.prepared.types
+    return {
+        "majority": majority_control(train_types, test_types, types),
+        "metadata": metadata_control(
+            [with_tags(recording) for recording in recordings_of(data, "train")],
+            [with_tags(recording) for recording in recordings_of(data, "test")],
+            train_types,
+            test_types,
+            judgement.groups,
+            {id: mel.frames / data.mel.frames_per_s for id, mel in data.prepared.mels.items()},
+            types,
+        ),
+    }
+
+
+def show_run(
+    run_dir: Path, trainer: L.Trainer, data: SpeciesDataModule, results: RunResults, report: dict[str, Any]
+) -> None:
+    """Figures into the run directory, and these, sounds and neighbours into TensorBoard; `report` is the whole one."""
+    segments = SegmentAnswers(
+        data.datasets["test"], results.judgement.segments, data.prepared.types, data.mel.frames_per_s
+    )
+    title = f"{report['species']['dutch']} · {report['parameter_set']}"
+    normalise, errors = Normalise(data.mel), choose_errors(segments)
+    figures = draw_figures(report, results.judgement)
+    figures["examples"] = draw_segments(
+        segments, choose_typical(segments), normalise, f"{title} · test segments", data.synthetic
+    )
+    if errors:
+        figures["errors"] = draw_segments(segments, errors, normalise, f"{title} · surest errors", data.synthetic)
+    write_figures(run_dir, figures)
+    logger, step = trainer.logger, report["best_epoch"]
+    if logger is None:
+        return
+    add_figures(logger, figures, step)
+    add_counts(logger, report)
+    by_id = {recording.id: recording for recording in data.prepared.recordings}
+    for number, index in enumerate(errors, start=1):
+        recording = by_id[segments.recording_id(index)]
+        clip = cut_clip(recording, segments.start_s(index), data.segment_s) if allows_excerpts(recording) else None
+        if clip is not None:
+            true, given = segments.verdict(index)
+            name = f"test/error {number}: {recording.id} {segments.start_s(index):.1f} s, {true} answered {given}"
+            add_clip(logger, name, clip, SAMPLE_RATE_HZ, step)
+    if results.features is not None:
+        add_embeddings(logger, results.features, results.answers)
+    add_result(logger, report)
