@@ -1,4 +1,4 @@
-"""How often a 95 % interval holds the true figure: `python benchmarks/interval_coverage.py`, about a minute.
+"""How often a 95 % interval holds the true figure: `python benchmarks/interval_coverage.py`, half a minute.
 
 Test splits are made up: recordists with one to a dozen recordings, each with a taste for some types and a bias of its
 own, as microphones and places give. The true figures are those of 100,000 further recordings of the same kind. Compared
@@ -91,7 +91,7 @@ def main(splits: int) -> None:
                     for method, (low, high) in found.items():
                         held[figure, method].append(low - 1e-9 <= true[figure] <= high + 1e-9)
                         width[figure, method].append(high - low)
-        print(f"\n{recordings} recordings by about {np.mean(recordists):.0f} recordists")
+        print(f"\n{recordings} recordings by about {np.mean(recordists):.0f} recordists, skill {skill}")
         for figure in FIGURES:
             shares = "   ".join(
                 f"{method} {np.mean(held[figure, method]):4.0%} ({np.mean(width[figure, method]):.2f})"

@@ -67,7 +67,7 @@ def draw_precision_recall(
     probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence[str], title: str, synthetic: bool
 ) -> Figure:
     """One curve per type against the rest, over recordings [recordings, types]; dotted is the type's share."""
-    figure = new_figure(4.6, 4.0, title, synthetic)
+    figure = new_figure(6.2, 4.2, title, synthetic)
     axes = figure.subplots()
     for kind, name in enumerate(types):
         is_type = (true_types == kind).long()

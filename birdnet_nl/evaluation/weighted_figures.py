@@ -1,14 +1,14 @@
 """Every figure for many weightings of the same answers at once: what a bootstrap needs, without a loop over draws.
 
 Weights belong to groups (recordists), an item's weight is that of its group. Counts are then a product of the weights
-with per-group counts, and AUROC is a ratio of two quadratic forms in the weights.
+with per-group counts, and what depends on an order is summed once along it, for all draws.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-DRAWS_AT_ONCE = 4_000_000  # draws × items held in memory by `_average_precision`
+WEIGHTS_AT_ONCE = 2_000_000  # draws × items held in memory
 
 
 def weighted_figures(
@@ -30,10 +30,8 @@ def weighted_figures(
     recall, precision = _ratio(right, true_count), _ratio(right, answer_count)
     f1 = _ratio(2 * right, true_count + answer_count)
     f1[(true_count == 0).any(axis=1)] = np.nan
-    auroc = np.stack([_auroc(probabilities[:, k], truth == k, groups, weights) for k in range(n_types)], axis=1)
-    average_precision = np.stack(
-        [_average_precision(probabilities[:, k], truth == k, groups, weights) for k in range(n_types)], axis=1
-    )
+    ranked = [_ranking_figures(probabilities[:, k], truth == k, groups, weights) for k in range(n_types)]
+    auroc, average_precision = np.stack(ranked).transpose(1, 2, 0)  # [draws, types] each
     return {
         "balanced_accuracy": recall.mean(axis=1),
         "macro_f1": f1.mean(axis=1),
@@ -49,36 +47,30 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 
-def _auroc(scores: np.ndarray, positive: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Chance that a positive item scores above a negative one, ties half: [items] ×3, [draws, groups] -> [draws]."""
-    n_groups = weights.shape[1]
-    negative_scores = scores[~positive]
-    order = negative_scores.argsort(kind="stable")
-    # How many of the lowest negatives lie below (or at) each positive, told apart by the negative's group:
-    cumulated = np.zeros((len(order) + 1, n_groups), dtype=np.float32)
-    cumulated[np.arange(1, len(order) + 1), groups[~positive][order]] = 1
-    cumulated = cumulated.cumsum(axis=0, dtype=np.float32)
-    ranked = negative_scores[order]
-    wins = cumulated[np.searchsorted(ranked, scores[positive], side="left")]
-    wins = (wins + cumulated[np.searchsorted(ranked, scores[positive], side="right")]) / 2  # [positives, groups]
-    pairs = np.zeros((n_groups, n_groups))  # [group of the positive, group of the negative]
-    np.add.at(pairs, groups[positive], wins)
-    won = np.einsum("dg,dg->d", weights @ pairs, weights)
-    positives = weights @ np.bincount(groups[positive], minlength=n_groups)
-    negatives = weights @ np.bincount(groups[~positive], minlength=n_groups)
-    return _ratio(won, positives * negatives)
+def _ranking_figures(
+    scores: np.ndarray, positive: np.ndarray, groups: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and average precision of one type against the rest: [items] three times, [draws, groups] -> [draws] twice.
 
-
-def _average_precision(scores: np.ndarray, positive: np.ndarray, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean over positive items of the precision among all that score at least as much; shapes as in `_auroc`."""
-    order = (-scores).argsort(kind="stable")
+    AUROC is the chance that a positive item scores above a negative one, ties half. Average precision is the mean over
+    positive items of the precision among all that score at least as much.
+    """
+    order = (-scores).argsort(kind="stable")  # from the highest score down
     ranked, hits, of_group = -scores[order], positive[order], groups[order]
-    last_of_tie = np.searchsorted(ranked, ranked[hits], side="right") - 1  # [positives]
-    values = []
-    for part in np.array_split(weights, max(1, len(weights) * len(scores) // DRAWS_AT_ONCE)):
-        each = part[:, of_group]  # [draws, items], from the highest score down
-        found = (each * hits).cumsum(axis=1)[:, last_of_tie]
-        precision = _ratio(found, each.cumsum(axis=1)[:, last_of_tie])
-        weight = each[:, hits]
-        values.append(_ratio(np.where(weight > 0, weight * precision, 0).sum(axis=1), weight.sum(axis=1)))
-    return np.concatenate(values)
+    first, last = (np.searchsorted(ranked, ranked[hits], side=side) for side in ("left", "right"))  # ends of ties
+    auroc, average_precision = [], []
+    for part in np.array_split(weights, max(1, len(weights) * len(scores) // WEIGHTS_AT_ONCE)):
+        each = part[:, of_group]  # [draws, items]
+        above = np.zeros((len(part), len(scores) + 1))
+        np.cumsum(each, axis=1, out=above[:, 1:])  # weight of the items before each place
+        hits_above = np.zeros_like(above)
+        np.cumsum(each * hits, axis=1, out=hits_above[:, 1:])
+        weight, total, total_hits = each[:, hits], above[:, -1:], hits_above[:, -1:]
+        misses_above = above - hits_above
+        lost = (misses_above[:, first] + misses_above[:, last]) / 2  # [draws, positives]
+        pairs = total_hits * (total - total_hits)
+        auroc.append(1 - _ratio((weight * lost).sum(axis=1), pairs[:, 0]))
+        precision = _ratio(hits_above[:, last], above[:, last])
+        found = np.where(weight > 0, weight * precision, 0).sum(axis=1)
+        average_precision.append(_ratio(found, total_hits[:, 0]))
+    return np.concatenate(auroc), np.concatenate(average_precision)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.importing import import_recordings
 from birdnet_nl.recordings.manifest import read_rows
-from birdnet_nl.recordings.tags import parse_comment, read_tags, species_in
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.tags import parse_comment, read_tags, species_in, with_tags
 from birdnet_nl.recordings.vocalization import classify_type
 from birdnet_nl.species.table import get_species
 
@@ -56,6 +58,16 @@ def test_the_comment_of_xeno_canto_is_read(put):
         "background": "Redwing; Common Chaffinch", "title": "Great Tit (Parus major)",
         "licence": "http://creativecommons.org/licenses/by-nc-sa/3.0/",
     }  # fmt: skip
+
+
+def test_tags_fill_in_what_no_manifest_says_of_place_and_time(put, tmp_path):
+    recording = Recording("XC132379", put("sound.mp3", COMMENT), "koolmees", "song", "song")
+    found = with_tags(recording)
+    assert (found.country, found.month, found.hour) == ("Norway", 6, 7)
+    known = replace(recording, country="Spain")
+    assert with_tags(known) == known
+    gone = replace(recording, path=tmp_path / "not" / "there.mp3")
+    assert with_tags(gone) == gone
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""What the screen says of a finished run: every figure with its interval, and a dash where there is none."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from birdnet_nl.evaluation import report as report_module
+from birdnet_nl.evaluation.report import (
+    describe_calibration,
+    describe_controls,
+    describe_decision,
+    leak_mark,
+    print_result,
+)
+
+SCORES = {
+    "balanced_accuracy": 0.694, "macro_f1": 0.68, "accuracy": 0.7, "auroc": 0.873, "average_precision": 0.8,
+    "recall": {"song": 0.67, "alarm": 0.5}, "precision": {"song": 1.0, "alarm": None},
+    "confusion": [[8, 4], [6, 6]], "count": 24, "counts": {"song": 12, "alarm": 12},
+    "absent": {"precision/alarm": "alarm was never answered"},
+    "intervals": {
+        "balanced_accuracy": [0.541, 0.812], "macro_f1": [0.5, 0.8], "auroc": [0.75, 0.94], "recall/song": [0.4, 0.9],
+        "recall/alarm": [0.2, 0.8], "precision/song": [0.7, 1.0],
+    },
+}  # fmt: skip
+REPORT = {
+    "species": {"dutch": "Koolmees", "scientific": "Parus major"}, "parameter_set": "fast", "seed": 1,
+    "types": ["song", "alarm"], "synthetic": False, "split_by": "recording", "best_epoch": 16, "epochs": 22,
+    "seconds": {"total": 205.0}, "results": {"recording": SCORES, "segment": {**SCORES, "count": 300}},
+    "calibration": {
+        "temperature": 1.8, "fitted_on": 24, "before": {"ece": 0.31}, "after": {"ece": 0.12}, "ece_by_chance": 0.11,
+    },
+    "decision": {"threshold": 0.62, "wanted_accuracy": 0.8, "answered": 0.75, "accuracy_answered": 0.83},
+    "controls": {
+        "majority": {"type": "song", "balanced_accuracy": 0.5},
+        "metadata": {
+            "balanced_accuracy": 0.58, "intervals": {"balanced_accuracy": [0.41, 0.74]},
+            "columns": ["month", "duration_s"],
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def printed(monkeypatch, tmp_path):
+    def show(**changes) -> str:
+        text = io.StringIO()
+        monkeypatch.setattr(report_module, "screen", Console(file=text, width=100, highlight=False))
+        print_result(REPORT | changes, tmp_path)
+        return text.getvalue()
+
+    return show
+
+
+def test_the_table_shows_figures_with_intervals(printed):
+    text = printed()
+    for piece in ("per recording (24)", "per segment (300)", "69.4% [54–81]", "0.873 [0.75–0.94]", "50% [20–80]"):
+        assert piece in text
+    assert next(line for line in text.splitlines() if "precision alarm" in line).count("–") == 2
+    assert "chance is 50%" in text and "Few test" not in text
+
+
+def test_few_recordings_are_said_to_be_few(printed):
+    few = {"recording": SCORES | {"counts": {"song": 12, "alarm": 3}}, "segment": SCORES}
+    assert "Few test recordings (alarm 3)" in printed(results=few)
+
+
+def test_a_leak_is_told(printed):
+    assert "LEAK" in printed(split_by="segment") and "LEAK" not in printed()
+    assert (leak_mark(REPORT), leak_mark({"split_by": "segment"})) == ("", " · LEAK")
+
+
+def test_controls_fit_on_a_line():
+    line = describe_controls(REPORT["controls"])
+    assert line == (
+        "without listening: always song 50%; metadata alone (month, duration) 58% \\[41–74] (balanced accuracy)"
+    )
+    absent = {**REPORT["controls"], "metadata": {"absent": "nothing is known"}}
+    assert describe_controls(absent).endswith("metadata alone: nothing is known")
+
+
+def test_calibration_and_decision_say_what_was_decided_or_why_not():
+    assert "1.80: ECE 0.31 → 0.12" in describe_calibration(REPORT)
+    unfitted = REPORT["calibration"] | {"temperature": 1.0, "fitted_on": 0}
+    assert "too few validation recordings" in describe_calibration({"calibration": unfitted})
+    assert describe_decision(REPORT) == "onzeker (below 0.62, where validation reached 80%): 25%, 83% of the rest right"
+    none = REPORT["decision"] | {"threshold": None, "accuracy_answered": None, "answered": 0.0}
+    assert describe_decision({"decision": none}).startswith("onzeker: all;")
+    nobody = REPORT["decision"] | {"accuracy_answered": None, "answered": 0.0}
+    assert describe_decision({"decision": nobody}).endswith("100%")
