@@ -26,6 +26,7 @@ VALUES most often changed
                               (default ./data, or the environment variable BIRDNET_NL_DATA)
   data.max_segments_per_type  data.batch_size  data.num_workers  data.types=[song,call]
   data.shuffle_types=true     control: the result must be chance
+  evaluation.wanted_accuracy  of the answers; what is less sure becomes "onzeker" (uncertain)
   data.split_by=segment       the original's leak, to see how it flatters
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
   engine.threads  seed  paths.logs  paths.cache
