@@ -96,6 +96,15 @@ def make_sound():
 
 
 @pytest.fixture(scope="session")
+def make_finished_run():
+    """Makes the folder of a finished run without training; see tests/evaluation/run_factory.py."""
+    spec = importlib.util.spec_from_file_location("run_factory", ROOT / "tests" / "evaluation" / "run_factory.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_run
+
+
+@pytest.fixture(scope="session")
 def write_manifest():
     """Writes rows as `recordings.csv` in a folder; the columns are those of the first row."""
 

@@ -1,0 +1,44 @@
+"""How far a difference in accuracy would move with other recordists (and other seeds) of the same species."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from birdnet_nl.evaluation.answers import Answers, balanced_accuracy, confusion_by_group, macro_f1
+from birdnet_nl.evaluation.compare_statistics import DRAWS
+from birdnet_nl.evaluation.pairing import Pair
+
+FIGURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
+
+
+def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> dict[str, np.ndarray] | None:
+    """Draws [2,000] of the difference (other minus baseline) of each figure, for the pairs of one species.
+
+    Both sets are judged on the same draw. Recordists are drawn as a whole, with the same weight in every seed in whose
+    test split they are; where there are several seeds, these are drawn too. In a draw without recordings of a type the
+    figure is the mean over the others. None when a run left no answers.
+    """
+    if any(pair.baseline.answers is None or pair.other.answers is None for pair in pairs):
+        return None
+    rng = np.random.default_rng(seed)
+    groups = {
+        name: place for place, name in enumerate(sorted({g for pair in pairs for g in pair.baseline.answers.groups}))
+    }
+    weights = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), DRAWS).astype(float)
+    seed_weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS) / len(pairs)
+    draws = {name: np.zeros(DRAWS) for name in FIGURES}
+    for place, pair in enumerate(pairs):
+        places = [groups[name] for name in pair.baseline.answers.groups]
+        counts = [_redrawn(result.answers, places, weights) for result in (pair.baseline, pair.other)]
+        drawn = seed_weights[:, place]
+        for name, figure in FIGURES.items():
+            difference = figure(counts[1]) - figure(counts[0])
+            draws[name] += np.where(drawn > 0, drawn * difference, 0.0)
+    return draws
+
+
+def _redrawn(answers: Answers, places: Sequence[int], weights: np.ndarray) -> np.ndarray:
+    """Confusion counts [draws, true type, answer] under the weights [draws, groups]."""
+    n = len(answers.types)
+    counts = confusion_by_group(answers, places, weights.shape[1])
+    return (weights @ counts.reshape(-1, n * n)).reshape(-1, n, n)
