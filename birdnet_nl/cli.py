@@ -1,10 +1,10 @@
-"""`birdnet-nl`: get recordings, import those that are there, and look at them."""
+"""`birdnet-nl`: get recordings, import those that are there, look at them, and compare what was trained on them."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import data, download, importing
+from birdnet_nl.commands import compare, data, download, importing
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.command("download")(download.download_command)
 app.command("import")(importing.import_command)
 app.command("data")(data.data_command)
+app.command("compare")(compare.compare_command)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ class SpeciesComparison:
     Attributes:
         differences: other minus baseline, with the interval over recordists (and seeds where there are several).
         mcnemar: over test recordings, each counted once; None without answers.
-        enough: at least ten test recordings of each type, over all seeds' splits together.
+        enough: at least ten test recordings of each type, with every seed.
     """
 
     subject: str
@@ -163,11 +163,8 @@ def _compare_species(pairs: Sequence[Pair], draws: Mapping[str, np.ndarray] | No
             differences[figure] = Estimate(value, absent="a run left no predictions.csv")
         else:
             differences[figure] = percentile_interval(value, draws[figure])
-    counts = Counter()
-    for pair in pairs:
-        counts.update(pair.baseline.test_counts)
     first = pairs[0].baseline
-    enough = all(counts[name] >= ENOUGH_RECORDINGS for name in first.types)
+    enough = all(count >= ENOUGH_RECORDINGS for pair in pairs for count in pair.baseline.test_counts.values())
     return SpeciesComparison(first.subject, first.dutch, tuple(pairs), differences, _mcnemar(pairs), enough)
 
 
@@ -221,9 +218,9 @@ def _notes(sets: Sequence[SetComparison]) -> tuple[str, ...]:
                 f"{each.parameter_set}: the speed of {each.speed.elsewhere} pairs does not count, their two runs were "
                 "made on different machines"
             )
-        few = sum(not one.enough for one in each.species)
+        enough = sum(one.enough for one in each.species)
         notes.append(
-            f"{each.parameter_set}: {len(each.species) - few} of {len(each.species)} species had at least "
-            f"{ENOUGH_RECORDINGS} test recordings of each type"
+            f"{each.parameter_set}: {enough} of {len(each.species)} species had at least {ENOUGH_RECORDINGS} test "
+            "recordings of each type"
         )
     return tuple(notes)

@@ -21,9 +21,8 @@ def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> dict[str, np.ndarr
     if any(pair.baseline.answers is None or pair.other.answers is None for pair in pairs):
         return None
     rng = np.random.default_rng(seed)
-    groups = {
-        name: place for place, name in enumerate(sorted({g for pair in pairs for g in pair.baseline.answers.groups}))
-    }
+    names = sorted({name for pair in pairs for name in pair.baseline.answers.groups})
+    groups = {name: place for place, name in enumerate(names)}
     weights = rng.multinomial(len(groups), np.full(len(groups), 1 / len(groups)), DRAWS).astype(float)
     seed_weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS) / len(pairs)
     draws = {name: np.zeros(DRAWS) for name in FIGURES}
