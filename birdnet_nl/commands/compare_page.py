@@ -12,7 +12,7 @@ from birdnet_nl.evaluation.compare_verdicts import CONFIRMED, REFUTED, points
 from birdnet_nl.evaluation.recording_figures import to_svg
 
 VERDICT_CLASSES = {CONFIRMED: "yes", REFUTED: "no"}
-LONG_TABLE = 20  # rows; longer ones are folded
+LONG_TABLE, MOST_DRAWN = 20, 40  # rows and species; longer tables and pictures are folded
 MORE_STYLE = """
 .banner { border-radius: 8px; padding: .6rem .9rem; margin: .8rem 0; font-weight: 600; background: var(--warn); }
 .banner.grave { background: #b3203a; color: #fff; }
@@ -102,7 +102,10 @@ def _pictures(section: Section) -> str:
     for title, (draw, css) in drawings.items():
         figure = draw(section)
         if figure is not None:
-            cards.append(f'<div class="card{css}"><h3>{title}</h3>{to_svg(figure)}</div>')
+            picture = f"<h3>{title}</h3>{to_svg(figure)}"
+            if draw is plots.draw_species and len({one.subject for one in section.results}) > MOST_DRAWN:
+                picture = f"<details><summary>{title}</summary>{to_svg(figure)}</details>"
+            cards.append(f'<div class="card{css}">{picture}</div>')
     return "".join(cards)
 
 

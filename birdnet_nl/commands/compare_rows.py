@@ -149,7 +149,11 @@ def _wilcoxon(overall: Overall) -> str:
         return "no difference in any species"
     floor = 2.0 ** (1 - overall.ranks.species)
     never = " (cannot be below 0.05)" if floor > 1 - LEVEL else ""
-    return f"{overall.ranks.p:.3f}{never}"
+    return f"{_p(overall.ranks.p)}{never}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _surely_different(each: SetComparison) -> str:
@@ -162,7 +166,7 @@ def _surely_different(each: SetComparison) -> str:
 def _mcnemar(one: SpeciesComparison) -> tuple[str, str]:
     if one.mcnemar is None:
         return ABSENT, ABSENT
-    return f"{one.mcnemar.only_baseline} : {one.mcnemar.only_other}", f"{one.mcnemar.p_holm:.3f}"
+    return f"{one.mcnemar.only_baseline} : {one.mcnemar.only_other}", _p(one.mcnemar.p_holm)
 
 
 def _values(runs: Sequence[FinishedRun], key: str) -> list[tuple[str, int]]:

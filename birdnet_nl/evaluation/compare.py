@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from birdnet_nl.errors import DataError, SelectionError
-from birdnet_nl.evaluation.compare_bootstrap import FIGURES, difference_draws
+from birdnet_nl.evaluation.compare_bootstrap import FIGURES, Draws, difference_draws
 from birdnet_nl.evaluation.compare_speed import Speed, compare_speed
 from birdnet_nl.evaluation.compare_statistics import (
     Estimate,
@@ -153,7 +153,7 @@ def _compare_set(
     return SetComparison(name, baseline, tuple(species), overall, speed, speed_equal, tuple(equal), said)
 
 
-def _compare_species(pairs: Sequence[Pair], draws: Mapping[str, np.ndarray] | None) -> SpeciesComparison:
+def _compare_species(pairs: Sequence[Pair], draws: Draws | None) -> SpeciesComparison:
     differences = {}
     for figure in FIGURES:
         value = float(np.mean([pair.other.figure(figure) - pair.baseline.figure(figure) for pair in pairs]))
@@ -162,7 +162,7 @@ def _compare_species(pairs: Sequence[Pair], draws: Mapping[str, np.ndarray] | No
         elif draws is None:
             differences[figure] = Estimate(value, absent="a run left no predictions.csv")
         else:
-            differences[figure] = percentile_interval(value, draws[figure])
+            differences[figure] = percentile_interval(value, draws.figures[figure], draws.recordists)
     first = pairs[0].baseline
     enough = all(count >= ENOUGH_RECORDINGS for pair in pairs for count in pair.baseline.test_counts.values())
     return SpeciesComparison(first.subject, first.dutch, tuple(pairs), differences, _mcnemar(pairs), enough)
@@ -189,7 +189,7 @@ def _with_holm(species: Sequence[SpeciesComparison]) -> list[SpeciesComparison]:
     ]
 
 
-def _overall(figure: str, species: Sequence[SpeciesComparison], draws: Sequence[Mapping | None]) -> Overall:
+def _overall(figure: str, species: Sequence[SpeciesComparison], draws: Sequence[Draws | None]) -> Overall:
     values = [one.differences[figure].value for one in species]
     known = [value for value in values if np.isfinite(value)]
     if not known:
@@ -198,7 +198,8 @@ def _overall(figure: str, species: Sequence[SpeciesComparison], draws: Sequence[
     if len(known) < len(values) or any(one is None for one in draws):
         these = Estimate(float(np.mean(known)), absent="not every run left its answers")
     else:
-        these = percentile_interval(float(np.mean(known)), np.mean([one[figure] for one in draws], axis=0))
+        drawn = np.mean([one.figures[figure] for one in draws], axis=0)
+        these = percentile_interval(float(np.mean(known)), drawn, sum(one.recordists for one in draws))
     return Overall(mean_estimate(known), these, signed_rank(known))
 
 

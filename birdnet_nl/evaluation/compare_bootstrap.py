@@ -1,6 +1,7 @@
 """How far a difference in accuracy would move with other recordists (and other seeds) of the same species."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,8 +12,16 @@ from birdnet_nl.evaluation.pairing import Pair
 FIGURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
-def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> dict[str, np.ndarray] | None:
-    """Draws [2,000] of the difference (other minus baseline) of each figure, for the pairs of one species.
+@dataclass(frozen=True)
+class Draws:
+    """Draws [2,000] of each figure's difference, and how many recordists were redrawn for them."""
+
+    figures: Mapping[str, np.ndarray]
+    recordists: int
+
+
+def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> Draws | None:
+    """Draws of the difference, other minus baseline, for the pairs of one species.
 
     Both sets are judged on the same draw. Recordists are drawn as a whole, with the same weight in every seed in whose
     test split they are; where there are several seeds, these are drawn too. In a draw without recordings of a type the
@@ -33,7 +42,7 @@ def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> dict[str, np.ndarr
         for name, figure in FIGURES.items():
             difference = figure(counts[1]) - figure(counts[0])
             draws[name] += np.where(drawn > 0, drawn * difference, 0.0)
-    return draws
+    return Draws(draws, len(groups))
 
 
 def _redrawn(answers: Answers, places: Sequence[int], weights: np.ndarray) -> np.ndarray:

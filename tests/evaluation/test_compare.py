@@ -49,7 +49,7 @@ def test_the_bootstrap_is_that_of_a_plain_loop(tmp_path, make_finished_run):
         rows = np.concatenate([np.flatnonzero(groups == name) for name in rng.choice(names, len(names))])
         balanced = [sklearn.metrics.balanced_accuracy_score(x.truth[rows], x.answers[rows]) for x in (one, two)]
         looped.append(balanced[1] - balanced[0])
-    draws = difference_draws([pair])["balanced_accuracy"]
+    draws = difference_draws([pair]).figures["balanced_accuracy"]
     assert np.quantile(draws, [0.025, 0.5, 0.975]) == pytest.approx(np.quantile(looped, [0.025, 0.5, 0.975]), abs=0.025)
     assert draws.std() == pytest.approx(np.std(looped), rel=0.08)
 

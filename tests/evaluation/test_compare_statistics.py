@@ -108,5 +108,16 @@ def test_a_falling_scale_swaps_the_ends():
 
 def test_draws_without_the_figure_do_not_count():
     draws = np.array([np.nan, *range(1001)], dtype=float)
-    assert percentile_interval(7.0, draws) == Estimate(7.0, pytest.approx(25.0), pytest.approx(975.0))
-    assert not percentile_interval(7.0, np.full(3, np.nan)).has_interval
+    assert percentile_interval(7.0, draws, 100_000) == Estimate(
+        7.0, pytest.approx(25, abs=0.1), pytest.approx(975, abs=0.1)
+    )
+    assert not percentile_interval(7.0, np.full(3, np.nan), 100).has_interval
+    assert not percentile_interval(7.0, draws, 2).has_interval
+
+
+def test_few_things_redrawn_widen_the_interval_as_students_t():
+    draws = np.random.default_rng(0).normal(0, 1, 200_000)
+    for count in (6, 10, 30):
+        found = percentile_interval(0.0, draws, count)
+        assert found.high == pytest.approx(stats.t.ppf(0.975, count - 1) * math.sqrt(count / (count - 1)), rel=0.03)
+        assert found.low == pytest.approx(-found.high, rel=0.05)
