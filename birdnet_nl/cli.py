@@ -1,10 +1,10 @@
-"""`birdnet-nl`: get recordings, import those that are there, look at them, and compare what was trained on them."""
+"""`birdnet-nl`: get and look at recordings; compare and repeat what was trained on them."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, importing
+from birdnet_nl.commands import compare, data, download, importing, rerun
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -35,6 +35,7 @@ app.command("download")(download.download_command)
 app.command("import")(importing.import_command)
 app.command("data")(data.data_command)
 app.command("compare")(compare.compare_command)
+app.command("rerun")(rerun.rerun_command)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from birdnet_nl.console import progress_bar, screen, shown
 from birdnet_nl.errors import DataError
@@ -75,4 +74,4 @@ def _write(option: str, path: Path, text: str) -> None:
         write_whole(path, text)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); give another file with {option}") from None
-    screen.print(f"written: {escape(shown(path))}", soft_wrap=True)
+    screen.print(f"written: {shown(path)}", soft_wrap=True)

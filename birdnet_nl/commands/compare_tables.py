@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.commands.compare_rows import WordTable, tables_of
-from birdnet_nl.console import shown
 from birdnet_nl.evaluation.compare import Comparison, Section
 from birdnet_nl.evaluation.compare_verdicts import CONFIRMED, REFUTED
 
@@ -79,7 +78,7 @@ def remainder(comparison: Comparison) -> list[tuple[str, list[str]]]:
     found = comparison.found
     lists = (
         ("Not compared", [f"{one.what}: {one.reason}" for one in comparison.left_out]),
-        ("Not finished (no metrics.json)", [shown(folder) for folder in found.unfinished]),
+        ("Not finished (no metrics.json)", [str(folder) for folder in found.unfinished]),
         ("Broken", [reason for _, reason in found.broken]),
     )
     return [(f"{heading}: {len(lines)}", lines) for heading, lines in lists if lines]

@@ -18,7 +18,7 @@ class Answers:
 
     Attributes:
         truth, answers: int64 [recordings], places in `types`; probabilities: float64 [recordings, types].
-        recordists: empty where unknown.
+        ids: species and recording; recordists: empty where unknown.
     """
 
     types: tuple[str, ...]
@@ -51,10 +51,10 @@ def read_answers(run_dir: Path, types: Sequence[str]) -> Answers | None:
     path = run_dir / PREDICTIONS
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = sorted(csv.DictReader(file), key=lambda row: row["recording_id"])
+            rows = sorted(csv.DictReader(file), key=_name)
         if not rows:
             raise ValueError("no recordings in it")
-        ids = tuple(row["recording_id"] for row in rows)
+        ids = tuple(map(_name, rows))
         if len(set(ids)) < len(ids):
             raise ValueError("a recording stands in it twice")
         place = {name: index for index, name in enumerate(types)}
@@ -72,6 +72,11 @@ def read_answers(run_dir: Path, types: Sequence[str]) -> Answers | None:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not the table of answers that a run leaves ({error})") from None
+
+
+def _name(row: dict[str, str]) -> str:
+    """Demo recordings of a pool's species may share their numbers."""
+    return f"{row.get('species') or ''}/{row['recording_id']}"
 
 
 def join_answers(parts: Sequence[Answers]) -> Answers:
