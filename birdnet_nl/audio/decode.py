@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from birdnet_nl.audio.resample import resample
 from birdnet_nl.errors import DataError
 
 SILENCE_PEAK = 1e-4
@@ -34,6 +33,8 @@ def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
     if peak < SILENCE_PEAK:
         raise DataError("silent (largest sample below -80 dB)")
     if file_rate_hz != sample_rate_hz:
+        from birdnet_nl.audio.resample import resample  # torch, which looking at files does without
+
         samples = resample(samples, file_rate_hz, sample_rate_hz)
     return samples
 
