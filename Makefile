@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: help train test test-fast lint format clean
+.PHONY: help train test test-fast bench bench-quick lint format clean
 help:
 	@echo "make train      set up, then train on the built-in demo recordings of the Koolmees"
 	@echo "make test       set up, then run every test"
 	@echo "make test-fast  the tests that take seconds"
+	@echo "make bench      time it beside the original's training loop (an hour or more; bench-quick: minutes)"
 	@echo "make lint       ruff"
 	@echo "make clean      remove the virtual environment and the caches (logs and data stay)"
 
@@ -19,6 +20,12 @@ test: $(READY) lint
 
 test-fast: $(READY)
 	@$(VENV)/bin/python -m pytest -m "not slow"
+
+bench: $(READY)
+	@$(VENV)/bin/python -m benchmarks
+
+bench-quick: $(READY)
+	@$(VENV)/bin/python -m benchmarks --quick
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
