@@ -8,7 +8,7 @@ help:
 	@echo "make train      set up, then train on the built-in demo recordings of the Koolmees"
 	@echo "make test       set up, then run every test"
 	@echo "make test-fast  the tests that take seconds"
-	@echo "make bench      time it beside the original's training loop (an hour or more; bench-quick: minutes)"
+	@echo "make bench      time it beside the original's training loop (hours; bench-quick: ten minutes)"
 	@echo "make lint       ruff"
 	@echo "make clean      remove the virtual environment and the caches (logs and data stay)"
 

@@ -17,19 +17,42 @@ from rich.console import Console
 from benchmarks import processes
 
 PARTS = ("front_end", "speed", "prediction", "growth", "time_to_accuracy")
+BUSY = 0.1  # more than this share of the cores makes figures doubtful
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "lightning", "numpy", "librosa")
 
 
+def busy_share(seconds: float = 1.0) -> float | None:
+    """Share of this machine's cores that other work takes while this process waits; None where Linux does not say."""
+    file = Path("/proc/stat")
+    if not file.is_file():
+        return None
+
+    def ticks() -> tuple[int, int]:
+        values = [int(value) for value in file.read_text().split("\n", 1)[0].split()[1:9]]
+        return sum(values), values[3] + values[4]  # all, and of it idle or waiting for a disk
+
+    all_before, idle_before = ticks()
+    time.sleep(seconds)
+    all_after, idle_after = ticks()
+    return 1 - (idle_after - idle_before) / max(1, all_after - all_before)
+
+
 def measure_all(parts: Sequence[str], quick: bool, plot: Path, console: Console) -> dict[str, Any]:
-    """Figures by part; each part's table is printed as soon as it is there."""
-    results = {}
+    """`parts` has the figures by part, `busy_before` what `busy_share` was; each table is printed when it is there."""
+    results, busy_before = {}, {}
     for name in parts:
         if find_spec(f"benchmarks.{name}") is None:
             console.print(f"benchmarks.{name} is not there, so it is left out")
             continue
         started = time.perf_counter()
+        busy = busy_before[name] = busy_share()
         console.print(f"[dim]{name} …[/]")
+        if busy is not None and busy > BUSY:
+            console.print(
+                f"[yellow]other work takes {busy:.0%} of the cores, so threads wait for each other and the figures are "
+                "worth nothing; stop it and measure again[/]"
+            )
         if name == "front_end":  # imports librosa and torch, so it is measured and shown apart
             results[name] = processes.in_own_process("benchmarks.front_end:measure", rounds=1 if quick else 7)
             import_module("benchmarks.front_end").show(results[name])
@@ -39,7 +62,7 @@ def measure_all(parts: Sequence[str], quick: bool, plot: Path, console: Console)
             results[name] = part.measure(quick=quick, **more)
             console.print(part.table(results[name]))
         console.print(f"[dim]{name}: {time.perf_counter() - started:.0f} s[/]")
-    return results
+    return {"parts": results, "busy_before": busy_before}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -65,7 +88,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{stamp}{'-quick' if asked.quick else ''}.json"
     results = measure_all(asked.only, asked.quick, file.with_suffix(".png"), Console())
-    content = {"date": stamp, "quick": asked.quick, **describe_machine(), "parts": results}
+    content = {"date": stamp, "quick": asked.quick, **describe_machine(), **results}
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     Console().print(f"figures: {file.relative_to(processes.ROOT)}")
 

@@ -27,13 +27,13 @@ class Side:
 
 
 def all_sides() -> dict[str, Side]:
-    """By name; the number is the batch size."""
+    """By name: parameter set and engine; the number is the batch size."""
     fast = ("trainer=fast", "model=emsn_cnn")
     sides = {f"reference, {size}": Side(fast, reference_batch_size=size) for size in (128, 32)}
     for engine in ("plain", "auto"):
         for size in (128, 32):
             overrides = (*fast, f"engine={engine}", f"data.batch_size={size}")
-            sides[f"fast engine={engine}, {size}"] = Side(overrides)
+            sides[f"fast {engine}, {size}"] = Side(overrides)
     if processes.has_option("trainer", "turbo"):
         sides["turbo, 48"] = Side(("trainer=turbo", "data.batch_size=48"))
     return sides
@@ -148,11 +148,11 @@ def table(result: dict[str, Any]) -> Table:
     roof = ", ".join(f"{kind} {peak:.0f}" for kind, peak in result["roof_gflops"].items())
     count = result["segments"]["train"]
     shown = Table(
-        title=f"Training steps on {count} segments ({result['segments_are']}), {result['threads']} threads, "
+        title=f"Training steps: {count} segments ({result['segments_are']}), {result['threads']} threads, "
         f"median of {result['repeats']}",
         caption=f"the number is the batch size; roof: a matrix product on the same threads, GFLOP/s: {roof}",
     )
-    for column in ("", "ms/segment", "s/epoch", "× ref.", "peak GB", "GFLOP/s", "of roof"):
+    for column in ("", "ms each", "s/epoch", "× ref.", "GB", "GFLOP/s", "of roof"):
         shown.add_column(column, justify="right" if column else "left", no_wrap=True)
     for name, values in result["sides"].items():
         ratio = values["times_as_fast"]
