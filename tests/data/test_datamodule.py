@@ -5,9 +5,11 @@ from collections import Counter
 import pytest
 import torch
 
+from birdnet_nl.data.crops import CropSettings
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.source import DemoSettings
+from birdnet_nl.species.pool import pool_as_species
 from birdnet_nl.species.table import get_species
 
 SPEC = {"song": 10, "call": 8, "alarm": 5}
@@ -210,3 +212,35 @@ def test_shuffled_types_leave_every_type_in_every_split(make_data):
 def test_a_limit_of_nothing_is_refused_before_anything_is_decoded(make_data):
     with pytest.raises(ValueError, match=r"^data\.max_segments_per_type=0"):
         make_data(prepare=False, max_segments_per_type=0)
+
+
+def test_crops_are_drawn_from_training_recordings_alone_and_need_no_weights(make_data):
+    data = make_data(crops=CropSettings(per_epoch=64, choices=2, loud_share=0.5), max_segments_per_type=1)
+    batches = list(data.train_dataloader())
+    assert [len(batch[0]) for batch in batches] == [16, 16, 16, 16]
+    seen = {data.crop_dataset.recording_ids[index] for batch in batches for index in batch[2].tolist()}
+    assert seen == {id for id, split in data.prepared.splits.items() if split == "train"}
+    assert torch.equal(data.class_weights(), torch.ones(3))
+    assert segments_of(data, "test") == segments_of(make_data(), "test")
+
+
+def test_a_pool_joins_species_and_tells_equal_ids_apart(make_data, tmp_path, make_recordings_folder):
+    for slug in ("merel", "vink"):
+        make_recordings_folder(tmp_path, slug, SPEC, duration_s=2.0)
+    pool = ["merel", "vink"]
+    data = make_data(species=pool_as_species(pool), pool=pool, root=str(tmp_path))
+    assert data.pool == pool and data.species.slug == "pool-merel-vink"
+    by_species = Counter(recording.species for recording in data.prepared.recordings)
+    assert set(by_species) <= {"merel", "vink"} and sum(by_species.values()) == len(data.prepared.splits)
+    assert len({recording.id for recording in data.prepared.recordings}) == len(data.prepared.recordings)
+    assert make_data().pool is None
+
+
+def test_all_species_means_those_with_recordings(make_data):
+    data = make_data(species=pool_as_species("all"), pool="all")
+    assert data.pool == ["merel"]
+
+
+def test_a_named_species_without_recordings_is_not_passed_over(make_data):
+    with pytest.raises(DataError, match="none of vink"):
+        make_data(species=pool_as_species(["merel", "vink"]), pool=["merel", "vink"])

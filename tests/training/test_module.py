@@ -186,3 +186,14 @@ def test_memory_layout_does_not_change_the_answer(make_module):
     with torch.inference_mode():
         plain, last = (make_module(channels_last=flag).eval()(mel_db) for flag in (False, True))
     torch.testing.assert_close(plain, last, atol=1e-5, rtol=1e-5)
+
+
+def test_mixed_types_and_smoothing_are_of_training_alone(make_module, make_trainer):
+    train, val = patterns(96, seed=1), patterns(32, seed=2)
+    plain = make_module()
+    mixed = make_module(augment=MelAugment(0.5, 1, 0.2, 1, 0.2), label_smoothing=0.2)
+    for module in (plain, mixed):
+        make_trainer(4).fit(module, *loaders(train, val))
+    assert mixed.history[-1]["train/loss"] > plain.history[-1]["train/loss"]
+    smoothed = torch.nn.functional.cross_entropy(mixed.eval()(val.tensors[0]), val.tensors[1])
+    assert mixed.history[-1]["val/loss"] == pytest.approx(float(smoothed.detach()), rel=0.05)
