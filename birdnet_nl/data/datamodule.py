@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_record
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source
+from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
 
@@ -157,14 +156,13 @@ class SpeciesDataModule(L.LightningDataModule):
         return self.prepared
 
     def _find(self) -> list[Recording]:
-        """The recordings of every species; where two species have the same id, with the species before it."""
+        """The recordings of every species."""
         found = [
             recording
             for species, choice in self.choices.items()
             for recording in read_source(choice, species, self.demo, self.flight_call)
         ]
-        count = Counter(recording.id for recording in found)
-        return [replace(r, id=f"{r.species}/{r.id}") if count[r.id] > 1 else r for r in found]
+        return with_own_ids(found)
 
     @property
     def _spectrograms(self) -> bool:

@@ -73,7 +73,7 @@ def prepare_recordings(
             f"{subject}: none of the {len(plain)} files in {where} can be used "
             f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
         )
-    usable, duplicates = _without_duplicates([recording for recording in plain if recording.id in mels], mels)
+    usable, duplicates = without_duplicates([recording for recording in plain if recording.id in mels], mels)
     kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
     if len(kept_types) < 2:
         counts = Counter(recording.vocalization_type for recording in usable)
@@ -106,7 +106,7 @@ def prepare_recordings(
     )
 
 
-def _without_duplicates(
+def without_duplicates(
     recordings: list[Recording], mels: dict[str, CachedMel]
 ) -> tuple[list[Recording], list[UnusableFile]]:
     """Recordings of different content; the same sound under two names could be on both sides of the split.

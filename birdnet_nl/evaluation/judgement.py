@@ -59,6 +59,18 @@ def judge(
         validation.types_of_recordings.numpy(),
         wanted_accuracy,
     )
+    return judge_as_decided(calibration, threshold, wanted_accuracy, test, test_recordings, types)
+
+
+def judge_as_decided(
+    calibration: Calibration,
+    threshold: float | None,
+    wanted_accuracy: float | None,
+    test: Predictions,
+    test_recordings: Sequence[Recording],
+    types: Sequence[str],
+) -> Judgement:
+    """Judge `test` with what was decided before; `wanted_accuracy` is only told, None where it is not known."""
     segments = calibration.segments(test.probabilities)
     pooled = calibration.recordings(test.probabilities, test.recordings)
     true_types, groups = test.types_of_recordings, recordist_indices(test_recordings)

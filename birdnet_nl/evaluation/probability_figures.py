@@ -44,7 +44,8 @@ def draw_reliability(
         linewidth=1.3,
         label="test recordings, the surest first",
     )
-    coverage.axhline(decision["wanted_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="wanted")
+    if decision["wanted_accuracy"] is not None:
+        coverage.axhline(decision["wanted_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="wanted")
     coverage.axhline(1 / n_types, color=TYPE_COLOURS["alarm"], linewidth=0.8, linestyle=":", label="chance")
     if decision["threshold"] is not None:
         coverage.axvline(

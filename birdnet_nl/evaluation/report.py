@@ -19,15 +19,18 @@ NOTHING = "–"
 def draw_figures(report: Mapping[str, Any], judgement: Judgement) -> dict[str, Figure]:
     """The figures of a run by the names of their files, but those that show mels."""
     title = f"{report['species']['dutch']} · {report['parameter_set']} · seed {report['seed']}{leak_mark(report)}"
+    curves = draw_curves(report["history"], report["best_epoch"], len(report["types"]), title, report["synthetic"])
+    return {"curves": curves, **draw_answers(report, judgement, f"{title} · test")}
+
+
+def draw_answers(report: Mapping[str, Any], judgement: Judgement, title: str) -> dict[str, Figure]:
+    """What was answered to the recordings judged, and what its probabilities are worth."""
     types, synthetic = report["types"], report["synthetic"]
     return {
-        "confusion": draw_confusion(report["results"], types, f"{title} · test", synthetic),
-        "curves": draw_curves(report["history"], report["best_epoch"], len(types), title, synthetic),
-        "reliability": draw_reliability(
-            report["calibration"], report["decision"], len(types), f"{title} · test", synthetic
-        ),
+        "confusion": draw_confusion(report["results"], types, title, synthetic),
+        "reliability": draw_reliability(report["calibration"], report["decision"], len(types), title, synthetic),
         "precision_recall": draw_precision_recall(
-            judgement.probabilities, judgement.true_types, types, f"{title} · test", synthetic
+            judgement.probabilities, judgement.true_types, types, title, synthetic
         ),
     }
 

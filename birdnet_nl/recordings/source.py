@@ -1,8 +1,8 @@
 """Where the recordings of a species come from: a folder of sounds or of spectrograms, or the synthetic demo."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
@@ -138,13 +138,26 @@ def read_source(choice: SourceChoice, species: Species, demo: DemoSettings, flig
                 difficulty=demo.difficulty,
             ),
         )
-    read_folder = read_spectrogram_folder if choice.spectrograms else read_species_folder
+    return read_folders(folders, species, flight_call, choice.spectrograms)
+
+
+def read_folders(
+    folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
+) -> list[Recording]:
+    """The recordings in all folders of a species, each number once; raises `DataError` when there is none."""
+    read_folder = read_spectrogram_folder if spectrograms else read_species_folder
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
         for recording in read_folder(folder, species, flight_call):
             by_id[recording.id].append(recording)
     if not by_id:
-        files = "*_seg<NNN>.npy" if choice.spectrograms else "*.mp3 (or wav, flac, ogg)"
-        what = "spectrograms" if choice.spectrograms else "sound files"
+        files = "*_seg<NNN>.npy" if spectrograms else "*.mp3 (or wav, flac, ogg)"
+        what = "spectrograms" if spectrograms else "sound files"
         raise DataError(f"{species.slug}: no {what} in {folders[0]}; expected <song|call|alarm>/{files}")
     return [one_of(same_id) for same_id in by_id.values()]
+
+
+def with_own_ids(recordings: Sequence[Recording]) -> list[Recording]:
+    """The same recordings; where two species share an id, with the species before it."""
+    count = Counter(recording.id for recording in recordings)
+    return [replace(r, id=f"{r.species}/{r.id}") if count[r.id] > 1 else r for r in recordings]
