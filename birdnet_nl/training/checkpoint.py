@@ -86,7 +86,13 @@ def load_classifier(path: Path | str) -> Classifier:
         for name, value in checkpoint["state_dict"].items()
         if name.startswith("network.")
     }
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise RunError(
+            f"{path} was written by another version of {card['network']['_target_']} (birdnet_nl {card['version']}), "
+            "whose layers are others; use that version, or train anew"
+        ) from None
     if hasattr(network, "lean"):
         network.lean = True
     network = network.eval().to(memory_format=torch.channels_last)
