@@ -1,10 +1,10 @@
-"""`birdnet-nl`: get and look at recordings; compare and repeat what was trained on them."""
+"""`birdnet-nl`: get and look at recordings; judge, compare and repeat what was trained on them."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, importing, rerun
+from birdnet_nl.commands import compare, data, download, evaluate, importing, rerun
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -34,6 +34,7 @@ app = typer.Typer(
 app.command("download")(download.download_command)
 app.command("import")(importing.import_command)
 app.command("data")(data.data_command)
+app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("rerun")(rerun.rerun_command)
 

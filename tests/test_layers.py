@@ -21,7 +21,11 @@ LAYERS = [
     {"training"},
     {"evaluation"},
     {"deploy"},
-    {"run", "run_description", "run_directory", "run_origin", "run_results", "commands", "cli", "failure", "train"},
+    {
+        *("run", "run_description", "run_directory", "run_origin", "run_results"),
+        *("trained_network", "evaluate_checkpoint", "evaluation_description"),
+        *("commands", "cli", "failure", "train"),
+    },
 ]
 FIRST, LAST = LAYERS[0], LAYERS[-1]
 

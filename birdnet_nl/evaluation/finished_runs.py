@@ -143,6 +143,8 @@ def read_run(folder: Path) -> FinishedRun:
     path = folder / METRICS
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
+        if "evaluated" in report:
+            raise DataError(f"{path} is of an evaluation, not of a training")
         species, results = report["species"], report["results"]
         if not isinstance(results["recording"], dict):
             raise TypeError("results.recording is no table")
