@@ -32,7 +32,7 @@ from birdnet_nl.evaluation_description import (
 from birdnet_nl.files import write_whole
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.source import DEMO_MARK, read_folders, with_own_ids
-from birdnet_nl.run_description import peak_memory_mb
+from birdnet_nl.run_description import peak_memory_mb, versions
 from birdnet_nl.run_directory import METRICS, PREDICTIONS, SYNTHETIC, write_json
 from birdnet_nl.run_origin import git_commit, machine
 from birdnet_nl.run_results import fingerprint_of
@@ -107,6 +107,7 @@ def evaluate(
         },
         "machine": machine(),
         "git_commit": git_commit(),
+        "versions": versions(),
     }
     _write(out, report, answers, judgement)
     report["seconds"] = {"total": round(time.perf_counter() - started, 2)}

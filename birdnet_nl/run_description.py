@@ -116,8 +116,13 @@ def describe_run(
         "engine": engine.to_dict(),
         "machine": machine(),
         "git_commit": git_commit(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that shape the figures."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def peak_memory_mb() -> int:

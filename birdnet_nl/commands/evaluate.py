@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from birdnet_nl.trained_network import TrainedNetwork
 
 EVALUATIONS = "evaluations"  # in the run directory
+MOST_NAMED = 5
 
 
 def evaluate_command(
@@ -58,8 +59,9 @@ def evaluate_command(
     try:
         report = evaluate(trained, data, folders, folder, cache.expanduser() / "mel", with_training_recordings)
     except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        for made in [folder] if out else [folder, folder.parent]:
+            if not any(made.iterdir()):
+                made.rmdir()
         raise
     tell_what_is_left_out(report)
     print_evaluation(report, folder)
@@ -71,7 +73,10 @@ def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[
         warn("SYNTHETIC: this network was trained on demo recordings and knows no real birds")
     if others := [one.slug for one in chosen if one not in members]:
         trained_on = members[0].slug if len(members) == 1 else f"{len(members)} species"
-        warn(f"judged on {', '.join(others)}, which it was not trained on (it was on {trained_on})")
+        named = ", ".join(others[:MOST_NAMED]) + (
+            f" and {len(others) - MOST_NAMED} others" if len(others) > MOST_NAMED else ""
+        )
+        warn(f"judged on {named}, which it was not trained on (it was on {trained_on})")
     if not trained.decided:
         say("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")
     if trained.trained_on is None:

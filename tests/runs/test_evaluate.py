@@ -129,6 +129,9 @@ def test_without_out_it_lies_in_the_run_and_is_no_run_of_its_own(copied, cache, 
     assert result.exit_code == 0, result.output
     assert folder.name.startswith("nas-20") and folder.name.endswith("-synthetic")
     assert [found.folder for found in find_runs([run]).runs] == [run]
+    shutil.rmtree(tmp_path / "nas" / "xeno-canto-koolmees" / "song")
+    refused = CliRunner().invoke(app, [*words, "--species", "vink"])
+    assert refused.exit_code == 1 and list((run / "evaluations").iterdir()) == [folder]
     (elsewhere, why), *others = find_runs([folder]).broken
     assert elsewhere == folder and "of an evaluation, not of a training" in why and not others
 
