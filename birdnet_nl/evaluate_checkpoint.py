@@ -127,7 +127,7 @@ def _gather(
             return cache_mels(recordings, classifier.mel, cache_dir, joblib.cpu_count(), lambda: bar.advance(task))
 
     why_known = trained_on.why_known if trained_on else lambda recording: ""
-    gathered = gather_recordings(found, classifier.types, why_known, keep_known, make_mels)
+    gathered = gather_recordings(found, classifier.types, why_known, keep_known, make_mels, classifier.mel)
     if gathered.recordings:
         return gathered
     if gathered.known and not keep_known:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 from scipy.sparse import csr_array
 
 from birdnet_nl.errors import SetupError
@@ -43,6 +44,13 @@ def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float
     bins_per_hz = n_fft / sample_rate_hz
     used = slice(int(f_min_hz * bins_per_hz), int(f_max_hz * bins_per_hz) + 1)
     return Filterbank(used, csr_array(bands[used].T.numpy()))
+
+
+def band_centres_hz(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
+    """Centre of gravity of each band, [mels]; 0 for a band too narrow to hold a bin."""
+    bands = mel_filterbank(sample_rate_hz, n_fft, n_mels, f_min_hz, f_max_hz)
+    bins_hz = np.arange(bands.bins.start, bands.bins.start + bands.weights.shape[1]) * sample_rate_hz / n_fft
+    return (bands.weights @ bins_hz) / np.maximum(bands.weights.sum(axis=1), 1e-12)
 
 
 def _first_line(error: Exception) -> str:

@@ -18,6 +18,7 @@ from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
@@ -145,6 +146,7 @@ class SpeciesDataModule(L.LightningDataModule):
                 found=found,
                 types=self.types,
                 make_mels=self._make_mels(lambda: bar.advance(task)),
+                mel=self.mel,
                 shares=self.shares,
                 least_recordings=self.least_recordings,
                 seed=self.seed,
@@ -205,6 +207,9 @@ class SpeciesDataModule(L.LightningDataModule):
         )
         for split, segments in cut.of_split.items():
             self.datasets[split] = SegmentDataset(segments, prepared.mels, cut.type_of, self.mel, self.segment_s)
+        if self.split_by == "recording":
+            ids_of_split = {split: dataset.recording_ids for split, dataset in self.datasets.items()}
+            assert_apart(prepared.recordings, prepared.mels, prepared.same_sounds, ids_of_split)
         if self.crops is not None:
             ids = self.datasets["train"].recording_ids
             crops = CropDataset(ids, prepared.mels, cut.type_of, self.mel, self.segment_s)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
-from birdnet_nl.data.prepare import MakeMels, without_duplicates
+from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.leaks import without_copies
+from birdnet_nl.data.prepare import MakeMels
 from birdnet_nl.recordings.recording import Recording
 
 
@@ -35,13 +37,14 @@ def gather_recordings(
     why_known: Callable[[Recording], str],
     keep_known: bool,
     make_mels: MakeMels,
+    mel: MelParams,
 ) -> GatheredRecordings:
     """`why_known` tells how a recording was met in training, or nothing; such are left out unless `keep_known`."""
     plain = [recording for recording in found if recording.vocalization_type in types]
     known = [(recording, why) for recording in plain if (why := why_known(recording))]
     left_out = set() if keep_known else {recording.id for recording, _ in known}
     mels, unusable = make_mels([recording for recording in plain if recording.id not in left_out])
-    recordings, duplicates = without_duplicates([recording for recording in plain if recording.id in mels], mels)
+    recordings, copies, _ = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
     kinds = Counter(recording.vocalization_type for recording in found if recording.vocalization_type is not None)
     return GatheredRecordings(
         recordings=recordings,
@@ -49,5 +52,5 @@ def gather_recordings(
         unclear=Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None),
         unknown_types=Counter({kind: count for kind, count in kinds.items() if kind not in types}),
         known=known,
-        unusable=[*unusable, *duplicates],
+        unusable=[*unusable, *copies],
     )

@@ -1,4 +1,7 @@
-"""What one has of a species, and what a training would make of it: the rules of `prepare`, without making a mel."""
+"""What one has of a species, and what a training would make of it: the rules of `prepare`, without making a mel.
+
+Training also leaves out what was encoded anew or cut (`near_duplicates.py`), which only mels show; here it counts.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +11,7 @@ from pathlib import Path
 from birdnet_nl.audio.inspection import FileFacts
 from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.data.splits import SPLITS, assign_splits, group_of, usable_types
-from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, TrainingRules
+from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, LEAST_COMPARED_S, TrainingRules
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import licence_code
 from birdnet_nl.recordings.library import FoundRecording
@@ -17,6 +20,7 @@ from birdnet_nl.species.table import Species
 
 CLIPPED_SHARE = 1e-4  # of the samples; with more a recording counts as clipped
 DUPLICATE = "has the same content as another file"
+SAME_SOUND = "holds the same sound as another file"
 TWO_TYPES = "the same sound has two types"
 SHORT_SHARE = 0.5  # of a segment; a shorter recording is padded to more than twice its length
 
@@ -28,7 +32,7 @@ class InspectedRecording:
     Attributes:
         kind: song, call, alarm, several, other or unknown.
         left_out: why training does not use it; empty when it is usable.
-        duplicate_of: names of the files with the same content, the one used in its place first; empty as a rule.
+        duplicate_of: names of the files with the same sound, the one used in its place first; empty as a rule.
         split: train, val or test; empty when it is not trained on.
         segments: that training would cut from it.
         oddities: what is odd about it although it is used: clipped, too short, and so on.
@@ -178,8 +182,8 @@ def overview_of(
 def _reasons_to_leave_out(
     found: Sequence[FoundRecording], facts: Mapping[Path, FileFacts], rules: TrainingRules
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Reasons, and names of the originals of repeated content, by recording id; in the order of `prepare_recordings`:
-    unclear types first, then bad files, then repeated content.
+    """Reasons, and names of the originals of repeated sound, by recording id; in the order of `prepare_recordings`:
+    unclear types first, then bad files, then repeated sound.
     """
     reasons, duplicate_of = {}, {}
     copies: dict[str, list[FoundRecording]] = defaultdict(list)
@@ -192,12 +196,13 @@ def _reasons_to_leave_out(
             reasons[recording.id] = fact.reason
         else:
             reasons[recording.id] = ""
-            copies[fact.content].append(recording)
+            copies[fact.sound if fact.duration_s >= LEAST_COMPARED_S else fact.content].append(recording)
     for same in copies.values():
         agree = len({recording.vocalization_type for recording in same}) == 1
         for recording in same[1:] if agree else same:  # of copies that do not agree on the type none is kept
             others = same[:1] if agree else [other for other in same if other is not recording]
-            reasons[recording.id] = DUPLICATE if agree else TWO_TYPES
+            equal = facts[recording.path].content == facts[same[0].path].content
+            reasons[recording.id] = TWO_TYPES if not agree else DUPLICATE if equal else SAME_SOUND
             duplicate_of[recording.id] = ", ".join(f"{other.path.parent.name}/{other.path.name}" for other in others)
     return reasons, duplicate_of
 

@@ -1,12 +1,15 @@
 """From recordings on disk to a set that can be trained on and judged: usable files, enough of each type, splits."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
+from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.leaks import without_copies
+from birdnet_nl.data.near_duplicates import SameSound
 from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
@@ -19,13 +22,14 @@ class PreparedRecordings:
     """What a run trains on and what it left out, with the reason.
 
     Attributes:
-        recordings: of one plain type each, decodable, no two of the same content.
+        recordings: of one plain type each, decodable, no two of the same sound.
         types: the types the network tells apart, in the order of its outputs.
         splits: train, val or test by recording id.
         mels: by recording id.
         unclear: how many recordings were left out for each type text that is not plainly one type.
         unusable: files that gave no mel.
         left_out_types: types with too few recordings, and the counts.
+        same_sounds: pairs of near-duplicates that were found; at most one of each is among `recordings`.
     """
 
     recordings: list[Recording]
@@ -35,6 +39,7 @@ class PreparedRecordings:
     unclear: Counter = field(default_factory=Counter)
     unusable: list[UnusableFile] = field(default_factory=list)
     left_out_types: dict[str, str] = field(default_factory=dict)
+    same_sounds: list[SameSound] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
@@ -47,6 +52,7 @@ def prepare_recordings(
     found: Sequence[Recording],
     types: Sequence[str],
     make_mels: MakeMels,
+    mel: MelParams,
     shares: dict[str, float],
     least_recordings: int,
     seed: int,
@@ -73,7 +79,7 @@ def prepare_recordings(
             f"{subject}: none of the {len(plain)} files in {where} can be used "
             f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
         )
-    usable, duplicates = without_duplicates([recording for recording in plain if recording.id in mels], mels)
+    usable, copies, same = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
     kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
     if len(kept_types) < 2:
         counts = Counter(recording.vocalization_type for recording in usable)
@@ -101,33 +107,10 @@ def prepare_recordings(
         splits=splits,
         mels={recording.id: mels[recording.id] for recording in kept},
         unclear=unclear,
-        unusable=[*unusable, *duplicates],
+        unusable=[*unusable, *copies],
         left_out_types=left_out,
+        same_sounds=same,
     )
-
-
-def without_duplicates(
-    recordings: list[Recording], mels: dict[str, CachedMel]
-) -> tuple[list[Recording], list[UnusableFile]]:
-    """Recordings of different content; the same sound under two names could be on both sides of the split.
-
-    Of copies that agree on the type one is kept; of copies that do not, none.
-    """
-    copies: dict[str, list[Recording]] = defaultdict(list)
-    for recording in recordings:
-        copies[mels[recording.id].content].append(recording)
-    kept, left_out = [], []
-    for first, *others in copies.values():
-        agree = len({recording.vocalization_type for recording in (first, *others)}) == 1
-        if agree:
-            kept.append(first)
-            left_out += [UnusableFile(copy.path, f"has the same content as {first.path.name}") for copy in others]
-        else:
-            names = ", ".join(f"{copy.vocalization_type}/{copy.path.name}" for copy in (first, *others))
-            left_out += [
-                UnusableFile(copy.path, f"the same sound has two types ({names})") for copy in (first, *others)
-            ]
-    return kept, left_out
 
 
 def _common_folder(recordings: Sequence[Recording]) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 FEW_TEST_RECORDINGS = 10  # with fewer of a type in the test split, a figure is a first impression
+LEAST_COMPARED_S = 2.0  # shorter recordings are not near-duplicates: a single call may well resemble another
 
 
 @dataclass(frozen=True)

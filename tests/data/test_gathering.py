@@ -24,7 +24,7 @@ def made():
 
 
 @pytest.fixture
-def gather(made):
+def gather(made, small_mel):
     def make_mels(recordings):
         made.extend(recording.id for recording in recordings)
         content = {"XC7": "XC1"}
@@ -33,7 +33,8 @@ def gather(made):
 
     def gathered(keep_known: bool):
         why_known = {"XC5": "the same number"}
-        return gather_recordings(FOUND, ["song", "call"], lambda one: why_known.get(one.id, ""), keep_known, make_mels)
+        types = ["song", "call"]
+        return gather_recordings(FOUND, types, lambda one: why_known.get(one.id, ""), keep_known, make_mels, small_mel)
 
     return gathered
 

@@ -27,7 +27,7 @@ def prepare(tmp_path, small_mel):
         make_mels = partial(cache_mels, params=mel, cache_dir=tmp_path / "cache", workers=2)
         return prepare_recordings(
             **{
-                "found": found, "types": TYPES, "make_mels": make_mels, "shares": SHARES,
+                "found": found, "types": TYPES, "make_mels": make_mels, "mel": mel, "shares": SHARES,
                 "least_recordings": 3, "seed": 1, "subject": "merel", **changes,
             }
         )  # fmt: skip
