@@ -1,6 +1,7 @@
 """Batches for training and judging: in a known order, by as many workers as pay, and without them when they die."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -85,7 +86,10 @@ class SteadyLoader:
         while given < len(batches):
             self.order.batches = batches[given:]
             try:
-                for batch in self._made():
+                iterator = iter(self._made())
+                if self.num_workers:
+                    _unset_death_signal()
+                for batch in iterator:
                     yield batch
                     given += 1
                 return
@@ -113,6 +117,16 @@ class SteadyLoader:
 def _as_batch(batch: Batch) -> Batch:
     """The datasets hand over whole batches, so there is nothing left to collate."""
     return batch
+
+
+def _unset_death_signal() -> None:
+    """Let the death of a worker show where its batch is waited for.
+
+    torch's handler of SIGCHLD raises an error wherever the program happens to be, in the middle of a training step too.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    if getattr(handler, "__module__", "") == "torch.utils.data._utils.signal_handling":
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _is_of_a_worker(error: Exception) -> bool:

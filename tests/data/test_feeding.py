@@ -1,10 +1,12 @@
 """Batches in a known order, whatever loads them, and to the end when a worker dies."""
 
 import os
+import time
 
 import pytest
 import torch
 from torch.utils.data import Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from birdnet_nl.data import feeding
 from birdnet_nl.data.feeding import SegmentBatches, SteadyLoader, choose_workers
@@ -22,6 +24,12 @@ class Numbers(Dataset):
         if self.error is not None:
             raise self.error
         return torch.tensor(indices)
+
+
+@pytest.fixture
+def soon_noticed(monkeypatch):
+    """Dead workers are looked for every 0.2 s instead of every 5."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 def loader(dataset: Dataset, workers: int = 0, seed: int | None = None, persistent: bool = False) -> SteadyLoader:
@@ -57,7 +65,7 @@ def test_workers_give_the_same_batches_epoch_after_epoch(persistent):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_costs_no_batch_and_one_sentence(workers, capsys):
+def test_a_worker_that_dies_costs_no_batch_and_one_sentence(workers, capsys, soon_noticed):
     dying = loader(Numbers(deadly=13), workers)
     assert numbers(dying) == numbers(loader(Numbers()))
     assert dying.num_workers == 0
@@ -86,6 +94,16 @@ def test_workers_must_be_clearly_faster_to_be_chosen(monkeypatch, seconds, chose
     assert choose_workers(lambda workers: loader(Numbers(), workers)) == chosen
 
 
-def test_workers_that_die_while_they_are_tried_are_not_chosen(monkeypatch):
+def test_a_worker_that_dies_during_a_training_step_does_not_interrupt_it(soon_noticed):
+    seen = []
+    for batch in loader(Numbers(deadly=13), 1):
+        deadline = time.monotonic() + 0.1
+        while time.monotonic() < deadline:  # a step, in which the worker loads ahead and dies
+            sum(range(1000))
+        seen.append(batch.tolist())
+    assert seen == numbers(loader(Numbers()))
+
+
+def test_workers_that_die_while_they_are_tried_are_not_chosen(monkeypatch, soon_noticed):
     monkeypatch.setattr(feeding.joblib, "cpu_count", lambda: 2)
     assert choose_workers(lambda workers: loader(Numbers(deadly=0), workers)) == 0
