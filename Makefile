@@ -13,7 +13,7 @@ help:
 	@echo "make clean      remove the virtual environment and the caches (logs and data stay)"
 
 train: $(READY)
-	@$(VENV)/bin/python train.py species=koolmees trainer=fast
+	@$(VENV)/bin/python train.py species=koolmees trainer=turbo
 
 test: $(READY) lint
 	@$(VENV)/bin/python -m pytest
