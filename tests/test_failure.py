@@ -119,7 +119,7 @@ def test_an_unknown_option_is_answered_with_those_there_are(explain_overrides):
     sentence = explain_overrides("trainer=legasy")
     assert sentence.startswith("trainer=legasy does not exist; did you mean legacy?")
     assert "fast, legacy" in sentence
-    assert explain_overrides("mel=qqq") == "mel=qqq does not exist; possible: emsn, wide"
+    assert explain_overrides("mel=qqq") == "mel=qqq does not exist; possible: emsn, wide, wide_coarse"
 
 
 def test_several_values_without_m_say_to_add_it(compose_config, train_script):
