@@ -24,7 +24,8 @@ def compare_command(
 ) -> None:
     """Compare parameter sets by their finished runs: accuracy, speed, and what the data decide.
 
-    Runs are compared when they are of the same species, seed and test recordings; whatever is left out is listed.
+    Runs are compared when they are of the same species, seed and test recordings; whatever is left out is listed. The
+    folds of a cross-validation are joined into one result, of a single set too.
 
     Example: birdnet-nl compare logs --sets legacy,fast --html compare.html
     """
@@ -55,7 +56,7 @@ def compare_command(
         _write("--csv", csv, as_csv(comparison))
     if json_:
         _write("--json", json_, json.dumps(as_values(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-    if not comparison.sections:
+    if not comparison.sections and not comparison.cross_validations:
         raise DataError(
             f"no two runs below {where} can be compared; train both sets with the same species and seed: "
             f"python train.py -m species=… trainer={','.join((comparison.baseline, *comparison.others))}"

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 
 from birdnet_nl.commands.compare_rows import WordTable, mean_figure, tables_of, times
-from birdnet_nl.commands.compare_tables import FEW_NOTE, remainder, warnings_of
+from birdnet_nl.commands.compare_tables import FEW_NOTE, remainder, title_of, warnings_of
+from birdnet_nl.commands.cross_validation_table import cross_validation_table
 from birdnet_nl.commands.data_page_style import STYLE
 from birdnet_nl.evaluation import compare_plots as plots
 from birdnet_nl.evaluation.compare import Comparison, Section
@@ -22,7 +23,7 @@ MORE_STYLE = """
 
 
 def page_of(comparison: Comparison) -> str:
-    title = f"{', '.join(comparison.others)} against {comparison.baseline}"
+    title = title_of(comparison)
     parts = [_section(section, index) for index, section in enumerate(comparison.sections)]
     contents = ""
     if len(comparison.sections) > 1:
@@ -36,7 +37,7 @@ def page_of(comparison: Comparison) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}{MORE_STYLE}</style>'
         f"</head>\n<body>\n<h1>{escape(title)}</h1>"
         f'<p class="soft">{len(comparison.found.runs)} finished runs; runs are compared on the same test recordings '
-        f"only.</p>{contents}\n{''.join(parts)}\n{_remainder(comparison)}</body></html>\n"
+        f"only.</p>{contents}\n{''.join(parts)}\n{_cross_validations(comparison)}{_remainder(comparison)}</body></html>\n"
     )
 
 
@@ -121,6 +122,11 @@ def _table(words: WordTable) -> str:
 def _cell(text: str) -> str:
     indented = text.startswith("  ")
     return f"<span class=soft>&nbsp; {escape(text.strip())}</span>" if indented else escape(text)
+
+
+def _cross_validations(comparison: Comparison) -> str:
+    table = cross_validation_table(comparison.cross_validations)
+    return f'<h2>Cross-validation</h2><div class="card wide scroll">{_table(table)}</div>' if table else ""
 
 
 def _remainder(comparison: Comparison) -> str:

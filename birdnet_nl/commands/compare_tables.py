@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.commands.compare_rows import WordTable, tables_of
+from birdnet_nl.commands.cross_validation_table import cross_validation_table
 from birdnet_nl.evaluation.compare import Comparison, Section
 from birdnet_nl.evaluation.compare_verdicts import CONFIRMED, REFUTED
 
@@ -34,6 +35,9 @@ def show_comparison(out: Console, comparison: Comparison) -> None:
                 f"“{verdict.claim}” ({verdict.basis}): [bold {colour}]{verdict.answer}[/]; {escape(verdict.sentence)}",
                 soft_wrap=True,
             )
+    if table := cross_validation_table(comparison.cross_validations):
+        out.print(f"\n[italic]{escape(table.title)}[/]", soft_wrap=True)
+        out.print(_turned(table))
     for heading, lines in remainder(comparison):
         out.print(f"\n[yellow]{escape(heading)}[/]")
         for line in lines[:MOST_LINES]:
@@ -43,7 +47,7 @@ def show_comparison(out: Console, comparison: Comparison) -> None:
 
 
 def markdown_of(comparison: Comparison) -> str:
-    parts = [f"# {', '.join(comparison.others)} against {comparison.baseline}"]
+    parts = [f"# {title_of(comparison)}"]
     for section in comparison.sections:
         parts.append(f"## {', '.join(section.names)} on {section.kind.name}")
         parts += [f"> **{text}**" for text, _ in warnings_of(section)]
@@ -55,9 +59,17 @@ def markdown_of(comparison: Comparison) -> str:
         for table in tables_of(section):
             parts += [f"**{table.title}**", _markdown(table)]
         parts.append("\n".join(f"- {note}" for note in (FEW_NOTE.replace("*", r"\*"), *section.notes)))
+    if table := cross_validation_table(comparison.cross_validations):
+        parts += ["## Cross-validation", f"**{table.title}**", _markdown(table)]
     for heading, lines in remainder(comparison):
         parts += [f"## {heading}", "\n".join(f"- {line}" for line in lines)]
     return "\n\n".join(parts) + "\n"
+
+
+def title_of(comparison: Comparison) -> str:
+    if not comparison.others:
+        return f"Cross-validation of {comparison.baseline}"
+    return f"{', '.join(comparison.others)} against {comparison.baseline}"
 
 
 def warnings_of(section: Section) -> list[tuple[str, bool]]:
@@ -90,6 +102,17 @@ def _rich(words: WordTable) -> Table:
         table.add_column(escape(head), justify="right" if index else "left", no_wrap=index == 0)
     for row in words.rows:
         table.add_row(*map(escape, row))
+    return table
+
+
+def _turned(words: WordTable) -> Table:
+    """A wide table with a column per row, which a terminal holds."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(escape(words.heads[0]), no_wrap=True)
+    for row in words.rows:
+        table.add_column(escape(row[0]), justify="right")
+    for place, head in enumerate(words.heads[1:], start=1):
+        table.add_row(escape(head), *(escape(row[place]) for row in words.rows))
     return table
 
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from birdnet_nl.commands.cross_validation_table import cross_validation_values
 from birdnet_nl.evaluation.compare import Comparison, Section, SetComparison, SpeciesComparison
 from birdnet_nl.evaluation.compare_speed import Speed
 from birdnet_nl.evaluation.compare_statistics import Estimate, Overall
@@ -22,6 +23,7 @@ def as_values(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "sets": list(comparison.others),
         "sections": [_section(section) for section in comparison.sections],
+        "cross_validations": cross_validation_values(comparison.cross_validations),
         "left_out": [asdict(one) for one in comparison.left_out],
         "runs_found": len(found.runs),
         "unfinished": [os.fspath(folder) for folder in found.unfinished],

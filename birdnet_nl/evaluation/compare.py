@@ -21,6 +21,7 @@ from birdnet_nl.evaluation.compare_statistics import (
     signed_rank,
 )
 from birdnet_nl.evaluation.compare_verdicts import Verdict, verdicts
+from birdnet_nl.evaluation.cross_validation import CrossValidation, cross_validations
 from birdnet_nl.evaluation.finished_runs import FinishedRun, FoundRuns
 from birdnet_nl.evaluation.pairing import Kind, LeftOut, Pair, pair_runs
 from birdnet_nl.evaluation.results import Result
@@ -88,9 +89,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Comparison:
+    """Sections of pairs, and every complete cross-validation by itself; `others` is empty with a single set."""
+
     baseline: str
     others: tuple[str, ...]
     sections: tuple[Section, ...]
+    cross_validations: tuple[CrossValidation, ...]
     found: FoundRuns
     left_out: tuple[LeftOut, ...]
 
@@ -113,7 +117,8 @@ def compare_runs(found: FoundRuns, sets: Sequence[str] = (), baseline: str = "")
         )
         if compared:
             sections.append(Section(kind, compared, _notes(compared)))
-    return Comparison(baseline, others, tuple(sections), found, pairing.left_out)
+    joined = cross_validations(pairing.results)
+    return Comparison(baseline, others, tuple(sections), joined, found, pairing.left_out)
 
 
 def _chosen_sets(found: FoundRuns, sets: Sequence[str], baseline: str) -> list[str]:
@@ -126,7 +131,7 @@ def _chosen_sets(found: FoundRuns, sets: Sequence[str], baseline: str) -> list[s
     names = list(dict.fromkeys(sets)) or known + sorted(there - set(known))
     if baseline and baseline not in names:
         names.insert(0, baseline)
-    if len(names) < 2:
+    if len(names) < 2 and not any(run.folds for run in found.runs):
         raise DataError(
             f"only trainer={names[0]} was found, and a comparison needs two parameter sets; "
             "train the other too: python train.py -m species=… trainer=legacy,fast"

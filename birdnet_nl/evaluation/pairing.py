@@ -57,8 +57,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs by kind and by other parameter set; the same, run by run, at equal worker settings; what was left out."""
+    """Pairs by kind and by other parameter set; the same, run by run, at equal worker settings; what was left out.
 
+    `results` has every result by kind, species and seed, then by parameter set, also where nothing pairs with it.
+    """
+
+    results: Mapping[tuple[Kind, str, int], Mapping[str, Result]]
     pairs: Mapping[Kind, Mapping[str, tuple[Pair, ...]]]
     equal_workers: Mapping[Kind, Mapping[str, tuple[tuple[FinishedRun, FinishedRun], ...]]]
     left_out: tuple[LeftOut, ...]
@@ -87,6 +91,7 @@ def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str])
                     LeftOut(f"{subject} seed {seed} ({kind.name}), {there}", f"no finished run of {wanting}")
                 )
     return Pairing(
+        cases,
         {kind: {name: tuple(found) for name, found in by_set.items()} for kind, by_set in pairs.items()},
         {kind: {name: tuple(_equal_workers(slots, kind, baseline, name)) for name in others} for kind in pairs},
         tuple(dict.fromkeys(left_out)),

@@ -116,9 +116,11 @@ def join_folds(runs: Sequence[FinishedRun]) -> Result:
 
 
 def score_answers(answers: Answers) -> dict[str, Any]:
-    """The figures of a run, from answers on recordings of several folds."""
+    """The figures of a run with their intervals over recordists, from answers on recordings of several folds."""
     import torch  # seconds, and only folds need it
 
-    from birdnet_nl.evaluation.metrics import score
+    from birdnet_nl.evaluation.metrics import score_with_intervals
 
-    return score(torch.from_numpy(answers.probabilities).float(), torch.from_numpy(answers.truth), answers.types)
+    probabilities, truth = torch.from_numpy(answers.probabilities).float(), torch.from_numpy(answers.truth)
+    groups = np.unique(answers.groups, return_inverse=True)[1]
+    return score_with_intervals(probabilities, truth, groups, answers.types)

@@ -199,3 +199,16 @@ def test_tables_need_neither_torch_nor_matplotlib(logs):
         "print(sorted({'torch', 'matplotlib', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1] == "[]"
+
+
+def test_a_cross_validation_of_one_set_is_shown_by_itself(compare, tmp_path, make_finished_run):
+    for seed in (1, 2):
+        for fold in range(2):
+            make_finished_run(tmp_path / "logs" / f"{seed}{fold}", "turbo", seed=seed, fold=fold, folds=2)
+    page, values = tmp_path / "out.html", tmp_path / "out.json"
+    result = compare(tmp_path / "logs", "--html", page, "--json", values)
+    assert result.exit_code == 0
+    assert "each recording answered once" in result.output and "mean of 2" in result.output
+    joined = json.loads(values.read_text())["cross_validations"]
+    assert [one["seed"] for one in joined] == [1, 2]
+    assert "Cross-validation of turbo" in page.read_text() and f"{joined[0]['scores']['auroc']:.3f}" in page.read_text()
