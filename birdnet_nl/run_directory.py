@@ -22,6 +22,7 @@ CHANGEABLE = (  # values that leave what has been learned comparable
     "data.decode_workers",
     "data.pin_memory",
     "data.persistent_workers",
+    "data.resident",
     "data.root",
 )
 

@@ -61,14 +61,14 @@ class CropDataset(Dataset):
         self.loudness = [crop_loudness(mels[id].load(), self.shape[1]) for id in recording_ids]
 
     def __getitems__(self, places: list[Place]) -> Batch:
-        recordings = torch.tensor([recording for recording, _ in places], dtype=torch.int64)
-        mels = gather_mels(
-            [self.paths[recording] for recording, _ in places],
-            [start for _, start in places],
-            self.shape,
-            self.padding_db,
-        )
-        return mels, self.types[recordings], recordings
+        recordings, starts, types = self.places(places)
+        paths = [self.paths[recording] for recording in recordings.tolist()]
+        return gather_mels(paths, starts.tolist(), self.shape, self.padding_db), types, recordings
+
+    def places(self, places: list[Place]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Recording, first frame and type of crops, each int64 [places]."""
+        recordings, starts = torch.tensor(list(zip(*places, strict=True)), dtype=torch.int64)
+        return recordings, starts, self.types[recordings]
 
 
 def crop_loudness(mel_db: np.ndarray, frames: int) -> np.ndarray:

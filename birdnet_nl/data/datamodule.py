@@ -20,6 +20,7 @@ from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
+from birdnet_nl.data.resident import ResidentLoader, refuse_resident, stays_on
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
@@ -52,6 +53,7 @@ class SpeciesDataModule(L.LightningDataModule):
         shuffle_types: a control: deals the types out at random over the recordings, so that nothing can be learned.
         batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader; `num_workers="auto"` tries
             0 to 2 on the first batches.
+        resident: hold the mels on the device that trains (`data/resident.py`); `auto`, true or false.
         decode_workers: threads that decode and compute mels; None for one per core.
     """
 
@@ -81,6 +83,7 @@ class SpeciesDataModule(L.LightningDataModule):
         num_workers: int | str,
         pin_memory: bool,
         persistent_workers: bool,
+        resident: str | bool,
         decode_workers: int | None,
     ) -> None:
         super().__init__()
@@ -107,6 +110,7 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
         if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
             raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
+        refuse_resident(resident)
         if least_recordings < len(SPLITS):
             raise ValueError(
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
@@ -119,6 +123,7 @@ class SpeciesDataModule(L.LightningDataModule):
         self.max_segments_per_type, self.shuffle_types, self.seed = max_segments_per_type, shuffle_types, seed
         self.batch_size, self.num_workers = batch_size, num_workers
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
+        self.resident = resident
         self.decode_workers = decode_workers or joblib.cpu_count()
         self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
         members = [species] if pool is None else pooled_species(pool)
@@ -235,28 +240,31 @@ class SpeciesDataModule(L.LightningDataModule):
         counts = torch.bincount(self.datasets["train"].types, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
-    def train_dataloader(self) -> SteadyLoader:
+    def train_dataloader(self) -> SteadyLoader | ResidentLoader:
         if self.num_workers == AUTO:
             self.num_workers = choose_workers(self._train_loader)
         return self._train_loader(self.num_workers)
 
-    def val_dataloader(self) -> SteadyLoader:
+    def val_dataloader(self) -> SteadyLoader | ResidentLoader:
         return self._judging_loader("val")
 
-    def test_dataloader(self) -> SteadyLoader:
+    def test_dataloader(self) -> SteadyLoader | ResidentLoader:
         return self._judging_loader("test")
 
-    def _train_loader(self, num_workers: int) -> SteadyLoader:
+    def _train_loader(self, num_workers: int) -> SteadyLoader | ResidentLoader:
         if self.crops is not None:
             return self._loader(self.crop_dataset, self.crop_sampler, num_workers)
         dataset = self.datasets["train"]
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), num_workers)
 
-    def _judging_loader(self, split: str) -> SteadyLoader:
+    def _judging_loader(self, split: str) -> SteadyLoader | ResidentLoader:
         dataset = self.datasets[split]
         num_workers = 0 if self.num_workers == AUTO else self.num_workers
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), num_workers)
 
-    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> SteadyLoader:
+    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> SteadyLoader | ResidentLoader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if stays_on(device, self.resident, dataset):
+            return ResidentLoader(dataset, batches, device)
         pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
         return SteadyLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

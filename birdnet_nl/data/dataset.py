@@ -40,7 +40,8 @@ class SegmentDataset(Dataset):
         self.recordings = torch.tensor([index_of[segment.recording_id] for segment in segments], dtype=torch.int64)
         self.types = torch.tensor([type_of[segment.recording_id] for segment in segments], dtype=torch.int64)
         self.paths = [mels[id].path for id in self.recording_ids]
-        self.start_frames = [round(segment.start_s * params.frames_per_s) for segment in segments]
+        starts = [round(segment.start_s * params.frames_per_s) for segment in segments]
+        self.start_frames = torch.tensor(starts, dtype=torch.int64)
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
 
@@ -52,10 +53,13 @@ class SegmentDataset(Dataset):
         return mel[0], kind[0], recording[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        recordings = self.recordings[indices]
+        recordings, starts, types = self.places(indices)
         paths = [self.paths[recording] for recording in recordings.tolist()]
-        starts = [self.start_frames[index] for index in indices]
-        return gather_mels(paths, starts, self.shape, self.padding_db), self.types[indices], recordings
+        return gather_mels(paths, starts.tolist(), self.shape, self.padding_db), types, recordings
+
+    def places(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Recording, first frame and type of segments, each int64 [indices]."""
+        return self.recordings[indices], self.start_frames[indices], self.types[indices]
 
 
 def gather_mels(

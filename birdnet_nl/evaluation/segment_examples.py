@@ -28,7 +28,7 @@ class SegmentAnswers:
     frames_per_s: float
 
     def start_s(self, index: int) -> float:
-        return self.dataset.start_frames[index] / self.frames_per_s
+        return float(self.dataset.start_frames[index]) / self.frames_per_s
 
     def recording_id(self, index: int) -> str:
         return self.dataset.recording_ids[int(self.dataset.recordings[index])]

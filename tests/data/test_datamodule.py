@@ -35,7 +35,7 @@ def make_data(root, small_mel):
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "least_recordings": 3, "max_segments_per_type": None,
             "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
-            "persistent_workers": False, "decode_workers": 2,
+            "persistent_workers": False, "resident": "auto", "decode_workers": 2,
         }  # fmt: skip
         data = SpeciesDataModule(**{**settings, **changes})
         if prepare:
@@ -48,7 +48,7 @@ def make_data(root, small_mel):
 def segments_of(data: SpeciesDataModule, split: str) -> list[tuple[str, int]]:
     dataset = data.datasets[split]
     ids = [dataset.recording_ids[index] for index in dataset.recordings.tolist()]
-    return list(zip(ids, dataset.start_frames, strict=True))
+    return list(zip(ids, dataset.start_frames.tolist(), strict=True))
 
 
 def test_every_recording_is_cut_whole_and_into_its_own_split(make_data):
@@ -244,3 +244,11 @@ def test_all_species_means_those_with_recordings(make_data):
 def test_a_named_species_without_recordings_is_not_passed_over(make_data):
     with pytest.raises(DataError, match="none of vink"):
         make_data(species=pool_as_species(["merel", "vink"]), pool=["merel", "vink"])
+
+
+def test_mels_can_be_held_on_the_device_that_trains(make_data):
+    held, read = make_data(resident=True), make_data(resident=False)
+    for one, other in zip(held.val_dataloader(), read.val_dataloader(), strict=True):
+        for tensor, same in zip(one, other, strict=True):
+            assert (tensor == same).all()
+    assert type(held.val_dataloader()) is not type(read.val_dataloader())

@@ -45,3 +45,14 @@ def test_shuffled_types_score_at_chance(train_in_process, tmp_path):
     ]
     # four test splits of eighteen recordings each: the mean of chance has a standard deviation of about 0.055
     assert 0.17 < sum(scores) / len(scores) < 0.50, scores
+
+
+@pytest.mark.slow
+def test_mels_held_on_the_device_train_the_same_network(train_in_process, tmp_path):
+    reports = []
+    for value in ("false", "true"):
+        run_dir = train_in_process(
+            tmp_path / value, "species=koolmees", "trainer.max_epochs=1", f"data.resident={value}"
+        )
+        reports.append(json.loads((run_dir / "metrics.json").read_text()))
+    assert reports[0]["results"] == reports[1]["results"] and reports[0]["history"][0]["train/loss"] > 0
