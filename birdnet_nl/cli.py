@@ -4,7 +4,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, evaluate, importing, promote, rerun
+from birdnet_nl.commands import compare, data, download, evaluate, importing, promote, prune, rerun
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -38,6 +38,7 @@ app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("rerun")(rerun.rerun_command)
 app.command("promote")(promote.promote_command)
+app.command("prune")(prune.prune_command)
 
 
 def main() -> None:

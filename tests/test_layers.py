@@ -24,7 +24,7 @@ LAYERS = [
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
         *("trained_network", "evaluate_checkpoint", "evaluation_description"),
-        *("commands", "cli", "failure", "train"),
+        *("disk", "commands", "cli", "failure", "train"),
     },
 ]
 FIRST, LAST = LAYERS[0], LAYERS[-1]
