@@ -25,7 +25,8 @@ CHOICES (group=option)
 
 VALUES most often changed
   data.root                   folder that holds xeno-canto-<species>/<song|call|alarm>/*.mp3
-                              (default ./data, or the environment variable BIRDNET_NL_DATA)
+                              (default ./data, or the environment variable BIRDNET_NL_DATA); also an address such
+                              as s3://bucket/recordings, copied into the cache
   data.max_segments_per_type  data.batch_size  data.num_workers  data.types=[song,call]
   data.shuffle_types=true     control: the result must be chance
   evaluation.wanted_accuracy  of the answers; what is less sure becomes "onzeker" (uncertain)

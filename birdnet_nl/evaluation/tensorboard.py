@@ -17,12 +17,13 @@ RESULT_FIGURES = ("balanced_accuracy", "macro_f1", "auroc")
 
 def add_pictures(logger: TensorBoardLogger, pictures: Mapping[str, bytes], step: int) -> None:
     """PNG files as they are; all but the curves, which TensorBoard has as such."""
+    writer = logger.experiment._get_file_writer()  # add_image would decode and encode them again
     for name, png in pictures.items():
         if name != "curves":
             width, height = Image.open(io.BytesIO(png)).size
             image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
             value = Summary.Value(tag=f"test/{name}", image=image)
-            logger.experiment.file_writer.add_summary(Summary(value=[value]), step)
+            writer.add_summary(Summary(value=[value]), step)
 
 
 def add_result(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:
