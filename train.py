@@ -8,6 +8,7 @@ EXAMPLES
   python train.py -m data.pool=all data.folds=5 data.fold=0,1,2,3,4   cross-validation
   python train.py -m species=priority1                                also: all, 'zwarte_*'
   python train.py -m species=all trainer=turbo launcher=ray           on all cores, or a cluster; also: slurm
+  python train.py -m species=koolmees sweeper=optuna trainer=turbo    search for better parameter values
   python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
   python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
   python train.py --cfg job trainer=fast                              show the parameters, start nothing
@@ -22,6 +23,7 @@ CHOICES (group=option)
   augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
   launcher  jobs of -m: basic (default, one after the other), ray, slurm, submitit_local (docs/scale.md)
+  sweeper   what -m does: basic (default, every combination), optuna (searches parameter values)
 
 VALUES most often changed
   data.root                   folder that holds xeno-canto-<species>/<song|call|alarm>/*.mp3

@@ -10,7 +10,7 @@ from pathlib import Path
 from birdnet_nl.errors import BirdnetNlError
 
 PACKAGE = Path(__file__).parent
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm", "optuna": "optuna"}  # Hydra's plugins, and who has them
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and what installs them
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -73,9 +73,9 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     if unknown := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text):
         close = _similar(unknown[1], list_parameters())
         return f"{unknown[1]} is not a parameter; " + (f"did you mean {close}?" if close else "see --cfg job")
-    missing = re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", text)
-    if missing and (extra := EXTRAS.get(missing[2])):
-        return f'{missing[1]}={missing[2]} needs what is not installed: pip install -e ".[{extra}]"'
+    missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
+    if missing and (extra := EXTRAS.get(missing[1])):
+        return f'launcher={missing[1]} needs what is not installed: pip install -e ".[{extra}]"'
     if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)

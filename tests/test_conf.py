@@ -196,7 +196,7 @@ def test_the_help_names_every_choice_and_only_choices_that_exist(train_script):
     for group, text in re.findall(r"^  (\w+)  +(.*)$", choices, re.MULTILINE):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
         named |= {(group, option.strip()) for option in text.split(",")} if group != "species" else set()
-    groups = ("trainer", "data", "mel", "model", "augment", "engine", "launcher")
+    groups = ("trainer", "data", "mel", "model", "augment", "engine", "launcher", "sweeper")
     own = {name for name in OPTIONS if name[0] in groups}
     assert named == own - {("data", "base")}
     assert "one of 232" in choices and len(all_species()) == 232
