@@ -77,11 +77,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-def table(measured_s: Sequence[float], jobs: int, results: Sequence[Makespan]) -> Table:
-    shown = Table(
-        title=f"{jobs} jobs, drawn from {len(measured_s)} measured: median {np.median(measured_s):.1f} s, "
-        f"longest {max(measured_s):.1f} s"
-    )
+def headline(measured_s: Sequence[float], jobs: int) -> str:
+    middle, longest = np.median(measured_s), max(measured_s)
+    return f"{jobs} jobs drawn from {len(measured_s)} measured (median {middle:.1f} s, longest {longest:.1f} s)"
+
+
+def table(results: Sequence[Makespan]) -> Table:
+    shown = Table()
     for heading in ("workers", "makespan", "× one worker", "busy"):
         shown.add_column(heading, justify="right")
     for result in results:
@@ -104,7 +106,9 @@ def main() -> None:
     measured_s = read_job_seconds(asked.pop("folders"))
     jobs, workers = asked.pop("jobs"), sorted(asked.pop("workers"))
     results = [simulate(measured_s, jobs, count, **asked) for count in workers]
-    Console().print(table(measured_s, jobs, results))
+    console = Console()
+    console.print(headline(measured_s, jobs))
+    console.print(table(results))
 
 
 if __name__ == "__main__":

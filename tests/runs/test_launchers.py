@@ -81,7 +81,7 @@ def test_an_address_that_does_not_answer_is_one_sentence(monkeypatch):
 def test_a_launcher_whose_extra_is_missing_says_what_to_install():
 
     error = MissingConfigException("In 'launcher/slurm': Could not find 'hydra/launcher/submitit_slurm'\n\nAvailable")
-    assert explain(error) == 'launcher=submitit_slurm needs what is not installed: pip install -e ".[slurm]"'
+    assert explain(error) == 'this launcher needs submitit_slurm, which is not installed: pip install -e ".[slurm]"'
 
 
 def test_ray_that_is_not_installed_is_said_with_what_to_install(monkeypatch):
