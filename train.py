@@ -7,6 +7,8 @@ EXAMPLES
   python train.py data.pool=[koolmees,merel] trainer=turbo            one network for several species; also: all
   python train.py -m data.pool=all data.folds=5 data.fold=0,1,2,3,4   cross-validation
   python train.py -m species=priority1                                also: all, 'zwarte_*'
+  python train.py -m species=all trainer=turbo launcher=ray           on all cores, or a cluster; also: slurm
+  python train.py -m species=koolmees sweeper=optuna trainer=turbo    search for better parameter values
   python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
   python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
   python train.py --cfg job trainer=fast                              show the parameters, start nothing
@@ -20,10 +22,13 @@ CHOICES (group=option)
   model     network: emsn_cnn (default, the original's), compact_cnn
   augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
+  launcher  jobs of -m: basic (default, one after the other), ray, slurm, submitit_local (docs/scale.md)
+  sweeper   what -m does: basic (default, every combination), optuna (searches parameter values)
 
 VALUES most often changed
   data.root                   folder that holds xeno-canto-<species>/<song|call|alarm>/*.mp3
-                              (default ./data, or the environment variable BIRDNET_NL_DATA)
+                              (default ./data, or the environment variable BIRDNET_NL_DATA); also an address such
+                              as s3://bucket/recordings, copied into the cache
   data.max_segments_per_type  data.batch_size  data.num_workers  data.types=[song,call]
   data.shuffle_types=true     control: the result must be chance
   evaluation.wanted_accuracy  of the answers; what is less sure becomes "onzeker" (uncertain)

@@ -7,7 +7,15 @@ from rich.console import Console
 from rich.markup import escape, render
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-screen = Console(stderr=True, highlight=False)
+
+class Screen(Console):
+    """One for each process: launchers send functions that use it to others, where it is that process's own."""
+
+    def __reduce__(self) -> str:
+        return "screen"
+
+
+screen = Screen(stderr=True, highlight=False)
 log = logging.getLogger("birdnet_nl")
 log.addHandler(logging.NullHandler())  # without a run there is no log file, and the screen has it already
 

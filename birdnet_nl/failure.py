@@ -10,6 +10,7 @@ from pathlib import Path
 from birdnet_nl.errors import BirdnetNlError
 
 PACKAGE = Path(__file__).parent
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and what installs them
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -36,6 +37,9 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
     for cause in chain:
         if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_here(cause)):
             return str(cause)
+    for cause in chain:
+        if type(cause).__module__.startswith("submitit."):
+            return f"a job ended without an answer ({str(cause).splitlines()[0]}); its log is in .submitit of the sweep"
     for cause in chain:
         if isinstance(cause, OSError) and (sentence := _explain_os_error(cause)):
             return sentence
@@ -69,6 +73,9 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     if unknown := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text):
         close = _similar(unknown[1], list_parameters())
         return f"{unknown[1]} is not a parameter; " + (f"did you mean {close}?" if close else "see --cfg job")
+    missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
+    if missing and (extra := EXTRAS.get(missing[1])):
+        return f'this launcher needs {missing[1]}, which is not installed: pip install -e ".[{extra}]"'
     if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)

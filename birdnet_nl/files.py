@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,3 +29,9 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file so that a kill leaves the old one or the new one."""
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def mark_used(path: Path) -> None:
+    """Set a cached file's time to now, by which `birdnet-nl prune` knows what is in use: many disks note no reading."""
+    with suppress(OSError):  # a cache that may only be read is somebody else's to prune
+        os.utime(path)

@@ -32,6 +32,7 @@ from birdnet_nl.models.build import build_network
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
     BEST,
+    LAST,
     METRICS,
     SPLITS_FILE,
     SYNTHETIC,
@@ -122,6 +123,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     report["seconds"] = {"train": trained_s, **phases.finished()}
     report["peak_memory_mb"] = peak_memory_mb()
     write_json(run_dir / METRICS, report)
+    (run_dir / LAST).unlink(missing_ok=True)  # a finished run goes on no more
     print_result(report, run_dir)
     return report["validation"]["recording_balanced_accuracy"]
 
@@ -187,18 +189,18 @@ def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Tra
 
 
 def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
+    if resume and (run_dir / TRAINED).is_file():
+        module.history = read_json(run_dir / TRAINED)["history"]
+        say("training had ended; going on with the test")
+        return
     checkpoint = resumable_checkpoint(run_dir) if resume else None
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
-        if (run_dir / TRAINED).is_file():
-            module.on_load_checkpoint(content)
-            say("training had ended; going on with the test")
-            return
         _refuse_moved(content, run_dir)
         say(f"going on after epoch {len(content[CARD]['history'])}")
     with _ctrl_c_raises(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    write_json(run_dir / TRAINED, {"epochs": len(module.history)})
+    write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
 
 
 @contextmanager

@@ -25,12 +25,12 @@ from birdnet_nl.evaluation.segment_examples import (
     cut_clip,
     draw_segments,
 )
-from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_figures, add_result
+from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_pictures, add_result
 from birdnet_nl.recordings.choice import allows_excerpts
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.tags import with_tags
 from birdnet_nl.run_directory import BEST, PREDICTIONS
-from birdnet_nl.training.checkpoint import add_to_card
+from birdnet_nl.training.checkpoint import keep_for_prediction
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
 
 
@@ -66,7 +66,7 @@ def judge_run(
         types=types,
     )
     write_predictions(run_dir / PREDICTIONS, answers)
-    add_to_card(
+    keep_for_prediction(
         run_dir / BEST,
         temperature=judgement.calibration.temperature,
         pooling=judgement.calibration.pooling,
@@ -125,11 +125,11 @@ def show_run(
     )
     if errors:
         figures["errors"] = draw_segments(segments, errors, normalise, f"{title} · surest errors", data.synthetic)
-    write_figures(run_dir, figures)
+    pictures = write_figures(run_dir, figures)
     logger, step = trainer.logger, report["best_epoch"]
     if logger is None:
         return
-    add_figures(logger, figures, step)
+    add_pictures(logger, pictures, step)
     add_counts(logger, report)
     by_id = {recording.id: recording for recording in data.prepared.recordings}
     for number, index in enumerate(errors, start=1):

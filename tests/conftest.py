@@ -2,6 +2,9 @@
 
 import csv
 import importlib.util
+import json
+import os
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +17,14 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.evaluation.finished_runs import read_run
+from birdnet_nl.models.build import build_network
 
 ROOT = Path(__file__).resolve().parents[1]
+SMALL_NETWORK = {
+    "_target_": "birdnet_nl.models.emsn_cnn.EmsnCnn", "types": 3, "channels": [4, 8], "hidden": 6,
+    "channel_dropout": 0.1, "hidden_dropout": 0.2,
+}  # fmt: skip
 PITCHES_HZ = {"song": 900.0, "call": 1800.0, "alarm": 3000.0}
 
 
@@ -102,6 +111,42 @@ def make_finished_run():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.make_run
+
+
+@pytest.fixture
+def make_shippable_run(make_finished_run, small_mel):
+    """As `make_finished_run`, with a checkpoint, a list of recordings, and the validation figure that is wanted."""
+
+    def make(folder, *arguments, validation=0.6, weights_seed=0, **options):
+        made = make_finished_run(folder, *arguments, **options)
+        metrics = made / "metrics.json"
+        finished = metrics.stat().st_mtime
+        report = json.loads(metrics.read_text())
+        report["validation"]["recording_balanced_accuracy"] = validation
+        metrics.write_text(json.dumps(report))
+        os.utime(metrics, (finished, finished))
+        torch.manual_seed(weights_seed)
+        network = build_network(SMALL_NETWORK)
+        content = {
+            "state_dict": {
+                **{f"network.{name}": value for name, value in network.state_dict().items()},
+                "loss.weight": torch.ones(3),
+            },
+            "optimizer_states": [{"step": torch.zeros(10_000)}],
+            "birdnet_nl": {
+                "version": "0.1.0", "types": list(report["types"]), "mel": asdict(small_mel), "network": SMALL_NETWORK,
+                "temperature": 1.5, "segment_s": 3.0, "species": report["species"], "history": [{"epoch": 0}],
+            },
+        }  # fmt: skip
+        torch.save(content, made / "checkpoints" / "best.ckpt")
+        (made / "splits.csv").write_text(
+            "id,split,type,recordist,quality,licence,file\n"
+            "XC1,train,song,Ann,A,CC BY-NC-SA 4.0,a.mp3\nXC2,val,call,Ben,B,CC BY-NC-SA 4.0,b.mp3\n"
+            "XC3,test,call,,B,,c.mp3\n"
+        )
+        return read_run(made)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,12 @@ TABLE = {
 }
 COLUMN = {"legacy": 0, "fast": 1}
 
+# Options of plugins that an extra installs; [dev] installs them all.
+NEEDS = {
+    ("launcher", "slurm"): "hydra_plugins.hydra_submitit_launcher",
+    ("launcher", "submitit_local"): "hydra_plugins.hydra_submitit_launcher",
+}
+
 OPTIONS = [
     (file.parent.relative_to(CONF).as_posix(), file.stem)
     for file in sorted(CONF.rglob("*.yaml"))
@@ -69,6 +75,8 @@ def test_there_are_options_to_test():
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=lambda value: value)
 def test_every_option_composes_and_its_targets_exist(compose_config, group, option):
+    if (group, option) in NEEDS:
+        pytest.importorskip(NEEDS[group, option])
     cfg = compose_config("species=koolmees", override_for(compose_config, group, option))
     blocks = list(targets_in(OmegaConf.to_container(cfg, resolve=False)))
     assert len(blocks) >= 8
@@ -151,6 +159,15 @@ def test_cfg_job_shows_the_table():
         assert OmegaConf.select(shown, row) == new, row
 
 
+@pytest.mark.parametrize("option", sorted(option for group, option in OPTIONS if group == "launcher"))
+def test_jobs_that_run_beside_others_have_one_thread(compose_config, option):
+    if ("launcher", option) in NEEDS:
+        pytest.importorskip(NEEDS["launcher", option])
+    for name, threads in (("fast", 6), ("turbo", 2)):
+        cfg = compose_config("species=koolmees", f"trainer={name}", f"launcher={option}")
+        assert cfg.engine.threads == (threads if option == "basic" else 1)
+
+
 def test_any_value_can_be_overridden(compose_config):
     cfg = compose_config("species=koolmees", "trainer=fast", "trainer.max_epochs=5", "data.batch_size=32")
     assert (cfg.trainer.max_epochs, cfg.data.batch_size) == (5, 32)
@@ -179,7 +196,8 @@ def test_the_help_names_every_choice_and_only_choices_that_exist(train_script):
     for group, text in re.findall(r"^  (\w+)  +(.*)$", choices, re.MULTILINE):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
         named |= {(group, option.strip()) for option in text.split(",")} if group != "species" else set()
-    own = {name for name in OPTIONS if name[0] in ("trainer", "data", "mel", "model", "augment", "engine")}
+    groups = ("trainer", "data", "mel", "model", "augment", "engine", "launcher", "sweeper")
+    own = {name for name in OPTIONS if name[0] in groups}
     assert named == own - {("data", "base")}
     assert "one of 232" in choices and len(all_species()) == 232
 

@@ -24,7 +24,7 @@ LAYERS = [
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
         *("trained_network", "evaluate_checkpoint", "evaluation_description"),
-        *("commands", "cli", "failure", "train"),
+        *("disk", "commands", "cli", "failure", "train"),
     },
 ]
 FIRST, LAST = LAYERS[0], LAYERS[-1]
@@ -115,6 +115,13 @@ def test_http_is_spoken_in_one_file():
     for other in ("requests", "aiohttp", "urllib3", "http"):
         assert importers_of(other) == set()
     assert not [name_of(file) for file in FILES if any(name.startswith("urllib.request") for name in imports_of(file))]
+
+
+def test_stores_are_read_in_one_file_and_launchers_are_plugins():
+    for library in ("fsspec", "obstore"):
+        assert importers_of(library) == {"birdnet_nl/recordings/remote.py"}
+    for library in ("ray", "submitit", "optuna", "s3fs", "boto3"):
+        assert importers_of(library) == set()
 
 
 def test_lightning_stays_in_training_and_beside_it():

@@ -13,7 +13,7 @@ import torch
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.errors import DataError
-from birdnet_nl.files import written_whole
+from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.recording import Recording
 
 FORMAT_VERSION = 2  # raise when the computation of a mel changes, so that old files are not taken for new ones
@@ -73,6 +73,7 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
     target = cache_dir / params_key(params) / f"{content}.npy"
     try:
         frames = np.load(target, mmap_mode="r").shape[1]
+        mark_used(target)
     except (FileNotFoundError, ValueError, EOFError):
         mel = to_float16(log_mel(decode(path, params.sample_rate_hz), params))
         write_mel(mel, target)

@@ -8,6 +8,7 @@ import numpy as np
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, write_mel
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.files import mark_used
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.spectrogram_folder import segment_files
 
@@ -41,7 +42,9 @@ def cache_spectrograms(
             mel = np.concatenate(segments, axis=1)
             content = hashlib.sha256(mel.tobytes()).hexdigest()[:24]
             target = cache_dir / "spectrograms" / f"{content}.npy"
-            if not target.is_file():
+            if target.is_file():
+                mark_used(target)
+            else:
                 write_mel(mel, target)
             mels[recording.id] = CachedMel(target, mel.shape[1], content)
         on_progress()

@@ -66,6 +66,7 @@ class SpeciesDataModule(L.LightningDataModule):
         demo: DemoSettings,
         pool: str | Sequence[str] | None,
         cache_dir: str,
+        remote_dir: str,
         types: Sequence[str],
         flight_call: str,
         segment_s: float,
@@ -116,7 +117,7 @@ class SpeciesDataModule(L.LightningDataModule):
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
             )
         self.species, self.mel = species, mel
-        self.demo, self.cache_dir = demo, Path(cache_dir)
+        self.demo, self.cache_dir, self.remote_dir = demo, Path(cache_dir), Path(remote_dir)
         self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
         self.shares, self.least_recordings = shares, least_recordings
@@ -167,7 +168,7 @@ class SpeciesDataModule(L.LightningDataModule):
         found = [
             recording
             for species, choice in self.choices.items()
-            for recording in read_source(choice, species, self.demo, self.flight_call)
+            for recording in read_source(choice, species, self.demo, self.remote_dir, self.flight_call)
         ]
         return with_own_ids(found)
 

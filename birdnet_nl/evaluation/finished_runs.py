@@ -108,7 +108,7 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
     for top in folders:
         if not top.is_dir():
             raise DataError(f"{top} is not a folder; give one that holds runs, such as logs")
-        for folder, finished in _walk(top.resolve()):
+        for folder, finished in walk_runs(top.resolve()):
             if folder in seen:
                 continue
             seen.add(folder)
@@ -123,7 +123,7 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
     return FoundRuns(tuple(runs), tuple(unfinished), tuple(broken))
 
 
-def _walk(top: Path) -> Iterator[tuple[Path, bool]]:
+def walk_runs(top: Path) -> Iterator[tuple[Path, bool]]:
     """Folders of runs, and whether each is finished; what lies inside a run is not looked at."""
     try:
         entries = sorted(os.scandir(top), key=lambda entry: entry.name)
@@ -135,7 +135,7 @@ def _walk(top: Path) -> Iterator[tuple[Path, bool]]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-            yield from _walk(Path(entry.path))
+            yield from walk_runs(Path(entry.path))
 
 
 def read_run(folder: Path) -> FinishedRun:

@@ -11,6 +11,7 @@ from birdnet_nl.console import log, screen, shown
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
 from birdnet_nl.evaluation.figures import draw_confusion, draw_curves
 from birdnet_nl.evaluation.judgement import Judgement
+from birdnet_nl.evaluation.pictures import encode_figure
 from birdnet_nl.evaluation.probability_figures import draw_precision_recall, draw_reliability
 
 NOTHING = "–"
@@ -40,9 +41,12 @@ def leak_mark(report: Mapping[str, Any]) -> str:
     return " · LEAK" if report["split_by"] == "segment" else ""
 
 
-def write_figures(run_dir: Path, figures: Mapping[str, Figure]) -> None:
-    for name, figure in figures.items():
-        figure.savefig(run_dir / f"{name}.png")
+def write_figures(run_dir: Path, figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Writes `<name>.png` for each, and gives what was written."""
+    pictures = {name: encode_figure(figure) for name, figure in figures.items()}
+    for name, picture in pictures.items():
+        (run_dir / f"{name}.png").write_bytes(picture)
+    return pictures
 
 
 def print_result(report: dict[str, Any], run_dir: Path) -> None:

@@ -1,11 +1,13 @@
 """What a finished run adds to TensorBoard beside its curves: figures, sounds, counts, neighbours, a line of HParams."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.figure import Figure
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.evaluation.predictions_file import RecordingAnswer
@@ -13,11 +15,15 @@ from birdnet_nl.evaluation.predictions_file import RecordingAnswer
 RESULT_FIGURES = ("balanced_accuracy", "macro_f1", "auroc")
 
 
-def add_figures(logger: TensorBoardLogger, figures: Mapping[str, Figure], step: int) -> None:
-    """All but the curves, which TensorBoard has as such."""
-    for name, figure in figures.items():
+def add_pictures(logger: TensorBoardLogger, pictures: Mapping[str, bytes], step: int) -> None:
+    """PNG files as they are; all but the curves, which TensorBoard has as such."""
+    writer = logger.experiment._get_file_writer()  # add_image would decode and encode them again
+    for name, png in pictures.items():
         if name != "curves":
-            logger.experiment.add_figure(f"test/{name}", figure, global_step=step, close=False)
+            width, height = Image.open(io.BytesIO(png)).size
+            image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+            value = Summary.Value(tag=f"test/{name}", image=image)
+            writer.add_summary(Summary(value=[value]), step)
 
 
 def add_result(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from birdnet_nl.errors import DataError
-from birdnet_nl.files import write_whole
+from birdnet_nl.files import mark_used, write_whole
 from birdnet_nl.recordings.demo_files import MANIFEST, file_name, write_manifest, write_recordings
 from birdnet_nl.recordings.demo_plan import RecordingPlan, plan_recordings
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
@@ -71,6 +71,7 @@ def make_demo_species(
     root = Path(root)
     target = root / f"xeno-canto-{species.slug}"
     if _is_complete(target, params, plans):
+        mark_used(target / DEMO_MARK)
         return target
     _refuse_foreign(target)
     root.mkdir(parents=True, exist_ok=True)

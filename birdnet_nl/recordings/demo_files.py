@@ -57,7 +57,10 @@ def _each_written(folder: Path, plans: list[RecordingPlan]) -> Iterator[None]:
 
 
 def _core_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The cores this process may use; a launcher that gives each job its share says so in OMP_NUM_THREADS."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(share)) if share.isdecimal() and int(share) else cores
 
 
 def _prepare_worker() -> None:

@@ -8,6 +8,13 @@ from pathlib import Path
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import find_species_folders, one_of, read_species_folder, species_of_folder
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.remote import (
+    RemoteFolders,
+    copy_remote_folders,
+    find_remote_folders,
+    is_url,
+    remote_has,
+)
 from birdnet_nl.recordings.spectrogram_folder import read_spectrogram_folder, species_of_spectrogram_folder
 from birdnet_nl.species.table import Species
 
@@ -29,7 +36,7 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class SourceChoice:
-    """Where a species' recordings are; `folders` is empty when the demo has to be made first.
+    """Where a species' recordings are; `folders` is empty when they have to be made (demo) or copied (`remote`) first.
 
     `spectrograms` says that the folders hold the original's `.npy` files instead of sound, `why` why it is the demo.
     """
@@ -38,6 +45,7 @@ class SourceChoice:
     folders: tuple[Path, ...]
     spectrograms: bool = False
     why: str = ""
+    remote: RemoteFolders | None = None
 
 
 def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
@@ -49,6 +57,8 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
     if source == "demo":
         return SourceChoice(synthetic=True, folders=(), why="data=demo")
+    if is_url(root):
+        return _choose_remote(source, root, species)
     named_root = bool(root)  # an empty environment variable names nothing
     folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
     if source == "auto" and not named_root:
@@ -71,6 +81,18 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         spectrograms=source == "spectrograms",
         why=f"{folders[0]} was made by the generator" if synthetic else "",
     )
+
+
+def _choose_remote(source: str, url: str, species: Species) -> SourceChoice:
+    spectrograms = source == "spectrograms"
+    species_of = species_of_spectrogram_folder if spectrograms else species_of_folder
+    remote = find_remote_folders(url, species, species_of)
+    if not remote.names:
+        layout = f"spectrograms-{species.slug}" if spectrograms else f"xeno-canto-{species.slug}/<song|call|alarm>"
+        raise DataError(f"data.root={url} holds no recordings of {species.slug}; put them in {layout}/ there")
+    synthetic = remote_has(remote, DEMO_MARK)
+    why = f"{url}/{remote.names[0]} was made by the generator" if synthetic else ""
+    return SourceChoice(synthetic, (), spectrograms, why, remote)
 
 
 def choose_sources(
@@ -103,7 +125,7 @@ def choose_sources(
         group
         and synthetic
         and len(members) > MOST_DEMO_SPECIES
-        and not any(choice.folders for choice in choices.values())
+        and not any(choice.folders or choice.remote for choice in choices.values())
     ):
         raise DataError(
             f"a pool of {len(members)} species would have to be synthesised for the demo; name some of them, as in "
@@ -123,10 +145,14 @@ def _nothing_found(root: Path, species: Species) -> str:
     )
 
 
-def read_source(choice: SourceChoice, species: Species, demo: DemoSettings, flight_call: str) -> list[Recording]:
-    """The recordings of `species`; makes the demo recordings first where they are asked for."""
+def read_source(
+    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
+) -> list[Recording]:
+    """The recordings of `species`; first makes the demo recordings, or copies remote ones into `remote_dir`."""
     folders = choice.folders
-    if not folders:
+    if choice.remote:
+        folders = copy_remote_folders(choice.remote, remote_dir, species.slug)
+    elif not folders:
         from birdnet_nl.recordings.demo import make_demo_species  # scipy and the synthesis, not needed otherwise
 
         folders = (

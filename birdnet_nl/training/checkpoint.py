@@ -46,12 +46,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def add_to_card(path: Path, **values: Any) -> None:
-    """Put what was decided after training into a checkpoint's card; the file is replaced whole."""
+def keep_for_prediction(path: Path, **decided: Any) -> None:
+    """Reduce a checkpoint to weights and card, and put what was decided after training into the card.
+
+    The state of the optimiser and of averaging, three times the weights, is for resuming: `last.ckpt` has it. The file
+    is replaced whole.
+    """
     content = read_checkpoint(path)
-    content[CARD] |= values
     with written_whole(path) as beside:
-        torch.save(content, beside)
+        torch.save({"state_dict": content["state_dict"], CARD: content[CARD] | decided}, beside)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """One file per content and parameters; whole or not at all; bad sound is listed, a bad disk is not taken for it."""
 
 import errno
+import os
 import re
 import shutil
+import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -64,6 +66,13 @@ def test_the_second_time_nothing_is_decoded(sound, small_mel, tmp_path, no_decod
     first = cache_mel(sound, small_mel, tmp_path / "cache")
     no_decoding()
     assert cache_mel(sound, small_mel, tmp_path / "cache") == first
+
+
+def test_using_a_mel_marks_it_as_used(sound, small_mel, tmp_path):
+    target = cache_mel(sound, small_mel, tmp_path / "cache").path
+    os.utime(target, (0, 0))
+    cache_mel(sound, small_mel, tmp_path / "cache")
+    assert time.time() - target.stat().st_mtime < 60
 
 
 def test_the_key_is_the_content_not_the_name(sound, small_mel, tmp_path, no_decoding):

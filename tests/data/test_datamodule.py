@@ -31,6 +31,7 @@ def make_data(root, small_mel):
         settings = {
             "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
             "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
+            "remote_dir": str(root / "remote"),
             "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "least_recordings": 3, "max_segments_per_type": None,
             "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,

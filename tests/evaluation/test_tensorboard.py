@@ -7,12 +7,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from birdnet_nl.evaluation.pictures import encode_figure
 from birdnet_nl.evaluation.predictions_file import RecordingAnswer
 from birdnet_nl.evaluation.tensorboard import (
     add_clip,
     add_counts,
     add_embeddings,
-    add_figures,
+    add_pictures,
     add_result,
     counts_as_markdown,
 )
@@ -41,13 +42,16 @@ def read(logger: TensorBoardLogger) -> EventAccumulator:
 def test_figures_sounds_counts_and_results_have_readable_names(logger):
     figure = Figure()
     figure.subplots().plot([0, 1])
-    add_figures(logger, {"confusion": figure, "curves": figure}, 4)
+    picture = encode_figure(figure)
+    add_pictures(logger, {"confusion": picture, "curves": picture}, 4)
     add_counts(logger, REPORT)
     add_clip(logger, "test/error 1: XC7 1.5 s, song answered call", np.zeros(2400, dtype=np.float32), 24000, 4)
     add_result(logger, REPORT)
     events = read(logger)
     tags = events.Tags()
     assert tags["images"] == ["test/confusion"]
+    (image,) = events.Images("test/confusion")
+    assert (image.encoded_image_string, image.step) == (picture, 4) and image.width > image.height > 100
     assert tags["audio"] == ["test/error 1: XC7 1.5 s, song answered call"]
     assert "recordings and segments/text_summary" in tags["tensors"]
     assert events.Scalars("test/recording_balanced_accuracy")[-1].value == pytest.approx(0.5)

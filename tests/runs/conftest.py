@@ -33,10 +33,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def tiny_of(cache: Path) -> Callable[[Path], list[str]]:
+    """Overrides of a tiny run by the folder of its logs."""
+    return lambda logs: [*TINY, f"paths.cache={cache}", f"paths.logs={logs}"]
+
+
 @pytest.fixture
-def tiny(cache: Path, tmp_path: Path) -> list[str]:
+def tiny(tiny_of: Callable[[Path], list[str]], tmp_path: Path) -> list[str]:
     """Overrides of a tiny run whose logs go below `tmp_path`."""
-    return [*TINY, f"paths.cache={cache}", f"paths.logs={tmp_path / 'logs'}"]
+    return tiny_of(tmp_path / "logs")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,10 @@ def wait_for(path: Path, process, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def stop(*_) -> None:
+    raise KeyboardInterrupt
+
+
 def epochs_in(checkpoint: Path) -> int:
     return len(torch.load(checkpoint, weights_only=True)["birdnet_nl"]["history"])
 
@@ -107,16 +111,25 @@ def test_resuming_with_other_recordings_is_refused(train_in_process, tmp_path):
         run(cfg, run_dir, resume=True)
 
 
-def test_a_run_that_was_moved_is_not_continued_with_a_forgotten_best_epoch(train_in_process, tmp_path):
+def test_a_finished_run_keeps_what_prediction_needs_and_nothing_to_resume_from(train_in_process, tmp_path):
+    run_dir = train_in_process(tmp_path / "run", "species=koolmees")
+    assert [path.name for path in (run_dir / "checkpoints").iterdir()] == ["best.ckpt"]
+    assert set(torch.load(run_dir / "checkpoints/best.ckpt", weights_only=True)) == {"state_dict", "birdnet_nl"}
+
+
+def test_a_run_that_was_moved_is_not_continued_with_a_forgotten_best_epoch(train_in_process, tmp_path, monkeypatch):
     from omegaconf import OmegaConf
 
     from birdnet_nl.errors import RunError
     from birdnet_nl.run import run
 
-    before = train_in_process(tmp_path / "before", "species=koolmees")
+    before = tmp_path / "before"
+    with monkeypatch.context() as patched:
+        patched.setattr("birdnet_nl.run.judge_run", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_in_process(before, "species=koolmees")
     after = before.rename(tmp_path / "after")
-    for name in ("metrics.json", "trained.json"):
-        (after / name).unlink()
+    (after / "trained.json").unlink()
     with pytest.raises(RunError, match=f"was {before} when its training stopped"):
         run(OmegaConf.load(after / "config.yaml"), after, resume=True)
 

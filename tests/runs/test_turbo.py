@@ -57,14 +57,21 @@ def flattened(state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_its_last_averaged_weights(train_turbo):
-    run_dir = train_turbo("run", "species=koolmees")
+def test_a_run_ends_with_its_last_averaged_weights(train_turbo, monkeypatch, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("birdnet_nl.run.judge_run", stop)  # a finished run has its last checkpoint no more
+        with pytest.raises(KeyboardInterrupt):
+            train_turbo("run", "species=koolmees")
+    last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    run_dir = train_turbo("run", "species=koolmees", resume=True)
     metrics = metrics_of(run_dir)
     assert (metrics["epochs"], metrics["best_epoch"]) == (4, 3)
-    last = torch.load(run_dir / "checkpoints/last.ckpt", weights_only=True)
-    current = flattened(last["current_model_state"])
     best = weights_of(run_dir / "checkpoints/best.ckpt")
-    assert torch.equal(best, weights_of(run_dir / "checkpoints/last.ckpt")) and not torch.equal(best, current)
+    assert torch.equal(best, flattened(last["state_dict"]))
+    assert not torch.equal(best, flattened(last["current_model_state"]))
     assert load_classifier(run_dir / "checkpoints/best.ckpt").types == ["song", "call", "alarm"]
     rates = [row["learning_rate"] for row in metrics["history"]] if "history" in metrics else []
     assert not rates or rates[-1] < max(rates) / 10

@@ -13,7 +13,7 @@ from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training import checkpoint as checkpoint_module
-from birdnet_nl.training.checkpoint import add_to_card, load_classifier, read_checkpoint
+from birdnet_nl.training.checkpoint import keep_for_prediction, load_classifier, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.schedules import follow_validation
 
@@ -137,10 +137,12 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path):
 def test_what_is_decided_after_training_joins_the_card_and_changes_the_probabilities(trained, monkeypatch):
     module, path, mel_db = trained
     monkeypatch.setattr(checkpoint_module, "cpu_computes_bf16", lambda: False)
-    add_to_card(path, temperature=2.5, pooling="mean")
+    before = path.stat().st_size
+    keep_for_prediction(path, temperature=2.5, pooling="mean")
     classifier = load_classifier(path)
     assert classifier.card == {**module.card, "history": module.history, "temperature": 2.5, "pooling": "mean"}
     with torch.inference_mode():
         expected = (module(mel_db) / 2.5).softmax(dim=1)
     torch.testing.assert_close(classifier.probabilities(mel_db), expected, atol=1e-6, rtol=1e-5)
     assert not list(path.parent.glob("*.part"))
+    assert set(read_checkpoint(path)) == {"state_dict", "birdnet_nl"} and path.stat().st_size < before

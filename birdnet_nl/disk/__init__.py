@@ -1,0 +1,1 @@
+"""What runs, caches and models occupy on disk, and what of it can go."""
