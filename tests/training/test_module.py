@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
+from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -17,6 +18,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORK = {
     "_target_": "birdnet_nl.models.emsn_cnn.EmsnCnn", "types": 2, "channels": [8, 16], "hidden": 16,
     "channel_dropout": 0.1, "hidden_dropout": 0.2,
+}  # fmt: skip
+
+
+ONE_TYPE = {
+    "label_smoothing": 0.0, "kind": "one", "bag_pooling": "log_mean_exp", "teacher_share": 0.5, "embedding_weight": 1.0
 }  # fmt: skip
 
 
@@ -76,7 +82,7 @@ def make_module(small_mel):
             "network": build_network(NETWORK), "mel": small_mel, "types": ["song", "call"],
             "class_weights": torch.ones(2), "optimizer": partial(torch.optim.Adam, lr=1e-2),
             "scheduler": partial(follow_validation, factor=0.5, patience=1, min_lr=0.0),
-            "augment": MelAugment(0.0, 0, 0.0, 0, 0.0), "label_smoothing": 0.0, "seed": 1,
+            "augment": MelAugment(0.0, 0, 0.0, 0, 0.0), "loss": LossSettings(**ONE_TYPE), "seed": 1,
             "card": {"types": ["song", "call"]}, "channels_last": False, "lean_blocks": False,
         }  # fmt: skip
         return TypeClassifier(**{**settings, **changes})
@@ -191,7 +197,9 @@ def test_memory_layout_does_not_change_the_answer(make_module):
 def test_mixed_types_and_smoothing_are_of_training_alone(make_module, make_trainer):
     train, val = patterns(96, seed=1), patterns(32, seed=2)
     plain = make_module()
-    mixed = make_module(augment=MelAugment(0.5, 1, 0.2, 1, 0.2), label_smoothing=0.2)
+    mixed = make_module(
+        augment=MelAugment(0.5, 1, 0.2, 1, 0.2), loss=LossSettings(**{**ONE_TYPE, "label_smoothing": 0.2})
+    )
     for module in (plain, mixed):
         make_trainer(4).fit(module, *loaders(train, val))
     assert mixed.history[-1]["train/loss"] > plain.history[-1]["train/loss"]
