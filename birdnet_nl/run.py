@@ -162,7 +162,7 @@ def _build_module(
         "synthetic": data.synthetic,
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
-        "teacher": str(cfg.teacher) if cfg.teacher else None,
+        "teacher": cfg.teacher,
         "data_fingerprint": data.prepared.fingerprint,
     }
     return TypeClassifier(
