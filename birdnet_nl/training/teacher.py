@@ -17,7 +17,8 @@ class TeacherAnswers:
 
     Attributes:
         ids: of the recordings.
-        types: of the columns of `probabilities`, float32 [recordings, types].
+        types: of the columns of `probabilities`, float32 [recordings, types]. Of a recording that the teacher itself was
+            trained on, best the answer of one that was not: what it knows by heart is no more than the type.
         embeddings: float32 [recordings, dims], pooled over the recording.
     """
 
