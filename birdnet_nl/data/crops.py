@@ -31,8 +31,8 @@ class CropSettings:
     per_epoch: int
     choices: int
     active_share: float
-    bag: int = 1
-    several_share: float = 0.0
+    bag: int
+    several_share: float
 
     def __post_init__(self) -> None:
         for name in ("per_epoch", "choices", "bag"):

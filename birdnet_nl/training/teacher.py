@@ -17,9 +17,11 @@ class TeacherAnswers:
 
     Attributes:
         ids: of the recordings.
-        types: of the columns of `probabilities`, float32 [recordings, types]. Of a recording that the teacher itself was
-            trained on, best the answer of one that was not: what it knows by heart is no more than the type.
+        types: of the columns of `probabilities`, float32 [recordings, types].
         embeddings: float32 [recordings, dims], pooled over the recording.
+
+    Of a recording that a teacher was trained on, its twin's answer that was not is worth more: what a teacher knows by
+    heart is no more than the type.
     """
 
     ids: tuple[str, ...]

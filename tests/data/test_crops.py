@@ -10,6 +10,8 @@ import torch
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data.crops import SEVERAL, CropDataset, CropSampler, CropSettings, training_shares
 
+SETTINGS = {"per_epoch": 600, "choices": 3, "active_share": 1.0, "bag": 1, "several_share": 0.0}
+
 
 @pytest.fixture
 def make_dataset(tmp_path, small_mel) -> Callable[..., CropDataset]:
@@ -38,7 +40,7 @@ def dataset(make_dataset) -> CropDataset:
 
 
 def sampler(dataset: CropDataset, batch_size: int = 10, seed: int = 1, **changes) -> CropSampler:
-    settings = {"per_epoch": 600, "choices": 3, "active_share": 1.0, **changes}
+    settings = {**SETTINGS, **changes}
     return CropSampler(dataset, CropSettings(**settings), batch_size, seed)
 
 
@@ -131,4 +133,4 @@ def test_without_recordings_of_several_types_none_are_drawn(dataset):
 )  # fmt: skip
 def test_nonsense_is_refused(change):
     with pytest.raises(ValueError, match=rf"^data\.crops\.{next(iter(change))}="):
-        CropSettings(**{"per_epoch": 10, "choices": 3, "active_share": 0.8, **change})
+        CropSettings(**{**SETTINGS, **change})
