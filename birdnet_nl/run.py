@@ -109,11 +109,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
 
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
-        lesson = None
-        if teacher is not None:
-            say(f"student of {shown(teacher)}")
-            with phases.phase("teacher"):
-                lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir)
+        lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
         module = _build_module(cfg, data, engine, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
         _train(trainer, module, data, run_dir, resume)

@@ -10,7 +10,7 @@ import joblib
 import torch
 
 from birdnet_nl.audio.cache import cache_mels
-from birdnet_nl.console import progress_bar, shown
+from birdnet_nl.console import progress_bar, say, shown
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.segments import Segment, cut_segments
@@ -68,6 +68,7 @@ def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir:
 
     Its answers are kept in `run_dir`, for when that run is resumed.
     """
+    say(f"student of {shown(teacher)}")
     kept = run_dir / ANSWERS
     if kept.is_file():
         answers = TeacherAnswers.read(kept)

@@ -30,7 +30,7 @@ def teacher(train_turbo_in_process, tmp_path_factory) -> Path:
 def test_a_student_of_the_same_fold_is_trained_tested_and_stands_alone(train_turbo_in_process, teacher, tmp_path):
     student = train_turbo_in_process(tmp_path / "student", *BAGS, "data.fold=1", f"teacher={teacher.parent}")
     report = json.loads((student / "metrics.json").read_text())
-    assert report["results"]["recording"]["balanced_accuracy"] is not None and "teacher" in report["seconds"]
+    assert report["results"]["recording"]["balanced_accuracy"] is not None
     card = read_checkpoint(student / "checkpoints/best.ckpt")["birdnet_nl"]
     assert card["teacher"] == str(teacher.parent)
     answers = TeacherAnswers.read(student / "teacher.npz")
