@@ -19,9 +19,6 @@ class TeacherAnswers:
         ids: of the recordings.
         types: of the columns of `probabilities`, float32 [recordings, types].
         embeddings: float32 [recordings, dims], pooled over the recording.
-
-    Of a recording that a teacher was trained on, its twin's answer that was not is worth more: what a teacher knows by
-    heart is no more than the type.
     """
 
     ids: tuple[str, ...]
