@@ -18,7 +18,6 @@ BAGS = [
     "data.crops.bag=4",
     "data.crops.several_share=0.2",
     "data.folds=3",
-    "trainer.max_epochs=2",
 ]
 
 
