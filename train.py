@@ -6,6 +6,7 @@ EXAMPLES
   python train.py -m species=koolmees,merel trainer=legacy,fast       every combination
   python train.py data.pool=[koolmees,merel] trainer=turbo            one network for several species; also: all
   python train.py -m data.pool=all data.folds=5 data.fold=0,1,2,3,4   cross-validation
+  python train.py data.pool=all trainer=turbo teacher=<run directory>  a small student of a finished run
   python train.py -m species=priority1                                also: all, 'zwarte_*'
   python train.py -m species=all trainer=turbo launcher=ray           on all cores, or a cluster; also: slurm
   python train.py -m species=koolmees sweeper=optuna trainer=turbo    search for better parameter values
@@ -33,6 +34,8 @@ VALUES most often changed
   data.shuffle_types=true     control: the result must be chance
   evaluation.wanted_accuracy  of the answers; what is less sure becomes "onzeker" (uncertain)
   data.split_by=segment       the original's leak, to see how it flatters
+  teacher                     a finished run, or a sweep with one of the same seed and fold; loss.teacher_share,
+                              loss.embedding_weight: how much of it is learned
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
   engine.threads  seed  paths.logs  paths.cache
 

@@ -44,9 +44,11 @@ from birdnet_nl.run_directory import (
 )
 from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.species.table import Species
+from birdnet_nl.teaching import find_teacher, lesson_of
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.training.teacher import Lesson
 
 
 class Phases:
@@ -95,6 +97,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
     engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
     instantiate(cfg.augment)
+    instantiate(cfg.loss)
+    teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
     data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
     tell_about_source(data)
     with phases.phase("prepare"):
@@ -106,7 +110,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
 
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
-        module = _build_module(cfg, data, engine)
+        lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
+        module = _build_module(cfg, data, engine, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
         _train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
@@ -137,7 +142,9 @@ def _refuse_nonsense(cfg: DictConfig) -> None:
             raise ValueError(f"{name}={value} must be {what}, {'at least ' + str(least) if kind is int else 'above 0'}")
 
 
-def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState) -> TypeClassifier:
+def _build_module(
+    cfg: DictConfig, data: SpeciesDataModule, engine: EngineState, lesson: Lesson | None
+) -> TypeClassifier:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
     card = {
         "version": __version__,
@@ -153,6 +160,7 @@ def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState)
         "synthetic": data.synthetic,
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
+        "teacher": cfg.teacher,
         "data_fingerprint": data.prepared.fingerprint,
     }
     return TypeClassifier(
@@ -163,11 +171,14 @@ def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState)
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
         augment=instantiate(cfg.augment),
-        label_smoothing=cfg.loss.label_smoothing,
+        loss=instantiate(cfg.loss),
         seed=cfg.seed,
         card=card,
         channels_last=engine.channels_last,
         lean_blocks=engine.lean_blocks,
+        bag=data.crops.bag if data.crops else 1,
+        shares=data.crop_dataset.shares if data.several.recordings else None,
+        lesson=lesson,
     )
 
 

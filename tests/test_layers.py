@@ -23,7 +23,7 @@ LAYERS = [
     {"deploy"},
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
-        *("trained_network", "evaluate_checkpoint", "evaluation_description"),
+        *("trained_network", "teaching", "evaluate_checkpoint", "evaluation_description"),
         *("disk", "commands", "cli", "failure", "train"),
     },
 ]

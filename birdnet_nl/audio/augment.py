@@ -42,9 +42,14 @@ class MelAugment:
     def __call__(
         self, mel_db: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mels float [batch, mels, frames] and their share of each type [batch, types]; new tensors, same shapes."""
+        """Mels float [batch, mels, frames] and their share of each type [bags, types]; new tensors, same shapes.
+
+        The crops of a bag follow each other. Bags are mixed as a whole, so that what they are stays one answer.
+        """
         if self.mix_share:
-            mel_db, targets = self._mix(mel_db, targets, generator)
+            bags = mel_db.view(len(targets), -1, mel_db.shape[2])  # -> [bags, bag · mels, frames]
+            bags, targets = self._mix(bags, targets, generator)
+            mel_db = bags.view(mel_db.shape)
         if self.time_masks or self.band_masks:
             mean = mel_db.float().mean(dim=(1, 2)).to(mel_db.dtype)[:, None, None]
             hidden = self._masks(len(mel_db), mel_db.shape[2], self.time_masks, self.longest_time_mask, generator)

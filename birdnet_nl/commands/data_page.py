@@ -188,10 +188,20 @@ def _example(example: Example) -> str:
     return (
         f'<div class="card example"><p><span class="chip" style="background:{figures.KIND_COLOURS[kind]}"></span>'
         f'<b>{escape(kind)}</b> {name} <span class="soft">{example.duration_s:.1f} s from {example.start_s:.1f} s, '
-        f"kHz</span></p>"
+        f"kHz; below the activity</span></p>"
         f'<div class="mel">{scale}<img alt="mel of {escape(recording.id)}" '
-        f'src="data:image/png;base64,{_encoded(example.mel_png)}"><i></i></div>{sound}'
+        f'src="data:image/png;base64,{_encoded(example.mel_png)}"><i></i></div>{_activity(example)}{sound}'
         f'<p class="soft">{credit}</p></div>'
+    )
+
+
+def _activity(example: Example) -> str:
+    """A line below the mel: how active each moment is, beside the most active one of the recording."""
+    last = max(1, len(example.activity) - 1)
+    line = " ".join(f"{place / last:.3f},{1 - height:.3f}" for place, height in enumerate(example.activity))
+    return (
+        '<svg class="activity" viewBox="0 0 1 1" preserveAspectRatio="none" role="img">'
+        f'<title>activity: training prefers crops where it is high</title><polygon points="0,1 {line} 1,1"/></svg>'
     )
 
 

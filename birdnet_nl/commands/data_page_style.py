@@ -35,6 +35,7 @@ code { background: var(--card); border: 1px solid var(--line); border-radius: 6p
   display: inline-block; user-select: all; overflow-wrap: anywhere; }
 .example { padding: .8rem; } .example p { margin: 0 0 .4rem; font-size: .88rem; } .example audio { width: 100%; }
 .mel { position: relative; margin: 0 0 .5rem 1.7rem; height: 150px; background: #000004; border-radius: 4px; }
+.activity { display: block; width: calc(100% - 1.7rem); height: 22px; margin: 0 0 .5rem 1.7rem; fill: #c8963e; }
 .mel img { width: 100%; height: 100%; display: block; border-radius: 4px; }
 .mel span { position: absolute; left: -1.7rem; font-size: .68rem; color: var(--soft); transform: translateY(50%);
   width: 1.4rem; text-align: right; }

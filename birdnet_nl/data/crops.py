@@ -1,17 +1,19 @@
-"""Training on crops drawn anew each epoch instead of fixed segments: types and recordings evenly, loud ones first."""
+"""Training on crops drawn anew each epoch instead of fixed segments: types and recordings evenly, active ones first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.dataset import Batch, gather_mels
 
 Place = tuple[int, int]  # index of a recording, first frame
+SEVERAL = -1  # in place of a type
 
 
 @dataclass(frozen=True)
@@ -20,45 +22,65 @@ class CropSettings:
 
     Attributes:
         per_epoch: crops in an epoch.
-        choices: a crop is the loudest of so many drawn from its recording, …
-        loud_share: … in this share of the draws; otherwise the first, so that quiet stretches are seen too.
+        choices: a crop is the most active of so many drawn from its recording, …
+        active_share: … in this share of the draws; otherwise the first, so that quiet stretches are seen too.
+        bag: crops drawn from a recording at once, which answer together for it (`training/bags.py`).
+        several_share: of the recordings drawn are of several types (`several_types.py`); 0 leaves these out.
     """
 
     per_epoch: int
     choices: int
-    loud_share: float
+    active_share: float
+    bag: int
+    several_share: float
 
     def __post_init__(self) -> None:
-        if self.per_epoch < 1:
-            raise ValueError(f"data.crops.per_epoch={self.per_epoch} must be at least 1")
-        if self.choices < 1:
-            raise ValueError(f"data.crops.choices={self.choices} must be at least 1 (no choice)")
-        if not 0 <= self.loud_share <= 1:
-            raise ValueError(f"data.crops.loud_share={self.loud_share} must lie between 0 and 1")
+        for name in ("per_epoch", "choices", "bag"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"data.crops.{name}={getattr(self, name)} must be at least 1")
+        for name in ("active_share", "several_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"data.crops.{name}={getattr(self, name)} must lie between 0 and 1")
+        if self.several_share == 1:
+            raise ValueError("data.crops.several_share=1 leaves no recording of one type; choose less, such as 0.2")
+
+
+def training_shares(
+    types: Sequence[str], type_of: Mapping[str, int], several: Mapping[str, Sequence[str]]
+) -> dict[str, list[float]]:
+    """The share of each of `types` in every training recording, by id.
+
+    `type_of` gives the place in `types` of those of one type, `several` the names that the others were given.
+    """
+    named = {id: [types[kind]] for id, kind in type_of.items()} | dict(several)
+    return {id: [(name in names) / len(names) for name in types] for id, names in named.items()}
 
 
 class CropDataset(Dataset):
     """Crops of whole recordings by place; a batch is the same as that of `SegmentDataset`.
 
     Attributes:
-        types: of each recording, int64 [recordings].
-        loudness: of every possible crop of each recording, see `crop_loudness`.
+        types: of each recording, int64 [recordings]; `SEVERAL` where it is of several.
+        shares: of each type in each recording, float32 [recordings, types].
+        activity: of every possible crop of each recording, see `audio/activity.py`.
     """
 
     def __init__(
         self,
         recording_ids: Sequence[str],
         mels: dict[str, CachedMel],
-        type_of: dict[str, int],
+        shares: Mapping[str, Sequence[float]],
         params: MelParams,
         segment_s: float,
     ) -> None:
         self.recording_ids = list(recording_ids)
-        self.types = torch.tensor([type_of[id] for id in recording_ids], dtype=torch.int64)
+        self.shares = torch.tensor([list(shares[id]) for id in recording_ids], dtype=torch.float32)
+        largest, kinds = self.shares.max(dim=1)
+        self.types = torch.where(largest == 1, kinds, SEVERAL)
         self.paths = [mels[id].path for id in recording_ids]
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
-        self.loudness = [crop_loudness(mels[id].load(), self.shape[1]) for id in recording_ids]
+        self.activity = [window_activity(activity_of(mels[id], params), self.shape[1]) for id in recording_ids]
 
     def __getitems__(self, places: list[Place]) -> Batch:
         recordings, starts, types = self.places(places)
@@ -71,28 +93,18 @@ class CropDataset(Dataset):
         return recordings, starts, self.types[recordings]
 
 
-def crop_loudness(mel_db: np.ndarray, frames: int) -> np.ndarray:
-    """Mean excess in dB over each band's median, of a crop of `frames` at each start: [mels, all] -> [starts].
-
-    A recording shorter than a crop has one start.
-    """
-    mel_db = np.asarray(mel_db, dtype=np.float32)
-    excess = np.maximum(mel_db - np.median(mel_db, axis=1, keepdims=True), 0).mean(axis=0)
-    sums = np.concatenate([[0.0], np.cumsum(excess, dtype=np.float64)])
-    starts = max(1, len(excess) - frames + 1)
-    ends = np.minimum(np.arange(starts) + frames, len(excess))
-    return ((sums[ends] - sums[:starts]) / frames).astype(np.float32)
-
-
 class CropSampler(Sampler[list[Place]]):
     """Batches of places, other ones each epoch, the same for the same seed; whole batches only.
 
-    Each type is drawn equally often, within it each recording, whatever their length.
+    Each type is drawn equally often, within it each recording, whatever their length. The crops of a bag follow each
+    other.
     """
 
     def __init__(self, dataset: CropDataset, settings: CropSettings, batch_size: int, seed: int) -> None:
-        self.loudness = dataset.loudness
-        self.of_type = [np.flatnonzero(dataset.types.numpy() == kind) for kind in dataset.types.unique().tolist()]
+        self.activity = dataset.activity
+        kinds = [kind for kind in dataset.types.unique().tolist() if kind != SEVERAL]
+        self.of_type = [np.flatnonzero(dataset.types.numpy() == kind) for kind in kinds]
+        self.of_several = np.flatnonzero(dataset.types.numpy() == SEVERAL)
         self.settings, self.batch_size, self.seed = settings, batch_size, seed
         self.epoch = 0
 
@@ -105,18 +117,20 @@ class CropSampler(Sampler[list[Place]]):
 
     def __iter__(self) -> Iterator[list[Place]]:
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xC809, self.epoch]))
-        count = len(self) * self.batch_size
-        kinds = rng.permutation(np.arange(count) % len(self.of_type))
-        queues = [_endlessly(recordings, rng) for recordings in self.of_type]
-        places = [self._place(next(queues[kind]), rng) for kind in kinds]
-        for start in range(0, count, self.batch_size):
+        count = len(self) * self.batch_size // self.settings.bag
+        several = round(count * self.settings.several_share) if len(self.of_several) else 0
+        kinds = np.concatenate([np.arange(count - several) % len(self.of_type), np.full(several, SEVERAL)])
+        queues = [_endlessly(recordings, rng) for recordings in (*self.of_type, self.of_several)]
+        recordings = [next(queues[kind]) for kind in rng.permutation(kinds)]
+        places = [self._place(recording, rng) for recording in recordings for _ in range(self.settings.bag)]
+        for start in range(0, len(places), self.batch_size):
             yield places[start : start + self.batch_size]
 
     def _place(self, recording: int, rng: np.random.Generator) -> Place:
-        loudness = self.loudness[recording]
-        starts = rng.integers(len(loudness), size=self.settings.choices)
-        loud = rng.random() < self.settings.loud_share
-        return recording, int(starts[loudness[starts].argmax()] if loud else starts[0])
+        activity = self.activity[recording]
+        starts = rng.integers(len(activity), size=self.settings.choices)
+        loud = rng.random() < self.settings.active_share
+        return recording, int(starts[activity[starts].argmax()] if loud else starts[0])
 
 
 def _endlessly(recordings: np.ndarray, rng: np.random.Generator) -> Iterator[int]:

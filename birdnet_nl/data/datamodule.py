@@ -14,7 +14,7 @@ from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
+from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
@@ -22,6 +22,7 @@ from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.resident import ResidentLoader, refuse_resident, stays_on
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
+from birdnet_nl.data.several_types import SeveralTypes, find_several_types
 from birdnet_nl.data.splits import SPLITS, refuse_fold
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
@@ -109,6 +110,8 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
+        if crops is not None and batch_size % crops.bag:
+            raise ValueError(f"data.batch_size={batch_size} must be a multiple of data.crops.bag={crops.bag}")
         if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
             raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
         refuse_resident(resident)
@@ -130,6 +133,7 @@ class SpeciesDataModule(L.LightningDataModule):
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
         self.prepared: PreparedRecordings | None = None
+        self.several = SeveralTypes()
         self.datasets: dict[str, SegmentDataset] = {}
 
     @property
@@ -160,6 +164,9 @@ class SpeciesDataModule(L.LightningDataModule):
                 folds=self.folds,
                 fold=self.fold,
             )
+            if self.crops is not None and self.crops.several_share:
+                make_mels = self._make_mels(lambda: bar.advance(task))
+                self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         return self.prepared
 
@@ -218,9 +225,17 @@ class SpeciesDataModule(L.LightningDataModule):
             assert_apart(prepared.recordings, prepared.mels, prepared.same_sounds, ids_of_split)
         if self.crops is not None:
             ids = self.datasets["train"].recording_ids
-            crops = CropDataset(ids, prepared.mels, cut.type_of, self.mel, self.segment_s)
+            shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.several.types)
+            crops = CropDataset(list(shares), prepared.mels | self.several.mels, shares, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops
+
+    @property
+    def training_recordings(self) -> list[Recording]:
+        """In the order of the recording indices of training batches."""
+        by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.several.recordings)}
+        dataset = self.datasets["train"] if self.crops is None else self.crop_dataset
+        return [by_id[id] for id in dataset.recording_ids]
 
     def recording_counts(self) -> dict[str, Counter]:
         """Recordings of each type with a segment in each split."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.image import imsave
 
+from birdnet_nl.audio.activity import frame_activity, window_activity
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.data.overview import InspectedRecording
@@ -20,18 +21,24 @@ MEL = MelParams(  # for the eye alone: nothing is trained or predicted with it
     sample_rate_hz=24000, n_fft=1024, hop_samples=240, n_mels=112, f_min_hz=150.0, f_max_hz=11500.0,
     normalisation="band_median", floor_db=-2.0, ceiling_db=42.0,
 )  # fmt: skip
+POINT_FRAMES = 5  # of the mel for a point of the activity
 TICKS_HZ = (500, 1000, 2000, 4000, 8000)
 
 
 @dataclass(frozen=True)
 class Example:
-    """An excerpt as a picture (`mel_png`) and as a sound (`wav`, empty where the licence allows no excerpts)."""
+    """An excerpt as a picture (`mel_png`) and as a sound (`wav`, empty where the licence allows no excerpts).
+
+    `activity` is what training's crops prefer (`audio/activity.py`), float32 [points] from start to end, from 0 to the
+    most in the recording, 1.
+    """
 
     inspected: InspectedRecording
     start_s: float
     duration_s: float
     mel_png: bytes
     wav: bytes
+    activity: np.ndarray
 
 
 def choose_examples(recordings: Sequence[InspectedRecording], per_type: int) -> list[InspectedRecording]:
@@ -60,9 +67,8 @@ def make_example(one: InspectedRecording) -> Example:
     samples = decode(one.recording.path, MEL.sample_rate_hz)
     mel = log_mel(samples, MEL)  # [mels, frames], dB above each band's median
     frames = min(mel.shape[1], round(EXCERPT_S * MEL.frames_per_s))
-    activity = np.clip(mel, 6, MEL.ceiling_db).sum(axis=0)  # [frames]
-    windows = np.convolve(activity, np.ones(frames), mode="valid")
-    start = int(windows.argmax())
+    activity = frame_activity(mel, MEL)  # [frames]
+    start = int(window_activity(activity, frames).argmax())
     start_s = start / MEL.frames_per_s
     clip = samples[start * MEL.hop_samples :][: round(EXCERPT_S * MEL.sample_rate_hz)]
     return Example(
@@ -71,7 +77,14 @@ def make_example(one: InspectedRecording) -> Example:
         duration_s=len(clip) / MEL.sample_rate_hz,
         mel_png=_png(mel[:, start : start + frames]),
         wav=_wav(clip) if allows_excerpts(one.recording) else b"",
+        activity=_outline(activity)[start // POINT_FRAMES : (start + frames) // POINT_FRAMES + 1],
     )
+
+
+def _outline(activity: np.ndarray) -> np.ndarray:
+    """Means over `POINT_FRAMES` frames, [frames] -> [points], as shares of the highest."""
+    points = np.array([activity[at : at + POINT_FRAMES].mean() for at in range(0, len(activity), POINT_FRAMES)])
+    return points / max(float(points.max()), 1e-6)
 
 
 def ticks() -> list[tuple[str, float]]:

@@ -1,10 +1,11 @@
 """Our small network for log-mels: a strided stem, then residual blocks at a sixteenth of the points and below."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
+
+from birdnet_nl.models.time_pooling import TimePooling
 
 
 class ResidualBlock(nn.Module):
@@ -43,11 +44,11 @@ class CompactCnn(nn.Module):
         types: how many vocalization types, in the order of the checkpoint's list.
         channels: of the stem and first residual block, then of the others, each at half the mels and frames.
         dropout: before the logits.
-
-    Over time the answer is the log of the mean of exponentials: one loud syllable in a quiet segment counts.
+        pooling: over time, see `TimePooling`. With `log_mean_exp`, which checkpoints that do not say had, one loud
+            syllable in a quiet segment counts.
     """
 
-    def __init__(self, types: int, channels: Sequence[int], dropout: float) -> None:
+    def __init__(self, types: int, channels: Sequence[int], dropout: float, pooling: str = "log_mean_exp") -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout={dropout} must lie between 0 and 1")
@@ -64,10 +65,22 @@ class CompactCnn(nn.Module):
             )
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(channels[-1], types)
+        self.pooling = TimePooling(channels[-1], pooling)
+        self.head = nn.Linear(self.pooling.width, types)
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+    @property
+    def width(self) -> int:
+        """Columns of `features`."""
+        return self.pooling.width
+
+    def features(self, mel: torch.Tensor) -> torch.Tensor:
+        """What the answer is made of, float32 [batch, width]."""
         features = self.blocks(self.stem(mel))  # [batch, 1, mels, frames] -> [batch, channels, mels/16, frames/16]
         over_time = features.mean(dim=2).float()  # -> [batch, channels, frames/16]
-        pooled = over_time.logsumexp(dim=2) - math.log(over_time.shape[2])
-        return self.head(self.dropout(pooled))  # [batch, channels] -> [batch, types]
+        return self.pooling(over_time)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return self.answer(self.features(mel))
+
+    def answer(self, features: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(features))  # [batch, width] -> [batch, types]

@@ -14,7 +14,10 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.data.dataset import Batch
+from birdnet_nl.errors import RunError
 from birdnet_nl.training.checkpoint import CARD
+from birdnet_nl.training.objective import LossSettings, Objective
+from birdnet_nl.training.teacher import Lesson
 
 
 def pool_recordings(probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
@@ -43,7 +46,10 @@ class TypeClassifier(L.LightningModule):
         class_weights: of the cross-entropy, float32 [types].
         optimizer: takes the parameters; scheduler the optimiser and the number of steps (`training/schedules.py`).
         augment: changes mels in training only.
-        label_smoothing: share of a type's answer that is spread over all types.
+        loss: how answers are judged in training.
+        bag: crops of a recording that follow each other in a training batch and answer together.
+        shares: of each type in each training recording, float32 [recordings, types]; None where each has one type.
+        lesson: of a teacher for each training recording; then the network must show its features.
         seed: of what `augment` and dropout draw, together with the epoch.
         card: what prediction needs beside the weights; plain values only, written into every checkpoint.
         channels_last: memory layout of the convolutions.
@@ -61,11 +67,14 @@ class TypeClassifier(L.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., dict[str, Any]],
         augment: MelAugment,
-        label_smoothing: float,
+        loss: LossSettings,
         seed: int,
         card: dict[str, Any],
         channels_last: bool,
         lean_blocks: bool,
+        bag: int = 1,
+        shares: torch.Tensor | None = None,
+        lesson: Lesson | None = None,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mel)
@@ -73,7 +82,12 @@ class TypeClassifier(L.LightningModule):
         if hasattr(network, "lean"):
             network.lean = lean_blocks
         self.loss = nn.CrossEntropyLoss(weight=class_weights)
-        self.train_criterion = nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing)
+        self.train_criterion = Objective(loss, class_weights)
+        self.bag, self.shares, self.lesson = bag, shares, lesson
+        if lesson is not None:
+            if not hasattr(network, "width"):
+                raise RunError(f"{type(network).__name__} cannot be a student; take model=compact_cnn, or no teacher")
+            self.to_teacher = nn.Linear(network.width, lesson.embeddings.shape[1])
         self.augment, self.seed = augment, seed
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.card = card
@@ -100,16 +114,46 @@ class TypeClassifier(L.LightningModule):
         self.draws = torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
-        mel_db, types, _ = batch
-        targets = types
+        mel_db, types, recordings = batch
+        targets = self._targets(types[:: self.bag], recordings[:: self.bag])
         if not self.augment.changes_nothing:
-            shares = nn.functional.one_hot(types, self.n_types).float()
+            shares = targets if targets.is_floating_point() else nn.functional.one_hot(targets, self.n_types).float()
             mel_db, targets = self.augment(mel_db, shares, self.draws)
-        logits = self(mel_db)
-        loss = self.train_criterion(logits.float(), targets)
+        if self.lesson is None:
+            logits = self(mel_db)
+            loss = self.train_criterion(logits.float(), targets)
+        else:
+            logits, loss = self._learn_from_teacher(mel_db, targets)
         self.train_loss.update(loss.detach(), weight=len(types))
-        self.train_metrics.update(logits.detach(), types)
+        plain = types >= 0  # the others are of several types
+        if plain.any():
+            self.train_metrics.update(logits.detach()[plain], types[plain])
         return loss
+
+    def _targets(self, types: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        """Types [bags], or their shares [bags, types]; of a student the teacher's embeddings stand beside these."""
+        if self.shares is None and self.lesson is None:
+            return types
+        one_type = self.shares is None
+        own = nn.functional.one_hot(types, self.n_types).float() if one_type else self._of(self.shares, recordings)
+        if self.lesson is None:
+            return own
+        teacher = self._of(self.lesson.probabilities, recordings)
+        answers = own + self.train_criterion.settings.teacher_share * (teacher - own)
+        return torch.cat([answers, self._of(self.lesson.embeddings, recordings)], dim=1)
+
+    @staticmethod
+    def _of(table: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        return table[recordings.to(table.device)].to(recordings.device)
+
+    def _learn_from_teacher(self, mel_db: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of the crops [batch, types], and the loss of answers and embeddings [bags, types + dims]."""
+        features = self.network.features(self.normalise(mel_db)[:, None])  # -> [batch, channels]
+        logits = self.network.answer(features)
+        loss = self.train_criterion(logits.float(), targets[:, : self.n_types])
+        pooled = features.float().unflatten(0, (-1, self.bag)).mean(dim=1)  # -> [bags, channels]
+        distance = nn.functional.mse_loss(self.to_teacher(pooled).float(), targets[:, self.n_types :])
+        return logits, loss + self.train_criterion.settings.embedding_weight * distance
 
     def validation_step(self, batch: Batch, index: int) -> None:
         mel_db, types, recordings = batch

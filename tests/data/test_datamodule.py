@@ -216,7 +216,9 @@ def test_a_limit_of_nothing_is_refused_before_anything_is_decoded(make_data):
 
 
 def test_crops_are_drawn_from_training_recordings_alone_and_need_no_weights(make_data):
-    data = make_data(crops=CropSettings(per_epoch=64, choices=2, loud_share=0.5), max_segments_per_type=1)
+    data = make_data(
+        crops=CropSettings(per_epoch=64, choices=2, active_share=0.5, bag=1, several_share=0.0), max_segments_per_type=1
+    )
     batches = list(data.train_dataloader())
     assert [len(batch[0]) for batch in batches] == [16, 16, 16, 16]
     seen = {data.crop_dataset.recording_ids[index] for batch in batches for index in batch[2].tolist()}

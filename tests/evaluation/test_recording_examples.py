@@ -52,6 +52,15 @@ def test_the_excerpt_is_where_the_bird_is(recorded):
     assert (width, height) == (round(EXCERPT_S * MEL.frames_per_s), MEL.n_mels)
 
 
+def test_the_activity_is_high_where_the_bird_is(recorded):
+    example = make_example(recorded(1))
+    at_s = example.start_s + np.linspace(0, example.duration_s, len(example.activity))
+    singing = (at_s > 12.1) & (at_s < 13.9)
+    silent = (at_s < 11.8) | (at_s > 14.2)
+    assert example.activity.max() <= 1
+    assert example.activity[singing].min() > 2 * example.activity[silent].mean()
+
+
 def test_a_recording_shorter_than_the_excerpt_is_shown_whole(recorded):
     example = make_example(recorded(1, duration_s=1.5, start_s=0.5))
     assert example.start_s == 0.0 and example.duration_s == pytest.approx(1.5)

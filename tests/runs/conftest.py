@@ -26,6 +26,18 @@ TINY = [
     "trainer.max_epochs=2",
 ]
 
+TINY_TURBO = [
+    "trainer=turbo",
+    "data=demo",
+    "data.demo.recordings_per_type=10",
+    "data.demo.difficulty=easy",
+    "mel.n_mels=32",
+    "mel.hop_samples=960",
+    "model.channels=[8,16]",
+    "data.crops.per_epoch=96",
+    "trainer.max_epochs=4",
+]
+
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,6 +69,23 @@ def train_in_process(cache: Path) -> Callable[..., Path]:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             cfg = compose("train", [*TINY, f"paths.cache={cache}", "parameter_set=fast", *overrides])
         run(cfg, run_dir)
+        return run_dir
+
+    return train_run
+
+
+@pytest.fixture(scope="session")
+def train_turbo_in_process(cache: Path) -> Callable[..., Path]:
+    """Train as `trainer=turbo`, in this process, and give the run directory."""
+    sys.path.insert(0, str(ROOT))
+    import train  # noqa: F401  registers the species and the resolvers
+    from birdnet_nl.run import run
+
+    def train_run(run_dir: Path, *overrides: str, resume: bool = False) -> Path:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = compose("train", [*TINY_TURBO, f"paths.cache={cache}", "parameter_set=turbo", *overrides])
+        run(cfg, run_dir, resume=resume)
         return run_dir
 
     return train_run

@@ -6,39 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from birdnet_nl.errors import RunError
 from birdnet_nl.run_directory import change_config, read_config
 from birdnet_nl.training.checkpoint import load_classifier
 
-ROOT = Path(__file__).resolve().parents[2]
-TINY_TURBO = [
-    "trainer=turbo",
-    "data=demo",
-    "data.demo.recordings_per_type=10",
-    "data.demo.difficulty=easy",
-    "mel.n_mels=32",
-    "mel.hop_samples=960",
-    "model.channels=[8,16]",
-    "data.crops.per_epoch=96",
-    "trainer.max_epochs=4",
-]
-
 
 @pytest.fixture
-def train_turbo(cache, tmp_path) -> Callable[..., Path]:
+def train_turbo(train_turbo_in_process, tmp_path) -> Callable[..., Path]:
     """Train as `trainer=turbo` at a size that takes seconds; gives the run directory."""
-    import train  # noqa: F401  registers the species and the resolvers
-    from birdnet_nl.run import run
 
     def made(name: str, *overrides: str, resume: bool = False) -> Path:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            cfg = compose("train", [*TINY_TURBO, f"paths.cache={cache}", "parameter_set=turbo", *overrides])
-        run(cfg, tmp_path / name, resume=resume)
-        return tmp_path / name
+        return train_turbo_in_process(tmp_path / name, *overrides, resume=resume)
 
     return made
 

@@ -15,6 +15,7 @@ from birdnet_nl.models.build import build_network
 from birdnet_nl.training import checkpoint as checkpoint_module
 from birdnet_nl.training.checkpoint import keep_for_prediction, load_classifier, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
 
 TYPES = ["song", "alarm"]
@@ -40,7 +41,8 @@ def trained(small_mel, tmp_path):
     }
     module = TypeClassifier(
         build_network(NETWORK), small_mel, TYPES, torch.tensor([1.0, 2.0]), partial(torch.optim.Adam, lr=1e-3),
-        partial(follow_validation, factor=0.5, patience=1, min_lr=0.0), MelAugment(0.0, 0, 0.0, 0, 0.0), 0.0, 1, card,
+        partial(follow_validation, factor=0.5, patience=1, min_lr=0.0), MelAugment(0.0, 0, 0.0, 0, 0.0),
+        LossSettings(0.0, "one", "mean", 0.5, 1.0), 1, card,
         channels_last=True, lean_blocks=True,
     )  # fmt: skip
     mel_db = -50 + 20 * torch.randn(16, 16, 32)

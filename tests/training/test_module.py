@@ -8,15 +8,23 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from birdnet_nl.audio.augment import MelAugment
+from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
+from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
+from birdnet_nl.training.teacher import Lesson
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NETWORK = {
     "_target_": "birdnet_nl.models.emsn_cnn.EmsnCnn", "types": 2, "channels": [8, 16], "hidden": 16,
     "channel_dropout": 0.1, "hidden_dropout": 0.2,
+}  # fmt: skip
+
+
+ONE_TYPE = {
+    "label_smoothing": 0.0, "kind": "one", "bag_pooling": "log_mean_exp", "teacher_share": 0.5, "embedding_weight": 1.0
 }  # fmt: skip
 
 
@@ -76,7 +84,7 @@ def make_module(small_mel):
             "network": build_network(NETWORK), "mel": small_mel, "types": ["song", "call"],
             "class_weights": torch.ones(2), "optimizer": partial(torch.optim.Adam, lr=1e-2),
             "scheduler": partial(follow_validation, factor=0.5, patience=1, min_lr=0.0),
-            "augment": MelAugment(0.0, 0, 0.0, 0, 0.0), "label_smoothing": 0.0, "seed": 1,
+            "augment": MelAugment(0.0, 0, 0.0, 0, 0.0), "loss": LossSettings(**ONE_TYPE), "seed": 1,
             "card": {"types": ["song", "call"]}, "channels_last": False, "lean_blocks": False,
         }  # fmt: skip
         return TypeClassifier(**{**settings, **changes})
@@ -191,9 +199,121 @@ def test_memory_layout_does_not_change_the_answer(make_module):
 def test_mixed_types_and_smoothing_are_of_training_alone(make_module, make_trainer):
     train, val = patterns(96, seed=1), patterns(32, seed=2)
     plain = make_module()
-    mixed = make_module(augment=MelAugment(0.5, 1, 0.2, 1, 0.2), label_smoothing=0.2)
+    mixed = make_module(
+        augment=MelAugment(0.5, 1, 0.2, 1, 0.2), loss=LossSettings(**{**ONE_TYPE, "label_smoothing": 0.2})
+    )
     for module in (plain, mixed):
         make_trainer(4).fit(module, *loaders(train, val))
     assert mixed.history[-1]["train/loss"] > plain.history[-1]["train/loss"]
     smoothed = torch.nn.functional.cross_entropy(mixed.eval()(val.tensors[0]), val.tensors[1])
     assert mixed.history[-1]["val/loss"] == pytest.approx(float(smoothed.detach()), rel=0.05)
+
+
+COMPACT = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 2, "channels": [8, 16], "dropout": 0.1}
+
+
+def half_silent(count: int, seed: int) -> TensorDataset:
+    """`patterns` of which every second segment, so one of each recording, holds nothing."""
+    mel_db, types, recordings = patterns(count, seed).tensors
+    generator = torch.Generator().manual_seed(seed + 100)
+    mel_db[1::2] = (-60 + 5 * torch.randn(count // 2, 16, 24, generator=generator)).half()
+    return TensorDataset(mel_db, types, recordings)
+
+
+def in_order(data: TensorDataset) -> DataLoader:
+    """Bags stay together."""
+    return DataLoader(data, batch_size=16)
+
+
+def test_bags_are_learned_and_silence_is_not_forced_to_be_a_type(make_module, make_trainer):
+    train, val = half_silent(128, seed=1), half_silent(32, seed=2)
+    forced, free = make_module(network=build_network(COMPACT)), make_module(network=build_network(COMPACT), bag=2)
+    sure = {}
+    for name, module in (("forced", forced), ("free", free)):
+        make_trainer(8).fit(module, in_order(train), in_order(val))
+        with torch.inference_mode():
+            answers = module.eval()(train.tensors[0]).softmax(dim=1)
+        sure[name] = float(answers[1::2].max(dim=1).values.mean())
+        right = answers[::2].argmax(dim=1) == train.tensors[1][::2]
+        assert right.float().mean() > 0.9
+    assert sure["free"] < sure["forced"]
+
+
+def test_bags_of_types_at_random_cannot_be_learned(make_module, make_trainer):
+    module, val = make_module(network=build_network(COMPACT), bag=2), half_silent(200, seed=2)
+    deal = torch.randperm(100, generator=torch.Generator().manual_seed(5)) % 2
+    shuffled = TensorDataset(val.tensors[0], deal.repeat_interleave(2), val.tensors[2])
+    make_trainer(3).fit(module, in_order(half_silent(96, seed=1)), in_order(shuffled))
+    assert 0.3 < module.history[-1]["val/recording_balanced_accuracy"] < 0.7
+
+
+def test_recordings_of_several_types_teach_all_of_them_and_count_for_no_figure(make_module, make_trainer):
+    mel_db, types, recordings = patterns(32, seed=1).tensors
+    both = torch.maximum(mel_db[0:16:4], mel_db[2:16:4])  # a tone and a click
+    train = TensorDataset(
+        torch.cat([mel_db, both]),
+        torch.cat([types, torch.full((4,), -1)]),
+        torch.cat([recordings, torch.arange(16, 20)]),
+    )
+    shares = torch.cat([torch.nn.functional.one_hot(torch.arange(16) % 2, 2).float(), torch.full((4, 2), 0.5)])
+    module = make_module(network=build_network(COMPACT), shares=shares)
+    make_trainer(15).fit(module, DataLoader(train, batch_size=12, shuffle=True), in_order(patterns(16, seed=2)))
+    answers = module.eval()(train.tensors[0]).softmax(dim=1)
+    assert (answers[32:].max(dim=1).values < 0.9).all() and module.history[-1]["train/accuracy"] > 0.9
+
+
+@pytest.fixture
+def lesson() -> Lesson:
+    """Of the 48 recordings of `patterns(96)`: answers the wrong way round, features that tell the types apart."""
+    types = torch.arange(48) % 2
+    answers = torch.nn.functional.one_hot(1 - types, 2).float()
+    features = torch.randn(2, 5, generator=torch.Generator().manual_seed(4))
+    return Lesson(answers, features[types])
+
+
+def test_a_student_learns_its_teachers_answers_as_far_as_asked(make_module, make_trainer, lesson):
+    train, val = patterns(96, seed=1), patterns(32, seed=2)
+    right = {}
+    for share in (0.0, 1.0):
+        module = make_module(
+            network=build_network(COMPACT),
+            bag=2,
+            lesson=lesson,
+            loss=LossSettings(**{**ONE_TYPE, "teacher_share": share}),
+        )
+        make_trainer(6).fit(module, in_order(train), in_order(val))
+        right[share] = module.history[-1]["val/accuracy"]
+    assert right[0.0] > 0.9 and right[1.0] < 0.1
+
+
+def test_a_student_learns_its_teachers_features(make_module, make_trainer, lesson):
+    train = patterns(96, seed=1)
+    module = make_module(
+        network=build_network(COMPACT), bag=2, lesson=lesson,
+        loss=LossSettings(**{**ONE_TYPE, "teacher_share": 1.0, "embedding_weight": 3.0}),
+    )  # fmt: skip
+    make_trainer(10).fit(module, in_order(train), in_order(patterns(32, seed=2)))
+    module.eval()
+    with torch.inference_mode():
+        features = module.network.features(module.normalise(train.tensors[0])[:, None])
+        told = module.to_teacher(features.unflatten(0, (48, 2)).mean(dim=1))
+    assert told.shape == lesson.embeddings.shape
+    of_a_mean = ((lesson.embeddings - lesson.embeddings.mean(dim=0)) ** 2).mean()
+    assert ((told - lesson.embeddings) ** 2).mean() < 0.3 * of_a_mean
+
+
+def test_mixing_keeps_the_teachers_word_with_the_recordings(make_module, lesson):
+    module = make_module(network=build_network(COMPACT), bag=2, lesson=lesson, augment=MelAugment(1.0, 0, 0.0, 0, 0.0))
+    batch = tuple(part[:16] for part in patterns(96, seed=1).tensors)
+    targets = module._targets(batch[1][::2], batch[2][::2])
+    assert targets.shape == (8, 2 + 5)
+    mel_db, mixed = module.augment(batch[0], targets, torch.Generator().manual_seed(0))
+    own = torch.cat([0.5 * torch.ones(8, 2), lesson.embeddings[:8]], dim=1)  # half its type, half the opposite
+    for row in mixed:
+        assert any(torch.allclose(row, (own[one] + own[other]) / 2) for one in range(8) for other in range(8))
+    assert mel_db.shape == batch[0].shape
+
+
+def test_a_network_that_shows_no_features_is_no_student(make_module, lesson):
+    with pytest.raises(RunError, match=r"^EmsnCnn cannot be a student; take model=compact_cnn"):
+        make_module(lesson=lesson)

@@ -1,0 +1,175 @@
+"""What each variant is worth on real recordings: folds, seeds, intervals over recordists, one table.
+
+    python -m benchmarks.accuracy --root ../recordings --variants turbo "original's recipe" --seeds 1 2 3
+    python -m benchmarks.accuracy --root ../recordings --add "wide=trainer=turbo mel=wide" --variants turbo wide
+
+All species are pooled, recordists apart, and every recording is tested once for each seed. Runs that are there already
+are not repeated, so a stopped command goes on where it was. `--validation` shows the figures of validation recordings
+in place of the test's: choose with these, and look at the test when you have chosen.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from birdnet_nl.evaluation.answers import Answers
+from birdnet_nl.evaluation.finished_runs import FinishedRun, read_run
+from birdnet_nl.evaluation.intervals import DRAWS, draw_weights, interval
+from birdnet_nl.evaluation.results import join_folds
+from birdnet_nl.evaluation.weighted_figures import weighted_figures
+
+ROOT = Path(__file__).resolve().parents[1]
+VARIANTS = {
+    "turbo": "trainer=turbo",
+    "bags": "trainer=turbo data.crops.bag=3",
+    "no bags": "trainer=turbo data.crops.bag=1",
+    "original's recipe": "trainer=fast",
+    "shuffled types": "trainer=turbo data.shuffle_types=true",
+}
+CONTROLS = ("majority", "metadata")
+FIGURES = {"balanced accuracy": "balanced_accuracy", "AUROC": "auroc", "song against call": "song_call"}
+
+
+def train(overrides: Sequence[str], run_dir: Path) -> None:
+    """In a process of its own, unless the run is there; one that was stopped goes on."""
+    if (run_dir / "metrics.json").is_file():
+        return
+    started = (run_dir / "config.yaml").is_file()
+    words = [f"resume={run_dir}"] if started else [*overrides, f"hydra.run.dir={run_dir}"]
+    done = subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"train.py {' '.join(words)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+def figures_of(seeds: Sequence[Answers]) -> dict[str, dict[str, float]]:
+    """Mean over seeds of each figure, with its 95 % interval over recordists: {figure: {mean, low, high}}.
+
+    Every draw of recordists is the same for all seeds, so that the interval is that of the mean.
+    """
+    names = sorted({group for answers in seeds for group in answers.groups})
+    place = {name: index for index, name in enumerate(names)}
+    weights = np.concatenate([np.ones((1, len(names))), draw_weights(len(names), DRAWS, seed=0)])
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES.values()}
+    for answers in seeds:
+        groups = np.array([place[group] for group in answers.groups])
+        every = weighted_figures(answers.probabilities, answers.truth, groups, answers.types, weights)
+        for name in ("balanced_accuracy", "auroc"):
+            drawn[name].append(every[name])
+        drawn["song_call"].append(_song_against_call(answers, groups, weights))
+    result = {}
+    for name, of_seeds in drawn.items():
+        values = np.mean(of_seeds, axis=0)  # [1 + draws]
+        low, high = interval(float(values[0]), values[1:], len(names))
+        result[name] = {"mean": float(values[0]), "low": low, "high": high}
+    return result
+
+
+def _song_against_call(answers: Answers, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUROC of song against call among the recordings of these types, for each weighting [draws]."""
+    columns = [answers.types.index(name) for name in ("song", "call")]
+    asked = np.isin(answers.truth, columns)
+    chances = answers.probabilities[asked][:, columns].clip(1e-9)
+    chances /= chances.sum(axis=1, keepdims=True)
+    truth = (answers.truth[asked] == columns[1]).astype(int)
+    return weighted_figures(chances, truth, groups[asked], ("song", "call"), weights)["auroc"]
+
+
+def summarise(runs: Sequence[FinishedRun]) -> dict[str, Any]:
+    """One variant: figures of the tested recordings, and means over runs of validation, controls and cost."""
+    by_seed = {seed: [run for run in runs if run.seed == seed] for seed in sorted({run.seed for run in runs})}
+    results = [join_folds(of_seed) for of_seed in by_seed.values()]
+    reports = [run.report for run in runs]
+    return {
+        "seeds": list(by_seed),
+        "recordings": len(results[0].answers.truth),
+        "test": figures_of([result.answers for result in results]),
+        "of_seeds": [{name: result.figure(name) for name in ("balanced_accuracy", "auroc")} for result in results],
+        "validation": {name: _mean_of(reports, "validation", name) for name in ("loss", "recording_balanced_accuracy")},
+        "controls": {name: _mean_of(reports, "controls", name, "balanced_accuracy") for name in CONTROLS},
+        "train_s": _mean_of(reports, "seconds", "train"),
+        "weights": reports[0].get("weights"),
+    }
+
+
+def _mean_of(reports: Sequence[Mapping[str, Any]], *path: str) -> float | None:
+    """Mean over the runs that say it."""
+    values = []
+    for report in reports:
+        value: Any = report
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        values += [] if value is None else [value]
+    return mean(values) if values else None
+
+
+def table(summary: Mapping[str, Mapping[str, Any]], validation: bool) -> Table:
+    """One row for each variant; with `validation` nothing of the test is shown."""
+    shown = Table(title="validation recordings" if validation else "recordings of each fold while not trained on")
+    columns = ("loss per segment", "balanced accuracy") if validation else tuple(FIGURES)
+    for column in ("variant", *columns, "training, s a run", "weights"):
+        shown.add_column(column, justify="left" if column == "variant" else "right")
+    for name, one in summary.items():
+        if validation:
+            cells = [_number(one["validation"][key], ".3f") for key in ("loss", "recording_balanced_accuracy")]
+        else:
+            cells = ["{mean:.3f} [{low:.2f}–{high:.2f}]".format(**one["test"][key]) for key in FIGURES.values()]
+        shown.add_row(name, *cells, _number(one["train_s"], ".0f"), _number(one["weights"], ","))
+    for name in () if validation else CONTROLS:
+        known = [one["controls"][name] for one in summary.values() if one["controls"][name] is not None]
+        if known:
+            shown.add_row(f"{name}, without listening", f"{mean(known):.3f}", *[""] * 4)
+    return shown
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder of recordings, as data.root")
+    parser.add_argument("--variants", nargs="+", default=["turbo"], metavar="NAME", help=", ".join(VARIANTS))
+    parser.add_argument(
+        "--add", nargs="+", default=[], metavar="NAME=OVERRIDES", help="further variants; {runs} is --runs"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="engine.threads of every run")
+    parser.add_argument("--runs", type=Path, default=Path("logs/accuracy"), help="where the runs are kept")
+    parser.add_argument("--validation", action="store_true", help="show validation recordings, not the test")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    asked = parser.parse_args()
+    known = VARIANTS | dict(text.split("=", 1) for text in asked.add)
+    unknown = [name for name in asked.variants if name not in known]
+    if unknown:
+        parser.error(f"there is no variant called {', '.join(unknown)}; choose from {', '.join(known)}, or --add it")
+    summary = {}
+    for name in asked.variants:
+        folder = asked.runs.resolve() / name.replace(" ", "-").replace("'", "")
+        runs = []
+        for seed in asked.seeds:
+            for fold in range(asked.folds):
+                run_dir = folder / f"seed-{seed}" / f"fold-{fold}"
+                words = known[name].format(runs=asked.runs.resolve()).split()
+                where = ["data.pool=all", f"data.root={asked.root.resolve()}", f"data.folds={asked.folds}"]
+                threads = [f"engine.threads={asked.threads}"] if asked.threads else []
+                train([*where, f"data.fold={fold}", f"seed={seed}", *threads, *words], run_dir)
+                runs.append(read_run(run_dir))
+        summary[name] = summarise(runs)
+        Console(width=140).print(table({name: summary[name]}, asked.validation))
+        if asked.out:
+            asked.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    Console(width=140).print(table(summary, asked.validation))
+
+
+if __name__ == "__main__":
+    main()

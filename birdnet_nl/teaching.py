@@ -1,0 +1,106 @@
+"""A finished run as the teacher of another: which one is meant, whether it may teach, and what it says.
+
+It may not when it learned from recordings that its student is tested on: these would reach the student through it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import torch
+
+from birdnet_nl.audio.cache import cache_mels
+from birdnet_nl.console import progress_bar, say, shown
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.segments import Segment, cut_segments
+from birdnet_nl.errors import RunError
+from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
+from birdnet_nl.evaluation.finished_runs import find_runs
+from birdnet_nl.evaluation.trained_on import TrainedOn
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.run_directory import CONFIG, METRICS
+from birdnet_nl.trained_network import TrainedNetwork, load_trained
+from birdnet_nl.training.teacher import Lesson, TeacherAnswers
+
+BATCH = 64
+ANSWERS = "teacher.npz"  # in the run directory of the student
+
+
+def find_teacher(given: Path, seed: int, folds: int | None, fold: int | None) -> Path:
+    """The run directory meant: `given` itself, or in a sweep the run of the same seed and fold."""
+    if not given.is_dir():
+        raise RunError(f"teacher={given} is not a folder; give a run directory, or a sweep with a run of each fold")
+    if (given / CONFIG).is_file():
+        if not (given / METRICS).is_file():
+            raise RunError(f"teacher={given} is not finished; go on with python train.py resume={given}")
+        return given
+    runs = find_runs([given]).runs
+    same = [run for run in runs if (run.seed, run.folds, run.fold) == (seed, folds, fold)]
+    wanted = f"seed {seed}" + (f" and fold {fold} of {folds}" if folds is not None else " and without folds")
+    if not same:
+        there = sorted({f"seed {run.seed}" + (f" fold {run.fold}" if run.folds else "") for run in runs})
+        raise RunError(f"teacher={given} holds no finished run with {wanted} (there are: {', '.join(there) or 'none'})")
+    if len(same) > 1:
+        raise RunError(f"teacher={given} holds {len(same)} runs with {wanted}; give one, such as {same[0].folder}")
+    return same[0].folder
+
+
+def refuse_known(teacher: Path, trained_on: TrainedOn | None, tested: Sequence[Recording], allowed: bool) -> None:
+    """Raise `RunError` when the teacher learned from a recording that the student is tested on, unless allowed."""
+    if allowed:
+        return
+    if trained_on is None:
+        raise RunError(
+            f"teacher={teacher} has no splits.csv that tells what it learned from, so it may know the test recordings; "
+            "teacher_knows_test=true teaches all the same"
+        )
+    known = [recording.id for recording in tested if trained_on.why_known(recording)]
+    if known:
+        raise RunError(
+            f"teacher={teacher} learned from {len(known)} of the {len(tested)} test recordings (such as {known[0]}); "
+            "give one of the same seed and fold, or teacher_knows_test=true to see how that flatters"
+        )
+
+
+def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir: Path) -> Lesson:
+    """What the run in `teacher` says of the training recordings of `data`, in the order of their indices.
+
+    Its answers are kept in `run_dir`, for when that run is resumed.
+    """
+    say(f"student of {shown(teacher)}")
+    kept = run_dir / ANSWERS
+    if kept.is_file():
+        answers = TeacherAnswers.read(kept)
+    else:
+        trained = load_trained(teacher)
+        tested = [one for one in data.prepared.recordings if data.prepared.splits[one.id] == "test"]
+        refuse_known(teacher, trained.trained_on, tested, knows_test)
+        answers = hear(trained, data.training_recordings, data.cache_dir)
+        answers.write(kept)
+    return answers.lesson([recording.id for recording in data.training_recordings], data.prepared.types)
+
+
+def hear(trained: TrainedNetwork, recordings: Sequence[Recording], cache_dir: Path) -> TeacherAnswers:
+    """A network's calibrated answers and mean features, in one row for each recording."""
+    classifier = trained.at_temperature_1
+    mels, unusable = cache_mels(recordings, classifier.mel, cache_dir, joblib.cpu_count())
+    if unusable:
+        raise RunError(f"the teacher cannot hear {shown(unusable[0].path)}: it {unusable[0].reason}")
+    segment_s, hop_s = classifier.card["segment_s"], classifier.card["segment_hop_s"]
+    segments = [
+        Segment(id, start_s)
+        for id, mel in mels.items()
+        for start_s in cut_segments(mel.frames / classifier.mel.frames_per_s, segment_s, hop_s)
+    ]
+    dataset = SegmentDataset(segments, mels, dict.fromkeys(mels, 0), classifier.mel, segment_s)
+    parts = []
+    with kept_features(classifier.network) as features, progress_bar() as bar:
+        task = bar.add_task("listening to the teacher", total=len(dataset))
+        for start in range(0, len(dataset), BATCH):
+            mel_db, _, _ = dataset.__getitems__(list(range(start, min(start + BATCH, len(dataset)))))
+            parts.append(classifier.probabilities(mel_db))
+            bar.advance(task, len(mel_db))
+    pooled = trained.calibration.recordings(torch.cat(parts), dataset.recordings)
+    embeddings = embed_recordings(features, dataset.recordings)
+    return TeacherAnswers(tuple(dataset.recording_ids), tuple(classifier.types), pooled.numpy(), embeddings.numpy())

@@ -1,0 +1,74 @@
+"""Which run teaches, and that none does that knows the test."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from birdnet_nl.errors import RunError
+from birdnet_nl.evaluation.trained_on import TrainedOn
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.teaching import find_teacher, refuse_known
+
+
+@pytest.fixture
+def sweep(tmp_path, make_finished_run) -> Path:
+    """Two seeds of three folds."""
+    for seed in (1, 2):
+        for fold in range(3):
+            folder = tmp_path / "sweep" / f"{seed}-{fold}"
+            make_finished_run(folder, "turbo", seed=seed, fold=fold, folds=3, pool=["koolmees", "merel"])
+    return tmp_path / "sweep"
+
+
+def test_of_a_sweep_the_run_of_the_same_seed_and_fold_teaches(sweep):
+    for seed in (1, 2):
+        for fold in range(3):
+            assert find_teacher(sweep, seed, 3, fold) == sweep / f"{seed}-{fold}"
+
+
+@pytest.mark.parametrize(("seed", "folds", "fold"), [(3, 3, 0), (1, 5, 0), (1, None, None)])
+def test_a_fold_that_is_not_there_is_told_with_those_that_are(sweep, seed, folds, fold):
+    with pytest.raises(RunError, match=rf"holds no finished run with seed {seed} and .*seed 1 fold 0, seed 1 fold 1"):
+        find_teacher(sweep, seed, folds, fold)
+
+
+def test_two_of_the_same_are_not_guessed_between(sweep, make_finished_run):
+    make_finished_run(sweep / "again", "turbo", seed=1, fold=0, folds=3, pool=["koolmees", "merel"])
+    with pytest.raises(RunError, match="holds 2 runs with seed 1 and fold 0 of 3; give one, such as"):
+        find_teacher(sweep, 1, 3, 0)
+
+
+def test_a_run_named_itself_teaches_whatever_its_seed(sweep):
+    (sweep / "2-1" / "config.yaml").write_text("species: {slug: merel}\n")
+    assert find_teacher(sweep / "2-1", 1, None, None) == sweep / "2-1"
+
+
+def test_mistakes_are_one_sentence(sweep, tmp_path):
+    with pytest.raises(RunError, match=r"teacher=.*nowhere is not a folder; give a run directory"):
+        find_teacher(tmp_path / "nowhere", 1, None, None)
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped" / "config.yaml").write_text("")
+    with pytest.raises(RunError, match=r"is not finished; go on with python train\.py resume="):
+        find_teacher(tmp_path / "stopped", 1, None, None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match="there are: none"):
+        find_teacher(tmp_path / "empty", 1, None, None)
+
+
+def recording(id: str) -> Recording:
+    return Recording(id, Path(f"{id}.mp3"), "merel", "song", "song")
+
+
+def test_a_teacher_that_learned_from_a_test_recording_is_refused_unless_allowed():
+    knows = TrainedOn(frozenset({"XC1", "XC2"}), (), frozenset(), Counter())
+    refuse_known(Path("run"), knows, [recording("XC3")], allowed=False)
+    with pytest.raises(RunError, match=r"learned from 1 of the 2 test recordings \(such as XC2\)"):
+        refuse_known(Path("run"), knows, [recording("XC2"), recording("XC3")], allowed=False)
+    refuse_known(Path("run"), knows, [recording("XC2")], allowed=True)
+
+
+def test_a_teacher_that_does_not_say_what_it_learned_from_is_refused():
+    with pytest.raises(RunError, match=r"no splits\.csv"):
+        refuse_known(Path("run"), None, [recording("XC3")], allowed=False)
+    refuse_known(Path("run"), None, [recording("XC3")], allowed=True)
