@@ -10,10 +10,11 @@ import torch
 
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.evaluation.calibration import LEAST_RECORDINGS, Calibration
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
 from birdnet_nl.evaluation.decision import is_certain
 from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
-from birdnet_nl.evaluation.judgement import Judgement, judge
+from birdnet_nl.evaluation.judgement import Judgement, judge, judge_as_decided
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.predictions_file import RecordingAnswer, answers_of, write_predictions
 from birdnet_nl.evaluation.report import draw_figures, write_figures
@@ -32,6 +33,7 @@ from birdnet_nl.recordings.tags import with_tags
 from birdnet_nl.run_directory import BEST, PREDICTIONS
 from birdnet_nl.training.checkpoint import add_to_card
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
+from birdnet_nl.trunk import Trunk, describe_head
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,30 @@ class RunResults:
 
 
 def judge_run(
-    trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, wanted_accuracy: float
+    trainer: L.Trainer,
+    module: TypeClassifier,
+    data: SpeciesDataModule,
+    run_dir: Path,
+    wanted_accuracy: float,
+    trunk: Trunk | None = None,
 ) -> RunResults:
-    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`."""
+    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`.
+
+    Where validation recordings are too few to decide anything, a head keeps what was decided for its `trunk`.
+    """
     types, dataset = data.prepared.types, data.datasets["test"]
-    validation = Predictions.join(
-        trainer.predict(module, dataloaders=data.val_dataloader()), data.datasets["val"].recording_ids
-    )
+    with module.as_validated():
+        validation = Predictions.join(
+            trainer.predict(module, dataloaders=data.val_dataloader()), data.datasets["val"].recording_ids
+        )
     with kept_features(module.network) as features:
         test = Predictions.join(trainer.predict(module, dataloaders=data.test_dataloader()), dataset.recording_ids)
     recordings = recordings_of(data, "test")
-    judgement = judge(validation, test, recordings, types, wanted_accuracy)
+    if trunk is not None and len(validation.recording_ids) < LEAST_RECORDINGS:
+        unfitted = Calibration(1.0, trunk.trained.calibration.pooling, 0)  # its temperature is in the network
+        judgement = judge_as_decided(unfitted, trunk.trained.threshold, wanted_accuracy, test, recordings, types)
+    else:
+        judgement = judge(validation, test, recordings, types, wanted_accuracy)
     probabilities, true_types = judgement.probabilities.numpy(), judgement.true_types.numpy()
     answers = answers_of(
         recordings,
@@ -77,7 +92,10 @@ def judge_run(
         **judgement.report,
         "controls": score_controls(data, judgement),
     }
-    return RunResults(judgement, answers, embed_recordings(features, test.recordings), report)
+    if trunk is not None:
+        report["head"] = describe_head(trunk, data, judgement)
+    embedded = embed_recordings(features, test.recordings) if test.whole is None else features[-1]
+    return RunResults(judgement, answers, embedded, report)
 
 
 def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:

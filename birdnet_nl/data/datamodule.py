@@ -16,12 +16,15 @@ from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
-from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
+from birdnet_nl.features.cache import cache_features
+from birdnet_nl.features.extractor import FeatureExtractor
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.species.pool import pooled_species
@@ -53,6 +56,10 @@ class SpeciesDataModule(L.LightningDataModule):
         batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader; `num_workers="auto"` tries
             0 to 2 on the first batches.
         decode_workers: threads that decode and compute mels; None for one per core.
+        features: the pretrained network whose features of the segments are served instead of their mels, the whole of
+            a split as one batch; None for mels. The mels are made all the same: copies are found with them.
+        features_dir: where features are kept.
+        inherited: splits of an earlier run that this one builds on; None to split anew.
     """
 
     def __init__(
@@ -82,6 +89,9 @@ class SpeciesDataModule(L.LightningDataModule):
         pin_memory: bool,
         persistent_workers: bool,
         decode_workers: int | None,
+        features: FeatureExtractor | None,
+        features_dir: str,
+        inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
         if isinstance(types, str):
@@ -111,7 +121,10 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError(
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
             )
+        if features is not None:
+            self._refuse_windows(features, segment_s, source)
         self.species, self.mel = species, mel
+        self.features, self.features_dir, self.inherited = features, Path(features_dir), inherited
         self.demo, self.cache_dir = demo, Path(cache_dir)
         self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
@@ -125,6 +138,18 @@ class SpeciesDataModule(L.LightningDataModule):
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
         self.prepared: PreparedRecordings | None = None
         self.datasets: dict[str, SegmentDataset] = {}
+        self.feature_datasets: dict[str, FeatureDataset] = {}
+
+    @staticmethod
+    def _refuse_windows(features: FeatureExtractor, segment_s: float, source: str) -> None:
+        if segment_s != features.window_s:
+            raise ValueError(
+                f"data.segment_s={segment_s} must be {features.window_s} with features of {features.name}, which hears "
+                "so many seconds at a time"
+            )
+        if source == "spectrograms":
+            raise ValueError(f"data=spectrograms holds no sound, which {features.name} needs; give recordings")
+        features.check()
 
     @property
     def synthetic(self) -> bool:
@@ -153,8 +178,11 @@ class SpeciesDataModule(L.LightningDataModule):
                 subject=self.species.slug,
                 folds=self.folds,
                 fold=self.fold,
+                inherited=self.inherited,
             )
         self._cut()
+        if self.features is not None:
+            self._extract(self.features)
         return self.prepared
 
     def _find(self) -> list[Recording]:
@@ -216,6 +244,25 @@ class SpeciesDataModule(L.LightningDataModule):
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops
 
+    def _extract(self, extractor: FeatureExtractor) -> None:
+        """Features of every segment; with a progress bar."""
+        recordings, mels = self.prepared.recordings, self.prepared.mels
+        with progress_bar() as bar:
+            task = bar.add_task(f"features of {extractor.name}", total=len(recordings))
+            features = cache_features(
+                recordings,
+                mels,
+                {id: len(self._starts(mel.frames)) for id, mel in mels.items()},
+                extractor,
+                self.segment_hop_s,
+                self.features_dir,
+                self.decode_workers,
+                lambda: bar.advance(task),
+            )
+        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
+        for split, dataset in self.datasets.items():
+            self.feature_datasets[split] = FeatureDataset(dataset, features, frames_per_window)
+
     def recording_counts(self) -> dict[str, Counter]:
         """Recordings of each type with a segment in each split."""
         kind_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
@@ -228,14 +275,21 @@ class SpeciesDataModule(L.LightningDataModule):
             for split, dataset in self.datasets.items()
         }
 
-    def class_weights(self) -> torch.Tensor:
-        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly."""
+    def class_weights(self, of_recordings: bool = False) -> torch.Tensor:
+        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly.
+
+        Segments are counted, or with `of_recordings` recordings.
+        """
         if self.crops is not None:
             return torch.ones(len(self.prepared.types))
-        counts = torch.bincount(self.datasets["train"].types, minlength=len(self.prepared.types)).float()
+        train = self.datasets["train"]
+        items = train.types_of_recordings if of_recordings else train.types
+        counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
     def train_dataloader(self) -> SteadyLoader:
+        if self.features is not None:
+            return self._judging_loader("train")
         if self.num_workers == AUTO:
             self.num_workers = choose_workers(self._train_loader)
         return self._train_loader(self.num_workers)
@@ -253,6 +307,9 @@ class SpeciesDataModule(L.LightningDataModule):
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), num_workers)
 
     def _judging_loader(self, split: str) -> SteadyLoader:
+        if self.features is not None:
+            dataset = self.feature_datasets[split]
+            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
         dataset = self.datasets[split]
         num_workers = 0 if self.num_workers == AUTO else self.num_workers
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), num_workers)

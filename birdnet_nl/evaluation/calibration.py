@@ -13,12 +13,16 @@ from birdnet_nl.evaluation.pooling import POOLINGS, SMALLEST, pool_segments
 BINS = 15
 LEAST_RECORDINGS = 10  # of validation; with fewer nothing is fitted
 TEMPERATURES = (0.1, 10.0)
+OWN = "network"  # the pooling of a network that decides on whole recordings
 TIE = 0.01  # a difference in log loss that does not decide on the pooling
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How segments become the answer of a recording: logits / temperature, softmax, then `pooling` over segments."""
+    """How segments become the answer of a recording: logits / temperature, softmax, then `pooling` over segments.
+
+    With the pooling `network` the network itself has decided on whole recordings, and only the temperature is left.
+    """
 
     temperature: float
     pooling: str
@@ -31,6 +35,12 @@ class Calibration:
     def recordings(self, probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
         """[segments, types] at temperature 1, [segments] -> [recordings, types]."""
         return pool_segments(self.segments(probabilities), recordings, self.pooling)
+
+    def answers(self, predictions: Predictions) -> torch.Tensor:
+        """Probabilities of the recordings, [recordings, types]."""
+        if predictions.whole is not None:
+            return soften(predictions.whole, self.temperature)
+        return self.recordings(predictions.probabilities, predictions.recordings)
 
 
 def soften(probabilities: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -45,17 +55,17 @@ def calibrate(validation: Predictions) -> Calibration:
     asking for certainty.
     """
     truth = validation.types_of_recordings
+    poolings = POOLINGS if validation.whole is None else (OWN,)
     if len(truth) < LEAST_RECORDINGS:
-        return Calibration(1.0, "mean", 0)
+        return Calibration(1.0, poolings[0], 0)
 
     def loss_at(log_temperature: float, pooling: str) -> float:
-        softened = soften(validation.probabilities, math.exp(log_temperature))
-        pooled = pool_segments(softened, validation.recordings, pooling)
+        pooled = Calibration(math.exp(log_temperature), pooling, len(truth)).answers(validation)
         return log_loss(pooled.numpy(), truth.numpy()) + log_temperature**2 / (2 * len(truth))
 
     bounds = tuple(math.log(limit) for limit in TEMPERATURES)
-    fits = {name: minimize_scalar(loss_at, bounds=bounds, args=(name,), method="bounded") for name in POOLINGS}
-    pooling = "log_mean_exp" if fits["log_mean_exp"].fun < fits["mean"].fun - TIE else "mean"
+    fits = {name: minimize_scalar(loss_at, bounds=bounds, args=(name,), method="bounded") for name in poolings}
+    pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else TIE))
     return Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
 
 

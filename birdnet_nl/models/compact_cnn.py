@@ -66,8 +66,19 @@ class CompactCnn(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels[-1], types)
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+    @property
+    def width(self) -> int:
+        """Channels of `features`."""
+        return self.head.in_features
+
+    def features(self, mel: torch.Tensor) -> torch.Tensor:
+        """What the answer is made of, float32 [batch, channels]."""
         features = self.blocks(self.stem(mel))  # [batch, 1, mels, frames] -> [batch, channels, mels/16, frames/16]
         over_time = features.mean(dim=2).float()  # -> [batch, channels, frames/16]
-        pooled = over_time.logsumexp(dim=2) - math.log(over_time.shape[2])
-        return self.head(self.dropout(pooled))  # [batch, channels] -> [batch, types]
+        return over_time.logsumexp(dim=2) - math.log(over_time.shape[2])
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return self.answer(self.features(mel))
+
+    def answer(self, features: torch.Tensor) -> torch.Tensor:
+        return self.head(self.dropout(features))  # [batch, channels] -> [batch, types]
