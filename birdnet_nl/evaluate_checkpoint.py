@@ -74,6 +74,7 @@ def evaluate(
         "birdnet_nl": __version__,
         "synthetic": bool(trained.card["synthetic"] or synthetic_data),
         **{name: trained.card.get(name) for name in ("species", "parameter_set", "seed", "pool", "shuffled_types")},
+        "features": trained.card.get("features"),
         "split_by": trained.split_by,
         "types": types,
         "evaluated": {

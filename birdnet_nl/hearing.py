@@ -54,8 +54,10 @@ def hear(
     types = {name: index for index, name in enumerate(classifier.types)}
     type_of = {recording.id: types.get(recording.vocalization_type, 0) for recording in recordings}
     dataset = SegmentDataset(segments, mels, type_of, classifier.mel, card["segment_s"])
+    species_of = {recording.id: recording.species for recording in recordings}
+    species = [species_of[id] for id in dataset.recording_ids]
     if card.get("features") is None:
-        return _hear_segments(classifier, dataset)
+        return _hear_segments(classifier, dataset, species)
     extractor = build_extractor(card["features"])
     with progress_bar() as bar:
         task = bar.add_task(f"features of {extractor.name}", total=len(mels))
@@ -70,10 +72,10 @@ def hear(
             lambda: bar.advance(task),
         )
     frames_per_window = card["segment_hop_s"] * classifier.mel.frames_per_s
-    return _hear_whole(classifier, FeatureDataset(dataset, features, frames_per_window))
+    return _hear_whole(classifier, FeatureDataset(dataset, features, frames_per_window), species)
 
 
-def _hear_segments(classifier: Classifier, dataset: SegmentDataset) -> Heard:
+def _hear_segments(classifier: Classifier, dataset: SegmentDataset, species: Sequence[str]) -> Heard:
     batches: list[Batch] = []
     with kept_features(classifier.network) as kept, progress_bar() as bar:
         task = bar.add_task("answering segments", total=len(dataset))
@@ -81,12 +83,12 @@ def _hear_segments(classifier: Classifier, dataset: SegmentDataset) -> Heard:
             mel_db, types, recordings = dataset.__getitems__(indices)
             batches.append((classifier.probabilities(mel_db), types, recordings))
             bar.advance(task, len(indices))
-    predictions = Predictions.join(batches, dataset.recording_ids)
+    predictions = Predictions.join(batches, dataset.recording_ids, species)
     return Heard(predictions, embed_recordings(kept, predictions.recordings))
 
 
 @torch.inference_mode()
-def _hear_whole(classifier: Classifier, dataset: FeatureDataset) -> Heard:
+def _hear_whole(classifier: Classifier, dataset: FeatureDataset, species: Sequence[str]) -> Heard:
     network, temperature = classifier.network, classifier.card["temperature"]
     alone = torch.arange(len(dataset))
     pooled = network.features(dataset.features, dataset.recordings)
@@ -97,6 +99,7 @@ def _hear_whole(classifier: Classifier, dataset: FeatureDataset) -> Heard:
         dataset.recordings,
         dataset.recording_ids,
         (whole / temperature).softmax(dim=1),
+        species,
     )
     return Heard(predictions, pooled)
 

@@ -157,7 +157,7 @@ def _refuse_half_a_head(cfg: DictConfig) -> None:
 def _build_module(cfg: DictConfig, data: SpeciesDataModule, engine: EngineState, trunk: Trunk | None) -> TypeClassifier:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
     if trunk is not None:
-        description |= trunk.network_settings()
+        description |= trunk.network_settings(data.species.slug)
     card = {
         "version": __version__,
         "species": asdict(data.species),

@@ -1,6 +1,7 @@
 """What a trained run is worth: validation decides how answers are made, the test recordings are answered once."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.feeding import SteadyLoader
 from birdnet_nl.evaluation.calibration import LEAST_RECORDINGS, Calibration
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
 from birdnet_nl.evaluation.decision import is_certain
@@ -58,14 +60,12 @@ def judge_run(
 
     Where validation recordings are too few to decide anything, a head keeps what was decided for its `trunk`.
     """
-    types, dataset = data.prepared.types, data.datasets["test"]
+    types = data.prepared.types
     with module.as_validated():
-        validation = Predictions.join(
-            trainer.predict(module, dataloaders=data.val_dataloader()), data.datasets["val"].recording_ids
-        )
-    with kept_features(module.network) as features:
-        test = Predictions.join(trainer.predict(module, dataloaders=data.test_dataloader()), dataset.recording_ids)
+        validation = _predict(trainer, module, data.val_dataloader(), recordings_of(data, "val"))
     recordings = recordings_of(data, "test")
+    with kept_features(module.network) as features:
+        test = _predict(trainer, module, data.test_dataloader(), recordings)
     if trunk is not None and len(validation.recording_ids) < LEAST_RECORDINGS:
         unfitted = Calibration(1.0, trunk.trained.calibration.pooling, 0)  # its temperature is in the network
         judgement = judge_as_decided(unfitted, trunk.trained.threshold, wanted_accuracy, test, recordings, types)
@@ -84,6 +84,7 @@ def judge_run(
     add_to_card(
         run_dir / BEST,
         temperature=judgement.calibration.temperature,
+        temperatures_of_species=dict(judgement.calibration.of_species),
         pooling=judgement.calibration.pooling,
         threshold=judgement.threshold,
     )
@@ -96,6 +97,14 @@ def judge_run(
         report["head"] = describe_head(trunk, data, judgement)
     embedded = embed_recordings(features, test.recordings) if test.whole is None else features[-1]
     return RunResults(judgement, answers, embedded, report)
+
+
+def _predict(
+    trainer: L.Trainer, module: TypeClassifier, batches: SteadyLoader, recordings: Sequence[Recording]
+) -> Predictions:
+    """`recordings` are those behind the recording indices of the batches."""
+    ids, species = [one.id for one in recordings], [one.species for one in recordings]
+    return Predictions.join(trainer.predict(module, dataloaders=batches), ids, species)
 
 
 def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:

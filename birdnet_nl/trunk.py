@@ -53,9 +53,10 @@ class Trunk:
             "inherited": self.splits,
         }
 
-    def network_settings(self) -> dict[str, Any]:
+    def network_settings(self, species: str) -> dict[str, Any]:
         """Arguments of `HeadedNetwork`."""
-        return {"trunk": self.trained.card["network"], "sharpness": 1 / self.trained.calibration.temperature}
+        temperature = self.trained.calibration.temperature_of(species)
+        return {"trunk": self.trained.card["network"], "sharpness": 1 / temperature}
 
     def give_weights(self, network: HeadedNetwork, train_counts: Counter) -> None:
         """The trunk's weights into a network built anew, whose head is kept still where there is too little to learn.

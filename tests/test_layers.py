@@ -24,7 +24,7 @@ LAYERS = [
     {"deploy"},
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
-        *("trained_network", "hearing", "evaluate_checkpoint", "evaluation_description"),
+        *("trained_network", "hearing", "trunk", "evaluate_checkpoint", "evaluation_description"),
         *("commands", "cli", "failure", "train"),
     },
 ]

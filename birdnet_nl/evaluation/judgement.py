@@ -70,10 +70,10 @@ def judge_as_decided(
     types: Sequence[str],
 ) -> Judgement:
     """Judge `test` with what was decided before; `wanted_accuracy` is only told, None where it is not known."""
-    segments = calibration.segments(test.probabilities)
+    segments = calibration.segments(test)
     pooled = calibration.answers(test)
     true_types, groups = test.types_of_recordings, recordist_indices(test_recordings)
-    before = replace(calibration, temperature=1.0).answers(test).numpy()
+    before = replace(calibration, temperature=1.0, of_species={}).answers(test).numpy()
     after, truth = pooled.numpy(), true_types.numpy()
     report = {
         "results": {
@@ -82,6 +82,7 @@ def judge_as_decided(
         },
         "calibration": {
             "temperature": calibration.temperature,
+            "of_species": dict(calibration.of_species),
             "fitted_on": calibration.fitted_on,
             "before": calibration_figures(before, truth),
             "after": calibration_figures(after, truth),
