@@ -48,7 +48,7 @@ from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoi
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.head_classifier import HeadClassifier
 from birdnet_nl.training.module import TypeClassifier
-from birdnet_nl.trunk import Trunk, load_trunk, tell_about_head
+from birdnet_nl.trunk import Trunk, load_trunk, refuse_mixture, tell_about_head
 
 
 class Phases:
@@ -101,6 +101,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     instantiate(cfg.augment)
     settings = trunk.data_settings() if trunk else {"mel": mel}
     data: SpeciesDataModule = instantiate(cfg.data, species=species, **settings, _convert_="object")
+    if trunk is not None:
+        refuse_mixture(trunk, data)
     tell_about_source(data)
     with phases.phase("prepare"):
         data.prepare()

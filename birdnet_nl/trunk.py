@@ -85,6 +85,14 @@ def load_trunk(run_dir: Path) -> Trunk:
     return Trunk(run_dir, trained, read_inherited(run_dir / SPLITS_FILE))
 
 
+def refuse_mixture(trunk: Trunk, data: SpeciesDataModule) -> None:
+    """Raise `RunError` when just one of trunk and recordings is of the demo: the figures would mean nothing."""
+    if trunk.trained.card["synthetic"] != data.synthetic:
+        kinds = ("the synthetic demo", "real recordings")
+        learned, given = kinds if trunk.trained.card["synthetic"] else kinds[::-1]
+        raise RunError(f"trunk={trunk.run_dir} was trained on {learned}, and these are {given}; give another trunk")
+
+
 def enough_for_a_head(counts: Counter) -> bool:
     """Whether a species' training recordings, counted by type, may move the trunk's answer."""
     return sum(count >= LEAST_OF_TYPE for count in counts.values()) >= 2

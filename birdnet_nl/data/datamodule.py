@@ -17,13 +17,13 @@ from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
+from birdnet_nl.data.extraction import extract_features, refuse_windows
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.splits import SPLITS, refuse_fold
-from birdnet_nl.features.cache import cache_features
 from birdnet_nl.features.extractor import FeatureExtractor
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
@@ -122,7 +122,7 @@ class SpeciesDataModule(L.LightningDataModule):
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
             )
         if features is not None:
-            self._refuse_windows(features, segment_s, source)
+            refuse_windows(features, segment_s, source)
         self.species, self.mel = species, mel
         self.features, self.features_dir, self.inherited = features, Path(features_dir), inherited
         self.demo, self.cache_dir = demo, Path(cache_dir)
@@ -139,17 +139,6 @@ class SpeciesDataModule(L.LightningDataModule):
         self.prepared: PreparedRecordings | None = None
         self.datasets: dict[str, SegmentDataset] = {}
         self.feature_datasets: dict[str, FeatureDataset] = {}
-
-    @staticmethod
-    def _refuse_windows(features: FeatureExtractor, segment_s: float, source: str) -> None:
-        if segment_s != features.window_s:
-            raise ValueError(
-                f"data.segment_s={segment_s} must be {features.window_s} with features of {features.name}, which hears "
-                "so many seconds at a time"
-            )
-        if source == "spectrograms":
-            raise ValueError(f"data=spectrograms holds no sound, which {features.name} needs; give recordings")
-        features.check()
 
     @property
     def synthetic(self) -> bool:
@@ -182,7 +171,16 @@ class SpeciesDataModule(L.LightningDataModule):
             )
         self._cut()
         if self.features is not None:
-            self._extract(self.features)
+            self.feature_datasets = extract_features(
+                self.prepared,
+                self.datasets,
+                {id: len(self._starts(mel.frames)) for id, mel in self.prepared.mels.items()},
+                self.features,
+                self.segment_hop_s,
+                self.mel,
+                self.features_dir,
+                self.decode_workers,
+            )
         return self.prepared
 
     def _find(self) -> list[Recording]:
@@ -243,25 +241,6 @@ class SpeciesDataModule(L.LightningDataModule):
             crops = CropDataset(ids, prepared.mels, cut.type_of, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops
-
-    def _extract(self, extractor: FeatureExtractor) -> None:
-        """Features of every segment; with a progress bar."""
-        recordings, mels = self.prepared.recordings, self.prepared.mels
-        with progress_bar() as bar:
-            task = bar.add_task(f"features of {extractor.name}", total=len(recordings))
-            features = cache_features(
-                recordings,
-                mels,
-                {id: len(self._starts(mel.frames)) for id, mel in mels.items()},
-                extractor,
-                self.segment_hop_s,
-                self.features_dir,
-                self.decode_workers,
-                lambda: bar.advance(task),
-            )
-        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
-        for split, dataset in self.datasets.items():
-            self.feature_datasets[split] = FeatureDataset(dataset, features, frames_per_window)
 
     def recording_counts(self) -> dict[str, Counter]:
         """Recordings of each type with a segment in each split."""
