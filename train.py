@@ -11,16 +11,18 @@ EXAMPLES
   python train.py -m species=all trainer=turbo launcher=ray           on all cores, or a cluster; also: slurm
   python train.py -m species=koolmees sweeper=optuna trainer=turbo    search for better parameter values
   python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
+  python train.py data.pool=all model=birdnet data.root=/nas/xc       BirdNET's features, the extra [birdnet]
+  python train.py species=vink trainer=head trunk=logs/birdnet/pool-all/<time>   a head of its own, in seconds
   python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
   python train.py --cfg job trainer=fast                              show the parameters, start nothing
 
 CHOICES (group=option)
   species   one of 232, see birdnet_nl/species/species.csv; with TAB completion:
             eval "$(python train.py -sc install=bash)"
-  trainer   parameter set: fast (default), legacy, turbo
+  trainer   parameter set: fast (default), legacy, turbo, head (with trunk=<run directory>)
   data      auto (default: your recordings, else the demo), demo, xeno_canto, spectrograms
   mel       front end: emsn (default, the original's), wide, wide_coarse
-  model     network: emsn_cnn (default, the original's), compact_cnn
+  model     network: emsn_cnn (default, the original's), compact_cnn, birdnet, bands, head
   augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
   launcher  jobs of -m: basic (default, one after the other), ray, slurm, submitit_local (docs/scale.md)

@@ -12,14 +12,10 @@ import torch
 from birdnet_nl import __version__
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.console import progress_bar
-from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.data.feeding import SegmentBatches
 from birdnet_nl.data.gathering import GatheredRecordings, gather_recordings
-from birdnet_nl.data.segments import Segment, cut_segments
 from birdnet_nl.errors import DataError
 from birdnet_nl.evaluation.decision import is_certain
 from birdnet_nl.evaluation.judgement import Judgement, judge_as_decided
-from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.predictions_file import RecordingAnswer, answers_of, write_predictions
 from birdnet_nl.evaluation.report import draw_answers, write_figures
 from birdnet_nl.evaluation_description import (
@@ -30,6 +26,7 @@ from birdnet_nl.evaluation_description import (
     score_new_recordists,
 )
 from birdnet_nl.files import write_whole
+from birdnet_nl.hearing import hear
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.source import DEMO_MARK, read_folders, with_own_ids
 from birdnet_nl.run_description import peak_memory_mb, versions
@@ -38,9 +35,7 @@ from birdnet_nl.run_origin import git_commit, machine
 from birdnet_nl.run_results import fingerprint_of
 from birdnet_nl.species.table import Species
 from birdnet_nl.trained_network import TrainedNetwork
-from birdnet_nl.training.checkpoint import Classifier
 
-BATCH = 64
 LEAST_FOR_CURVES = 10  # recordings; the curves of fewer are a few steps
 
 
@@ -59,7 +54,9 @@ def evaluate(
     started = time.perf_counter()
     found = with_own_ids([r for one, paths in folders.items() for r in read_folders(paths, one, trained.flight_call)])
     gathered = _gather(trained, data, found, cache_dir, with_training_recordings)
-    test, recordings = _answer(trained.at_temperature_1, gathered)
+    test = hear(trained.at_temperature_1, gathered.recordings, gathered.mels, cache_dir).predictions
+    by_id = {recording.id: recording for recording in gathered.recordings}
+    recordings = [by_id[id] for id in test.recording_ids]
     types = trained.at_temperature_1.types
     judgement = judge_as_decided(
         trained.calibration, trained.threshold, trained.wanted_accuracy, test, recordings, types
@@ -77,6 +74,7 @@ def evaluate(
         "birdnet_nl": __version__,
         "synthetic": bool(trained.card["synthetic"] or synthetic_data),
         **{name: trained.card.get(name) for name in ("species", "parameter_set", "seed", "pool", "shuffled_types")},
+        "features": trained.card.get("features"),
         "split_by": trained.split_by,
         "types": types,
         "evaluated": {
@@ -146,28 +144,6 @@ def _gather(
         f"no recording in {data} is plainly one of {', '.join(classifier.types)}, which the network tells apart "
         f"(found: {seen}); put them in folders of these names or give their types in recordings.csv"
     )
-
-
-def _answer(classifier: Classifier, gathered: GatheredRecordings) -> tuple[Predictions, list[Recording]]:
-    """Answers to all segments, cut as in training, and the recordings behind the recording indices."""
-    segments = [
-        Segment(id, start_s)
-        for id, mel in gathered.mels.items()
-        for start_s in cut_segments(
-            mel.frames / classifier.mel.frames_per_s, classifier.card["segment_s"], classifier.card["segment_hop_s"]
-        )
-    ]
-    type_of = {recording.id: classifier.types.index(recording.vocalization_type) for recording in gathered.recordings}
-    dataset = SegmentDataset(segments, gathered.mels, type_of, classifier.mel, classifier.card["segment_s"])
-    batches = []
-    with progress_bar() as bar:
-        task = bar.add_task("answering segments", total=len(dataset))
-        for indices in SegmentBatches(len(dataset), BATCH):
-            mel_db, types, recordings = dataset.__getitems__(indices)
-            batches.append((classifier.probabilities(mel_db), types, recordings))
-            bar.advance(task, len(indices))
-    by_id = {recording.id: recording for recording in gathered.recordings}
-    return Predictions.join(batches, dataset.recording_ids), [by_id[id] for id in dataset.recording_ids]
 
 
 def _write(out: Path, report: Mapping[str, Any], answers: Sequence[RecordingAnswer], judgement: Judgement) -> None:

@@ -45,10 +45,13 @@ from birdnet_nl.run_directory import (
 from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.species.table import Species
 from birdnet_nl.teaching import find_teacher, lesson_of
+from birdnet_nl.training.bag_classifier import BagClassifier
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.head_classifier import HeadClassifier
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.teacher import Lesson
+from birdnet_nl.trunk import Trunk, load_trunk, refuse_mixture, tell_about_head
 
 
 class Phases:
@@ -91,19 +94,26 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
     _refuse_nonsense(cfg)
+    _refuse_half_a_head(cfg)
     refuse_accuracy(cfg.evaluation.wanted_accuracy)
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
+    trunk = load_trunk(Path(cfg.trunk)) if cfg.trunk else None
     engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
     instantiate(cfg.augment)
     instantiate(cfg.loss)
     teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
-    data: SpeciesDataModule = instantiate(cfg.data, species=species, mel=mel, _convert_="object")
+    settings = trunk.data_settings() if trunk else {"mel": mel}
+    data: SpeciesDataModule = instantiate(cfg.data, species=species, **settings, _convert_="object")
+    if trunk is not None:
+        refuse_mixture(trunk, data)
     tell_about_source(data)
     with phases.phase("prepare"):
         data.prepare()
     tell_about_data(data)
+    if trunk is not None:
+        tell_about_head(trunk, data)
     if data.synthetic:
         write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
     _write_or_check_splits(data, run_dir, resume)
@@ -111,14 +121,14 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
-        module = _build_module(cfg, data, engine, lesson)
+        module = _build_module(cfg, data, engine, trunk, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
         _train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
         module.load_state_dict(best["state_dict"])
         best_row = best[CARD]["history"][-1]
         with phases.phase("test"), _ctrl_c_raises(trainer):
-            results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy)
+            results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, trunk)
         report = describe_run(cfg, data, module, engine, best_row) | results.report
         with phases.phase("figures"):
             show_run(run_dir, trainer, data, results, report)
@@ -142,10 +152,23 @@ def _refuse_nonsense(cfg: DictConfig) -> None:
             raise ValueError(f"{name}={value} must be {what}, {'at least ' + str(least) if kind is int else 'above 0'}")
 
 
+def _refuse_half_a_head(cfg: DictConfig) -> None:
+    headed = cfg.model._target_.endswith(".HeadedNetwork")
+    if headed and not cfg.trunk:
+        raise ValueError(
+            "trainer=head needs trunk=<run directory>, a finished run of several species; make one with python "
+            "train.py data.pool=all trainer=turbo, or with model=birdnet"
+        )
+    if cfg.trunk and not headed:
+        raise ValueError(f"trunk={cfg.trunk} is for trainer=head; add that, or leave out trunk")
+
+
 def _build_module(
-    cfg: DictConfig, data: SpeciesDataModule, engine: EngineState, lesson: Lesson | None
+    cfg: DictConfig, data: SpeciesDataModule, engine: EngineState, trunk: Trunk | None, lesson: Lesson | None
 ) -> TypeClassifier:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
+    if trunk is not None:
+        description |= trunk.network_settings(data.species.slug)
     card = {
         "version": __version__,
         "species": asdict(data.species),
@@ -162,12 +185,19 @@ def _build_module(
         "shuffled_types": data.shuffle_types,
         "teacher": cfg.teacher,
         "data_fingerprint": data.prepared.fingerprint,
+        "features": data.features.describe() if data.features else None,
+        "trunk": str(trunk.run_dir) if trunk else None,
     }
-    return TypeClassifier(
-        network=build_network(description),
+    network = build_network(description)
+    if trunk is not None:
+        trunk.give_weights(network, data.recording_counts()["train"])
+    hears_mels = TypeClassifier if trunk is None else HeadClassifier
+    kind = hears_mels if data.features is None else BagClassifier
+    return kind(
+        network=network,
         mel=data.mel,
         types=data.prepared.types,
-        class_weights=data.class_weights(),
+        class_weights=data.class_weights(of_recordings=kind is not TypeClassifier),
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
         augment=instantiate(cfg.augment),

@@ -36,6 +36,8 @@ def tell_about_source(data: SpeciesDataModule) -> None:
     if data.synthetic:
         why = next(choice.why for choice in data.choices.values() if choice.synthetic)
         warn(f"SYNTHETIC demo recordings ({why}): the figures say nothing about real birds")
+    if data.features is not None:
+        say(f"features of {data.features.credit}; {data.features.licence}, and so are models made with them")
     if data.pool:
         say(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")
     if data.split_by == "segment":
@@ -98,6 +100,7 @@ def describe_run(
         },
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
+        "features": data.features.describe() if data.features else None,
         "parameters": {
             "parameter_set": cfg.parameter_set,
             "species": data.species.slug,

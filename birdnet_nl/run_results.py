@@ -1,6 +1,7 @@
 """What a trained run is worth: validation decides how answers are made, the test recordings are answered once."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.feeding import SteadyLoader
+from birdnet_nl.evaluation.calibration import LEAST_RECORDINGS, Calibration
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
 from birdnet_nl.evaluation.decision import is_certain
 from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
-from birdnet_nl.evaluation.judgement import Judgement, judge
+from birdnet_nl.evaluation.judgement import Judgement, judge, judge_as_decided
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.predictions_file import RecordingAnswer, answers_of, write_predictions
 from birdnet_nl.evaluation.report import draw_figures, write_figures
@@ -32,6 +35,7 @@ from birdnet_nl.recordings.tags import with_tags
 from birdnet_nl.run_directory import BEST, PREDICTIONS
 from birdnet_nl.training.checkpoint import keep_for_prediction
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
+from birdnet_nl.trunk import Trunk, describe_head
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,28 @@ class RunResults:
 
 
 def judge_run(
-    trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, wanted_accuracy: float
+    trainer: L.Trainer,
+    module: TypeClassifier,
+    data: SpeciesDataModule,
+    run_dir: Path,
+    wanted_accuracy: float,
+    trunk: Trunk | None = None,
 ) -> RunResults:
-    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`."""
-    types, dataset = data.prepared.types, data.datasets["test"]
-    validation = Predictions.join(
-        trainer.predict(module, dataloaders=data.val_dataloader()), data.datasets["val"].recording_ids
-    )
-    with kept_features(module.network) as features:
-        test = Predictions.join(trainer.predict(module, dataloaders=data.test_dataloader()), dataset.recording_ids)
+    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`.
+
+    Where validation recordings are too few to decide anything, a head keeps what was decided for its `trunk`.
+    """
+    types = data.prepared.types
+    with module.as_validated():
+        validation = _predict(trainer, module, data.val_dataloader(), recordings_of(data, "val"))
     recordings = recordings_of(data, "test")
-    judgement = judge(validation, test, recordings, types, wanted_accuracy)
+    with kept_features(module.network) as features:
+        test = _predict(trainer, module, data.test_dataloader(), recordings)
+    if trunk is not None and len(validation.recording_ids) < LEAST_RECORDINGS:
+        unfitted = Calibration(1.0, trunk.trained.calibration.pooling, 0)  # its temperature is in the network
+        judgement = judge_as_decided(unfitted, trunk.trained.threshold, wanted_accuracy, test, recordings, types)
+    else:
+        judgement = judge(validation, test, recordings, types, wanted_accuracy)
     probabilities, true_types = judgement.probabilities.numpy(), judgement.true_types.numpy()
     answers = answers_of(
         recordings,
@@ -69,6 +84,7 @@ def judge_run(
     keep_for_prediction(
         run_dir / BEST,
         temperature=judgement.calibration.temperature,
+        temperatures_of_species=dict(judgement.calibration.of_species),
         pooling=judgement.calibration.pooling,
         threshold=judgement.threshold,
     )
@@ -77,7 +93,18 @@ def judge_run(
         **judgement.report,
         "controls": score_controls(data, judgement),
     }
-    return RunResults(judgement, answers, embed_recordings(features, test.recordings), report)
+    if trunk is not None:
+        report["head"] = describe_head(trunk, data, judgement)
+    embedded = embed_recordings(features, test.recordings) if test.whole is None else features[-1]
+    return RunResults(judgement, answers, embedded, report)
+
+
+def _predict(
+    trainer: L.Trainer, module: TypeClassifier, batches: SteadyLoader, recordings: Sequence[Recording]
+) -> Predictions:
+    """`recordings` are those behind the recording indices of the batches."""
+    ids, species = [one.id for one in recordings], [one.species for one in recordings]
+    return Predictions.join(trainer.predict(module, dataloaders=batches), ids, species)
 
 
 def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:

@@ -6,24 +6,17 @@ It may not when it learned from recordings that its student is tested on: these 
 from collections.abc import Sequence
 from pathlib import Path
 
-import joblib
-import torch
-
-from birdnet_nl.audio.cache import cache_mels
-from birdnet_nl.console import progress_bar, say, shown
+from birdnet_nl.console import say, shown
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.data.segments import Segment, cut_segments
 from birdnet_nl.errors import RunError
-from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
 from birdnet_nl.evaluation.finished_runs import find_runs
 from birdnet_nl.evaluation.trained_on import TrainedOn
+from birdnet_nl.hearing import hear_calibrated
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.run_directory import CONFIG, METRICS
-from birdnet_nl.trained_network import TrainedNetwork, load_trained
+from birdnet_nl.trained_network import load_trained
 from birdnet_nl.training.teacher import Lesson, TeacherAnswers
 
-BATCH = 64
 ANSWERS = "teacher.npz"  # in the run directory of the student
 
 
@@ -76,31 +69,8 @@ def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir:
         trained = load_trained(teacher)
         tested = [one for one in data.prepared.recordings if data.prepared.splits[one.id] == "test"]
         refuse_known(teacher, trained.trained_on, tested, knows_test)
-        answers = hear(trained, data.training_recordings, data.cache_dir)
+        heard = hear_calibrated(trained, data.training_recordings, data.cache_dir)
+        ids = tuple(recording.id for recording in data.training_recordings)
+        answers = TeacherAnswers(ids, tuple(trained.at_temperature_1.types), *(part.numpy() for part in heard))
         answers.write(kept)
     return answers.lesson([recording.id for recording in data.training_recordings], data.prepared.types)
-
-
-def hear(trained: TrainedNetwork, recordings: Sequence[Recording], cache_dir: Path) -> TeacherAnswers:
-    """A network's calibrated answers and mean features, in one row for each recording."""
-    classifier = trained.at_temperature_1
-    mels, unusable = cache_mels(recordings, classifier.mel, cache_dir, joblib.cpu_count())
-    if unusable:
-        raise RunError(f"the teacher cannot hear {shown(unusable[0].path)}: it {unusable[0].reason}")
-    segment_s, hop_s = classifier.card["segment_s"], classifier.card["segment_hop_s"]
-    segments = [
-        Segment(id, start_s)
-        for id, mel in mels.items()
-        for start_s in cut_segments(mel.frames / classifier.mel.frames_per_s, segment_s, hop_s)
-    ]
-    dataset = SegmentDataset(segments, mels, dict.fromkeys(mels, 0), classifier.mel, segment_s)
-    parts = []
-    with kept_features(classifier.network) as features, progress_bar() as bar:
-        task = bar.add_task("listening to the teacher", total=len(dataset))
-        for start in range(0, len(dataset), BATCH):
-            mel_db, _, _ = dataset.__getitems__(list(range(start, min(start + BATCH, len(dataset)))))
-            parts.append(classifier.probabilities(mel_db))
-            bar.advance(task, len(mel_db))
-    pooled = trained.calibration.recordings(torch.cat(parts), dataset.recordings)
-    embeddings = embed_recordings(features, dataset.recordings)
-    return TeacherAnswers(tuple(dataset.recording_ids), tuple(classifier.types), pooled.numpy(), embeddings.numpy())

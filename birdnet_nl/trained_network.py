@@ -55,7 +55,10 @@ def load_trained(target: Path) -> TrainedNetwork:
         home=home,
         at_temperature_1=replace(classifier, card={**card, "temperature": 1.0}),
         calibration=Calibration(
-            card["temperature"], card.get("pooling", "mean"), report.get("calibration", {}).get("fitted_on", 0)
+            card["temperature"],
+            card.get("pooling", "mean"),
+            report.get("calibration", {}).get("fitted_on", 0),
+            card.get("temperatures_of_species", {}),
         ),
         threshold=card.get("threshold"),
         decided="pooling" in card,

@@ -43,7 +43,7 @@ NEEDS = {
 OPTIONS = [
     (file.parent.relative_to(CONF).as_posix(), file.stem)
     for file in sorted(CONF.rglob("*.yaml"))
-    if file.parent != CONF and file.parent.relative_to(CONF).parts[0] != "hydra"
+    if file.parent != CONF and file.parent.relative_to(CONF).parts[0] not in ("hydra", "for_model")  # model= takes it
 ]
 
 
@@ -97,7 +97,25 @@ def test_every_front_end_is_built(compose_config, option):
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
 def test_every_network_is_built(compose_config, option):
     description = OmegaConf.to_container(compose_config("species=koolmees", f"model={option}").model, resolve=True)
-    assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 1000
+    if option == "head":
+        trunk = OmegaConf.to_container(compose_config("species=koolmees", "model=compact_cnn").model, resolve=True)
+        description |= {"trunk": {**trunk, "types": 3}, "sharpness": 1.0}
+    assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 300
+
+
+@pytest.mark.parametrize("model", ["birdnet", "bands", "head"])
+@pytest.mark.parametrize("trainer", ["fast", "legacy", "turbo", "head"])
+def test_what_is_fitted_at_once_needs_one_epoch_whatever_the_parameter_set(compose_config, model, trainer):
+    cfg = compose_config("species=koolmees", f"trainer={trainer}", f"model={model}")
+    assert (cfg.parameter_set, cfg.trainer.max_epochs) == (model, 1)
+    assert cfg.callbacks.early_stopping is None and cfg.callbacks.averaging is None
+    assert cfg.data.crops is None and cfg.data.max_segments_per_type is None
+    assert not OmegaConf.missing_keys(cfg) & {"scheduler.patience"}
+
+
+def test_a_parameter_set_means_its_own_network_beside_those_that_are_fitted_at_once(compose_config):
+    cfg = compose_config("species=koolmees", "trainer=turbo", "model=compact_cnn")
+    assert cfg.trainer.max_epochs > 1 and cfg.data.features is None
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "engine"])

@@ -17,13 +17,14 @@ LAYERS = [
     {"errors", "files", "species", "console"},
     {"recordings"},
     {"audio"},
+    {"features"},
     {"data", "models"},
     {"training"},
     {"evaluation"},
     {"deploy"},
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
-        *("trained_network", "teaching", "evaluate_checkpoint", "evaluation_description"),
+        *("trained_network", "teaching", "hearing", "trunk", "evaluate_checkpoint", "evaluation_description"),
         *("disk", "commands", "cli", "failure", "train"),
     },
 ]

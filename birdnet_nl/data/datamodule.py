@@ -16,14 +16,17 @@ from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
-from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
+from birdnet_nl.data.extraction import extract_features, refuse_windows
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
 from birdnet_nl.data.resident import ResidentLoader, refuse_resident, stays_on
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.several_types import SeveralTypes, find_several_types
 from birdnet_nl.data.splits import SPLITS, refuse_fold
+from birdnet_nl.features.extractor import FeatureExtractor
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.species.pool import pooled_species
@@ -56,6 +59,10 @@ class SpeciesDataModule(L.LightningDataModule):
             0 to 2 on the first batches.
         resident: hold the mels on the device that trains (`data/resident.py`); `auto`, true or false.
         decode_workers: threads that decode and compute mels; None for one per core.
+        features: the pretrained network whose features of the segments are served instead of their mels, the whole of
+            a split as one batch; None for mels. The mels are made all the same: copies are found with them.
+        features_dir: where features are kept.
+        inherited: splits of an earlier run that this one builds on; None to split anew.
     """
 
     def __init__(
@@ -87,6 +94,9 @@ class SpeciesDataModule(L.LightningDataModule):
         persistent_workers: bool,
         resident: str | bool,
         decode_workers: int | None,
+        features: FeatureExtractor | None,
+        features_dir: str,
+        inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
         if isinstance(types, str):
@@ -119,8 +129,11 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError(
                 f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
             )
+        if features is not None:
+            refuse_windows(features, segment_s, source)
         self.species, self.mel = species, mel
         self.demo, self.cache_dir, self.remote_dir = demo, Path(cache_dir), Path(remote_dir)
+        self.features, self.features_dir, self.inherited = features, Path(features_dir), inherited
         self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
         self.shares, self.least_recordings = shares, least_recordings
@@ -135,6 +148,7 @@ class SpeciesDataModule(L.LightningDataModule):
         self.prepared: PreparedRecordings | None = None
         self.several = SeveralTypes()
         self.datasets: dict[str, SegmentDataset] = {}
+        self.feature_datasets: dict[str, FeatureDataset] = {}
 
     @property
     def synthetic(self) -> bool:
@@ -163,11 +177,23 @@ class SpeciesDataModule(L.LightningDataModule):
                 subject=self.species.slug,
                 folds=self.folds,
                 fold=self.fold,
+                inherited=self.inherited,
             )
             if self.crops is not None and self.crops.several_share:
                 make_mels = self._make_mels(lambda: bar.advance(task))
                 self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
+        if self.features is not None:
+            self.feature_datasets = extract_features(
+                self.prepared,
+                self.datasets,
+                {id: len(self._starts(mel.frames)) for id, mel in self.prepared.mels.items()},
+                self.features,
+                self.segment_hop_s,
+                self.mel,
+                self.features_dir,
+                self.decode_workers,
+            )
         return self.prepared
 
     def _find(self) -> list[Recording]:
@@ -249,14 +275,21 @@ class SpeciesDataModule(L.LightningDataModule):
             for split, dataset in self.datasets.items()
         }
 
-    def class_weights(self) -> torch.Tensor:
-        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly."""
+    def class_weights(self, of_recordings: bool = False) -> torch.Tensor:
+        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly.
+
+        Segments are counted, or with `of_recordings` recordings.
+        """
         if self.crops is not None:
             return torch.ones(len(self.prepared.types))
-        counts = torch.bincount(self.datasets["train"].types, minlength=len(self.prepared.types)).float()
+        train = self.datasets["train"]
+        items = train.types_of_recordings if of_recordings else train.types
+        counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
     def train_dataloader(self) -> SteadyLoader | ResidentLoader:
+        if self.features is not None:
+            return self._judging_loader("train")
         if self.num_workers == AUTO:
             self.num_workers = choose_workers(self._train_loader)
         return self._train_loader(self.num_workers)
@@ -274,13 +307,16 @@ class SpeciesDataModule(L.LightningDataModule):
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), num_workers)
 
     def _judging_loader(self, split: str) -> SteadyLoader | ResidentLoader:
+        if self.features is not None:
+            dataset = self.feature_datasets[split]
+            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
         dataset = self.datasets[split]
         num_workers = 0 if self.num_workers == AUTO else self.num_workers
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), num_workers)
 
     def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> SteadyLoader | ResidentLoader:
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        if stays_on(device, self.resident, dataset):
+        if self.features is None and stays_on(device, self.resident, dataset):
             return ResidentLoader(dataset, batches, device)
         pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
         return SteadyLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

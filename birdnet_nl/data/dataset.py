@@ -1,6 +1,6 @@
 """Segments served as views into the mels of whole recordings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,6 +45,13 @@ class SegmentDataset(Dataset):
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
 
+    @property
+    def types_of_recordings(self) -> torch.Tensor:
+        """In the order of `recording_ids`, int64 [recordings]."""
+        found = torch.empty(len(self.recording_ids), dtype=torch.int64)
+        found[self.recordings] = self.types
+        return found
+
     def __len__(self) -> int:
         return len(self.types)
 
@@ -60,6 +67,30 @@ class SegmentDataset(Dataset):
     def places(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Recording, first frame and type of segments, each int64 [indices]."""
         return self.recordings[indices], self.start_frames[indices], self.types[indices]
+
+
+class FeatureDataset(Dataset):
+    """The segments of a `SegmentDataset` with features in place of mels, in memory.
+
+    A batch is float16 [batch, 1 + dimensions], type [batch], index of the recording in `recording_ids` [batch].
+
+    Args:
+        features: by recording id, float16 [windows, 1 + dimensions]; a window begins every `frames_per_window` frames.
+    """
+
+    def __init__(self, segments: SegmentDataset, features: Mapping[str, np.ndarray], frames_per_window: float) -> None:
+        self.recording_ids, self.recordings, self.types = segments.recording_ids, segments.recordings, segments.types
+        rows = [
+            features[self.recording_ids[recording]][round(start / frames_per_window)]
+            for recording, start in zip(self.recordings.tolist(), segments.start_frames.tolist(), strict=True)
+        ]
+        self.features = torch.from_numpy(np.stack(rows))
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.features[indices], self.types[indices], self.recordings[indices]
 
 
 def gather_mels(

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import without_copies
 from birdnet_nl.data.near_duplicates import SameSound
 from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
@@ -59,10 +60,12 @@ def prepare_recordings(
     subject: str,
     folds: int | None = None,
     fold: int | None = None,
+    inherited: InheritedSplits | None = None,
 ) -> PreparedRecordings:
     """Make mels, leave out what cannot be used, assign splits; raises `DataError` when fewer than two types remain.
 
-    `subject` is the species, or the pool of species, as errors name it.
+    `subject` is the species, or the pool of species, as errors name it. With `inherited` splits all types are kept,
+    however few recordings they have: what is known of them was learned elsewhere.
     """
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
@@ -80,8 +83,12 @@ def prepare_recordings(
             f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
         )
     usable, copies, same = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
-    kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
-    if len(kept_types) < 2:
+    if inherited is None:
+        chosen = _split_anew(usable, types, shares, least_recordings, seed, folds, fold)
+    else:
+        chosen = _Chosen(usable, list(types), inherited.assign(usable, shares, seed), {})
+        _refuse_empty_splits(chosen.splits, subject)
+    if chosen is None:
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise DataError(
@@ -89,11 +96,45 @@ def prepare_recordings(
             f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
             f"recordist); download more, or try data=demo"
         )
+    return PreparedRecordings(
+        recordings=chosen.recordings,
+        types=chosen.types,
+        splits=chosen.splits,
+        mels={recording.id: mels[recording.id] for recording in chosen.recordings},
+        unclear=unclear,
+        unusable=[*unusable, *copies],
+        left_out_types=chosen.left_out_types,
+        same_sounds=same,
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Recordings of the types that are kept, their splits, and why other types were left out."""
+
+    recordings: list[Recording]
+    types: list[str]
+    splits: dict[str, str]
+    left_out_types: dict[str, str]
+
+
+def _split_anew(
+    usable: Sequence[Recording],
+    types: Sequence[str],
+    shares: dict[str, float],
+    least_recordings: int,
+    seed: int,
+    folds: int | None,
+    fold: int | None,
+) -> _Chosen | None:
+    """None where fewer than two types have enough recordings."""
+    kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
+    if len(kept_types) < 2:
+        return None
     while True:
         kept = [recording for recording in usable if recording.vocalization_type in kept_types]
         try:
-            splits = assign_splits(kept, shares, seed, folds, fold)
-            break
+            return _Chosen(kept, kept_types, assign_splits(kept, shares, seed, folds, fold), left_out)
         except DataError:
             if len(kept_types) == 2:
                 raise
@@ -101,16 +142,16 @@ def prepare_recordings(
             rarest = min(kept_types, key=lambda name: counts[name])
             kept_types = [name for name in kept_types if name != rarest]
             left_out[rarest] = f"{counts[rarest]} recordings, by recordists who cannot be spread over three splits"
-    return PreparedRecordings(
-        recordings=kept,
-        types=kept_types,
-        splits=splits,
-        mels={recording.id: mels[recording.id] for recording in kept},
-        unclear=unclear,
-        unusable=[*unusable, *copies],
-        left_out_types=left_out,
-        same_sounds=same,
-    )
+
+
+def _refuse_empty_splits(splits: Mapping[str, str], subject: str) -> None:
+    empty = [split for split in SPLITS if split not in splits.values()]
+    if empty:
+        raise DataError(
+            f"{subject}: none of its {len(splits)} recordings is for {' and none for '.join(empty)} when those the "
+            "trunk learned from keep their places, so a head cannot be trained and judged; the trunk answers for it: "
+            f"birdnet-nl evaluate <trunk> --species {subject}"
+        )
 
 
 def _common_folder(recordings: Sequence[Recording]) -> Path:

@@ -39,6 +39,8 @@ def metadata_control(
     A column that says the same of every training recording is left out. What is unknown stays unknown: nothing is
     filled in. `durations_s` is by recording id; `test_groups` are the recordists of the test recordings.
     """
+    if len(np.unique(train_types)) < 2:
+        return {"absent": "the training recordings are of one type"}
     known = [_facts(recording, durations_s[recording.id]) for recording in (*train, *test)]
     columns = [name for name in known[0] if len({facts[name] for facts in known[: len(train)]}) > 1]
     if not columns:

@@ -1,7 +1,7 @@
 """From answers to segments to what a run says of itself: what validation decides, and what the test then shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from birdnet_nl.evaluation.calibration import (
 )
 from birdnet_nl.evaluation.decision import answered, choose_threshold, coverage_curve
 from birdnet_nl.evaluation.metrics import Predictions, score_with_intervals
-from birdnet_nl.evaluation.pooling import pool_segments
 from birdnet_nl.recordings.recording import Recording
 
 
@@ -55,7 +54,7 @@ def judge(
     """
     calibration = calibrate(validation)
     threshold = choose_threshold(
-        calibration.recordings(validation.probabilities, validation.recordings).numpy(),
+        calibration.answers(validation).numpy(),
         validation.types_of_recordings.numpy(),
         wanted_accuracy,
     )
@@ -71,10 +70,10 @@ def judge_as_decided(
     types: Sequence[str],
 ) -> Judgement:
     """Judge `test` with what was decided before; `wanted_accuracy` is only told, None where it is not known."""
-    segments = calibration.segments(test.probabilities)
-    pooled = calibration.recordings(test.probabilities, test.recordings)
+    segments = calibration.segments(test)
+    pooled = calibration.answers(test)
     true_types, groups = test.types_of_recordings, recordist_indices(test_recordings)
-    before = pool_segments(test.probabilities, test.recordings, calibration.pooling).numpy()
+    before = replace(calibration, temperature=1.0, of_species={}).answers(test).numpy()
     after, truth = pooled.numpy(), true_types.numpy()
     report = {
         "results": {
@@ -83,6 +82,7 @@ def judge_as_decided(
         },
         "calibration": {
             "temperature": calibration.temperature,
+            "of_species": dict(calibration.of_species),
             "fitted_on": calibration.fitted_on,
             "before": calibration_figures(before, truth),
             "after": calibration_figures(after, truth),

@@ -21,18 +21,25 @@ class Predictions:
     Attributes:
         probabilities: float32 [segments, types]; true_types, recordings: int64 [segments].
         recording_ids: id of each recording index.
+        whole: what a network that decides on whole recordings answered to them, float32 [recordings, types]; None for
+            one that knows segments only.
+        species: slug of the species of each recording index; empty where nobody asks.
     """
 
     probabilities: torch.Tensor
     true_types: torch.Tensor
     recordings: torch.Tensor
     recording_ids: list[str]
+    whole: torch.Tensor | None = None
+    species: Sequence[str] = ()
 
     @classmethod
-    def join(cls, batches: Sequence[tuple[torch.Tensor, ...]], recording_ids: list[str]) -> "Predictions":
-        """From what `TypeClassifier.predict_step` gave for each batch."""
-        probabilities, types, recordings = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
-        return cls(probabilities, types, recordings, recording_ids)
+    def join(
+        cls, batches: Sequence[tuple[torch.Tensor, ...]], recording_ids: list[str], species: Sequence[str] = ()
+    ) -> "Predictions":
+        """From what `predict_step` of a classifier gave for each batch."""
+        probabilities, types, recordings, *whole = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+        return cls(probabilities, types, recordings, recording_ids, whole[0] if whole else None, species)
 
     @property
     def types_of_recordings(self) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """The LightningModule: a network, its loss and optimiser, and what is measured after each epoch."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -106,6 +107,11 @@ class TypeClassifier(L.LightningModule):
     def forward(self, mel_db: torch.Tensor) -> torch.Tensor:
         mel = self.normalise(mel_db)  # [batch, mels, frames], dB -> 0…1
         return self.network(mel[:, None])  # -> [batch, types]
+
+    @contextmanager
+    def as_validated(self) -> Iterator[None]:
+        """While the block runs, answers come from a network that has not learned from the validation recordings."""
+        yield
 
     def on_train_epoch_start(self) -> None:
         self.epoch_started = time.perf_counter()

@@ -2,12 +2,16 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
 from birdnet_nl.data.crops import CropSettings
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.inherited_splits import read_inherited
+from birdnet_nl.data.splits import write_splits
 from birdnet_nl.errors import DataError
+from birdnet_nl.features.bands import Bands
 from birdnet_nl.recordings.source import DemoSettings
 from birdnet_nl.species.pool import pool_as_species
 from birdnet_nl.species.table import get_species
@@ -37,6 +41,7 @@ def make_data(root, small_mel):
             "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
             "persistent_workers": False, "resident": "auto", "decode_workers": 2,
+            "features": None, "features_dir": "",
         }  # fmt: skip
         data = SpeciesDataModule(**{**settings, **changes})
         if prepare:
@@ -255,3 +260,50 @@ def test_mels_can_be_held_on_the_device_that_trains(make_data):
         for tensor, same in zip(one, other, strict=True):
             assert (tensor == same).all()
     assert type(held.val_dataloader()) is not type(read.val_dataloader())
+
+
+class Pitch(Bands):
+    """An extractor of half a second; three bands are enough for a test."""
+
+    window_s = 0.5
+    sample_rate_hz = 8000
+    dimensions = 3
+
+    def open(self):
+        return lambda clip, species: np.array([1, clip.mean(), clip.max(), clip.std()], dtype=np.float32)
+
+
+def test_features_are_served_in_place_of_mels_a_split_at_once(make_data, tmp_path):
+    data = make_data(features=Pitch(), features_dir=str(tmp_path))
+    for split, loader in (("train", data.train_dataloader()), ("val", data.val_dataloader())):
+        (batch,) = loader
+        features, types, recordings = batch
+        segments = data.datasets[split]
+        assert features.shape == (len(segments), 4) and features.dtype == torch.float16
+        assert torch.equal(types, segments.types) and torch.equal(recordings, segments.recordings)
+    weights = data.class_weights(of_recordings=True)
+    counts = torch.bincount(data.datasets["train"].types_of_recordings)
+    torch.testing.assert_close(weights * counts, torch.full((3,), counts.sum() / 3))
+
+
+def test_segments_that_the_extractor_does_not_hear_are_refused(make_data, tmp_path):
+    with pytest.raises(ValueError, match=r"data\.segment_s=0\.4 must be 0\.5 with features of bands"):
+        make_data(features=Pitch(), features_dir=str(tmp_path), segment_s=0.4)
+    with pytest.raises(ValueError, match="data=spectrograms holds no sound, which bands needs"):
+        make_data(features=Pitch(), features_dir=str(tmp_path), source="spectrograms")
+
+
+def test_inherited_splits_keep_every_type_and_each_recording_in_its_place(make_data, tmp_path):
+    first = make_data()
+    write_splits(tmp_path / "splits.csv", first.prepared.recordings, first.prepared.splits)
+    again = make_data(inherited=read_inherited(tmp_path / "splits.csv"), seed=5, least_recordings=100)
+    assert again.prepared.splits == first.prepared.splits
+    assert again.prepared.types == ["song", "call", "alarm"]
+
+
+def test_a_split_that_nothing_is_left_for_is_told(make_data, tmp_path):
+    data = make_data()
+    all_trained = dict.fromkeys(data.prepared.splits, "train")
+    write_splits(tmp_path / "splits.csv", data.prepared.recordings, all_trained)
+    with pytest.raises(DataError, match=r"merel: none of its \d+ recordings is for val and none for test"):
+        make_data(inherited=read_inherited(tmp_path / "splits.csv"))

@@ -6,7 +6,7 @@ import torch
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data import resident
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
+from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.feeding import SegmentBatches
 from birdnet_nl.data.resident import ResidentLoader, refuse_resident, resident_bytes, stays_on
@@ -34,7 +34,8 @@ def segments(mels, small_mel):
 
 @pytest.fixture
 def crops(mels, small_mel):
-    return CropDataset(list(TYPE_OF), mels, TYPE_OF, small_mel, 0.5)
+    shares = training_shares(["song", "call", "alarm"], TYPE_OF, {})
+    return CropDataset(list(TYPE_OF), mels, shares, small_mel, 0.5)
 
 
 def assert_same_batches(dataset, sampler):
@@ -52,7 +53,9 @@ def test_segments_come_as_from_the_cache(segments):
 
 
 def test_crops_come_as_from_the_cache(crops):
-    sampler = CropSampler(crops, CropSettings(per_epoch=24, choices=2, loud_share=0.5), batch_size=8, seed=3)
+    sampler = CropSampler(
+        crops, CropSettings(per_epoch=24, choices=2, active_share=0.5, bag=2, several_share=0.0), batch_size=8, seed=3
+    )
     assert_same_batches(crops, sampler)
 
 

@@ -1,5 +1,7 @@
 """The fitted temperature is the true one, and the figures equal scikit-learn's and arithmetic by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -109,3 +111,61 @@ def test_the_ece_to_expect_by_chance_is_that_of_honest_probabilities():
         expected.append(ece_by_chance(probabilities, draws=200))
     assert np.mean(found) == pytest.approx(np.mean(expected), abs=0.02)
     assert np.mean(expected) > 0.1  # forty-five recordings cannot show a small ECE
+
+
+def of_two_species(counts: tuple[int, int], temperatures: tuple[float, float]) -> Predictions:
+    """Recordings of merel and vink, whose logits are too sharp by these factors."""
+    parts = [honest(count, seed + 10) for seed, count in enumerate(counts)]
+    logits = torch.cat([logits * factor for (logits, _), factor in zip(parts, temperatures, strict=True)])
+    truth = torch.cat([truth for _, truth in parts])
+    species = ["merel"] * counts[0] + ["vink"] * counts[1]
+    return replace(as_predictions(logits, truth), species=species)
+
+
+def test_each_of_two_large_species_gets_its_own_temperature():
+    found = calibrate(of_two_species((2000, 2000), (0.6, 2.5)))
+    assert found.of_species["merel"] == pytest.approx(0.6, rel=0.1)
+    assert found.of_species["vink"] == pytest.approx(2.5, rel=0.1)
+    assert 0.6 < found.temperature < 2.5
+
+
+def test_the_fewer_recordings_the_closer_a_species_stays_to_all():
+    many, many_truth = honest(20_000, 7)
+    few, few_truth = honest(40, 8)
+    own = []
+    for copies in (1, 5, 25):  # the same vinken again and again: what they ask for stays the same
+        logits = torch.cat([many, few.repeat(copies, 1) * 3])
+        truth = torch.cat([many_truth, few_truth.repeat(copies)])
+        species = ["merel"] * len(many) + ["vink"] * (40 * copies)
+        found = calibrate(replace(as_predictions(logits, truth), species=species))
+        own.append(found.of_species["vink"])
+        assert found.temperature == pytest.approx(1, abs=0.1)
+    assert 1.2 < own[0] < own[1] < own[2]
+
+
+def test_a_species_with_too_few_recordings_has_the_temperature_of_all():
+    found = calibrate(of_two_species((500, 9), (1.0, 3.0)))
+    assert set(found.of_species) == {"merel"}
+    assert found.temperature_of("vink") == found.temperature
+
+
+def test_a_single_species_has_one_temperature():
+    logits, truth = honest(200, 5)
+    assert calibrate(replace(as_predictions(logits, truth), species=["merel"] * 200)).of_species == {}
+
+
+def test_a_recording_is_answered_at_the_temperature_of_its_species():
+    predictions = of_two_species((3, 2), (1.0, 1.0))
+    calibration = Calibration(2.0, "mean", 0, {"vink": 0.5})
+    answers = calibration.answers(predictions)
+    torch.testing.assert_close(answers[:3], soften(predictions.probabilities[:3], 2.0))
+    torch.testing.assert_close(answers[3:], soften(predictions.probabilities[3:], 0.5))
+
+
+def test_what_a_network_answered_to_whole_recordings_is_only_softened():
+    logits, truth = honest(300, 6)
+    segments = as_predictions(torch.zeros(600, 3), truth, 2)
+    whole = replace(segments, whole=(logits * 2).softmax(dim=1))
+    found = calibrate(whole)
+    assert found.pooling == "network" and found.temperature == pytest.approx(2, rel=0.25)
+    torch.testing.assert_close(found.answers(whole), soften(whole.whole, found.temperature))

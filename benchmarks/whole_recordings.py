@@ -1,0 +1,184 @@
+"""Features of whole recordings: which pooling and penalty to take, and what is left for a species never trained on.
+
+    python -m benchmarks.whole_recordings --root ../recordings                   # choose; needs the extra [birdnet]
+    python -m benchmarks.whole_recordings --root ../recordings --species-out     # leave one species out after another
+
+Choosing looks at validation only: within the recordings of a fold that are not tested, four parts answer each other
+(recordists apart), and the choice of each fold is then tested on its own test recordings. The last line is therefore
+what an honest choice is worth; the lines above it are what each choice is worth in validation.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import nn
+
+from benchmarks.our_run import compose_run
+from birdnet_nl.data.splits import assign_splits
+from birdnet_nl.evaluation.judgement import recordist_indices
+from birdnet_nl.evaluation.metrics import score
+from birdnet_nl.models.bag_network import BagNetwork
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.training.fitting import fit
+
+FOLDS, PARTS = 5, 4
+POOLINGS = (
+    ("mean",), ("present_mean",), ("maximum",), ("log_mean_exp",), ("mean", "deviation"), ("present_mean", "maximum"),
+    ("present_mean", "attention"),
+)  # fmt: skip
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Recordings with the features of their segments [segments, 1 + dimensions]."""
+
+    recordings: list[Recording]
+    features: list[torch.Tensor]
+    truth: np.ndarray
+    groups: np.ndarray
+    types: list[str]
+
+    def batch(self, chosen: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        features = [self.features[index] for index in chosen]
+        lengths = torch.tensor([len(rows) for rows in features])
+        return torch.cat(features), torch.arange(len(chosen)).repeat_interleave(lengths)
+
+
+def load_bags(root: Path, model: str, cache: str | None) -> Bags:
+    """All recordings of one type below `root`, as `python train.py data.pool=all model=…` takes them."""
+    from hydra.utils import instantiate
+
+    from birdnet_nl.species.table import Species
+
+    where = [f"paths.cache={cache}"] if cache else []
+    cfg = compose_run(["species=pool", "data.pool=all", f"model={model}", f"data.root={root}", *where])
+    data = instantiate(cfg.data, species=Species(**cfg.species), mel=instantiate(cfg.mel), _convert_="object")
+    prepared = data.prepare()
+    own: dict[str, torch.Tensor] = {}
+    for dataset in data.feature_datasets.values():
+        for index, id in enumerate(dataset.recording_ids):
+            own[id] = dataset.features[dataset.recordings == index].float()
+    recordings = list(prepared.recordings)
+    truth = np.array([prepared.types.index(recording.vocalization_type) for recording in recordings])
+    features = [own[recording.id] for recording in recordings]
+    return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types)
+
+
+def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Sequence[str], penalty: float) -> np.ndarray:
+    """Fitted to `train` as a run fits, probabilities of `test` [recordings, types]."""
+    network = BagNetwork(len(bags.types), bags.features[0].shape[1] - 1, pooling, penalty)
+    truth = torch.from_numpy(bags.truth[train])
+    counts = torch.bincount(truth, minlength=len(bags.types)).float()
+    batch = bags.batch(train)
+    loss = nn.CrossEntropyLoss(weight=counts.sum() / (len(counts) * counts.clamp(min=1)))
+    fit(network, lambda: network.features(*batch), truth, loss)
+    with torch.no_grad():
+        return network(*bags.batch(test)).softmax(dim=1).numpy()
+
+
+def figures(bags: Bags, probabilities: np.ndarray, chosen: Sequence[int]) -> dict[str, float]:
+    answers, truth = torch.from_numpy(probabilities[chosen]).float(), torch.from_numpy(bags.truth[chosen])
+    scores = score(answers, truth, bags.types)
+    return {name: scores[name] for name in ("balanced_accuracy", "auroc")}
+
+
+def choose(bags: Bags, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
+    """Validation figures of each choice, and the test of what each fold chose by them."""
+    choices = list(product(POOLINGS[:2] if quick else POOLINGS, PENALTIES[1:3] if quick else PENALTIES))
+    validation: dict[tuple, list[dict[str, Any]]] = {choice: [] for choice in choices}
+    tested, taken = [], Counter()
+    for seed in seeds:
+        probabilities = np.zeros((len(bags.truth), len(bags.types)))
+        for fold in range(FOLDS):
+            shares = {"train": 0.6, "val": 0.2, "test": 0.2}
+            splits = assign_splits(bags.recordings, shares, seed, FOLDS, fold)
+            is_test = np.array([splits[recording.id] == "test" for recording in bags.recordings])
+            known, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+            parts = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed)
+            parts = list(parts.split(known, bags.truth[known], bags.groups[known]))
+            for choice in choices:
+                answers = np.zeros_like(probabilities)
+                for train, held in parts:
+                    answers[known[held]] = answer(bags, known[train], known[held], *choice)
+                validation[choice].append(figures(bags, answers, known))
+            best = max(choices, key=lambda choice: validation[choice][-1]["auroc"])
+            taken[best] += 1
+            probabilities[test] = answer(bags, known, test, *best)
+        tested.append(figures(bags, probabilities, range(len(bags.truth))))
+    return {
+        "validation": [
+            {"pooling": list(pooling), "penalty": penalty, **_means(validation[pooling, penalty])}
+            for pooling, penalty in choices
+        ],
+        "chosen": [{"pooling": list(choice[0]), "penalty": choice[1], "folds": n} for choice, n in taken.most_common()],
+        "test": _means(tested),
+    }
+
+
+def leave_species_out(bags: Bags, pooling: Sequence[str], penalty: float) -> dict[str, Any]:
+    """Every recording answered by a network that met neither its species nor its recordist."""
+    species = np.array([recording.species for recording in bags.recordings])
+    probabilities = np.zeros((len(bags.truth), len(bags.types)))
+    for slug in np.unique(species):
+        test = np.flatnonzero(species == slug)
+        train = np.flatnonzero((species != slug) & ~np.isin(bags.groups, bags.groups[test]))
+        probabilities[test] = answer(bags, train, test, pooling, penalty)
+    return {"species": len(np.unique(species)), **figures(bags, probabilities, range(len(bags.truth)))}
+
+
+def _means(found: Sequence[dict[str, Any]]) -> dict[str, float]:
+    return {name: float(np.mean([one[name] for one in found])) for name in ("balanced_accuracy", "auroc")}
+
+
+def table(result: dict[str, Any]) -> Table:
+    shown = Table("pooling", "penalty", "balanced accuracy", "AUROC", title="validation within the folds")
+    for row in sorted(result["validation"], key=lambda row: -row["auroc"]):
+        shown.add_row(
+            " + ".join(row["pooling"]), f"{row['penalty']:g}", f"{row['balanced_accuracy']:.3f}", f"{row['auroc']:.3f}"
+        )
+    shown.add_section()
+    test = result["test"]
+    shown.add_row("[bold]test of each fold's choice[/]", "", f"{test['balanced_accuracy']:.3f}", f"{test['auroc']:.3f}")
+    return shown
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="folder of real recordings")
+    parser.add_argument("--model", default="birdnet", help="a model of features: birdnet or bands")
+    parser.add_argument("--cache", help="folder of mels and features, as paths.cache")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
+    parser.add_argument("--species-out", action="store_true")
+    parser.add_argument("--pooling", nargs="*", default=["present_mean", "maximum"], help="of --species-out")
+    parser.add_argument("--penalty", type=float, default=0.3, help="of --species-out")
+    parser.add_argument("--quick", action="store_true", help="only try it out: few choices")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    asked = parser.parse_args()
+    bags = load_bags(asked.root, asked.model, asked.cache)
+    if asked.species_out:
+        result = leave_species_out(bags, asked.pooling, asked.penalty)
+        Console().print(result)
+    else:
+        result = choose(bags, asked.seeds, asked.quick)
+        Console().print(table(result))
+        Console().print(result["chosen"])
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Features of each recording, in a file named after the content, the extractor and the distance between windows."""
+
+import hashlib
+import json
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from birdnet_nl.audio.cache import CachedMel
+from birdnet_nl.audio.decode import decode
+from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.files import written_whole
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.species.table import get_species
+
+FORMAT_VERSION = 1  # raise when what is kept changes, so that old files are not taken for new ones
+
+
+def features_key(extractor: FeatureExtractor, window_hop_s: float) -> str:
+    """A folder's name that differs when the extractor, its version, the windows or the format differ."""
+    text = json.dumps([FORMAT_VERSION, extractor.version, extractor.window_s, extractor.dimensions, window_hop_s])
+    return f"{extractor.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def cache_features(
+    recordings: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
+    windows: Mapping[str, int],
+    extractor: FeatureExtractor,
+    window_hop_s: float,
+    cache_dir: Path,
+    workers: int,
+    on_progress: Callable[[], None] = lambda: None,
+) -> dict[str, np.ndarray]:
+    """Features by recording id, float16 [windows, 1 + dimensions]: presence of the recording's species first.
+
+    Window n begins at n · `window_hop_s` seconds; `windows` says how many there are of each recording, and `mels` the
+    hash of its content. Each worker is a thread with a network of its own, opened when there is something to compute.
+    Killed at any moment, what is finished stays and the rest is made next time.
+    """
+    folder = cache_dir / features_key(extractor, window_hop_s)
+    found = {r.id: _read(_place(folder, r, mels[r.id]), windows[r.id], extractor.dimensions) for r in recordings}
+    missing = [recording for recording in recordings if found[recording.id] is None]
+    for _ in range(len(recordings) - len(missing)):
+        on_progress()
+    if not missing:
+        return found
+    extractor.check()
+    workers = max(1, min(workers, len(missing)))
+    networks: queue.SimpleQueue[Extract] = queue.SimpleQueue()
+    for _ in range(workers):
+        networks.put(extractor.open())
+
+    def make(recording: Recording) -> np.ndarray:
+        extract = networks.get()  # there is one for each thread
+        try:
+            features = _extract(recording, windows[recording.id], extractor, window_hop_s, extract)
+        finally:
+            networks.put(extract)
+        place = _place(folder, recording, mels[recording.id])
+        with written_whole(place, sync=False) as beside, beside.open("wb") as file:
+            np.save(file, features)
+        return features
+
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features")
+    try:
+        futures = {pool.submit(make, recording): recording.id for recording in missing}
+        for future in as_completed(futures):
+            found[futures[future]] = future.result()
+            on_progress()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return found
+
+
+def _place(folder: Path, recording: Recording, mel: CachedMel) -> Path:
+    """The species belongs to the name: its presence stands among the features."""
+    return folder / f"{mel.content}-{recording.species}.npy"
+
+
+def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
+    """None when the file is not there, is cut, or holds fewer windows than are wanted."""
+    try:
+        features = np.load(path)
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    whole = features.ndim == 2 and features.shape[1] == 1 + dimensions and len(features) >= windows
+    return features[:windows] if whole else None
+
+
+def _extract(
+    recording: Recording, windows: int, extractor: FeatureExtractor, window_hop_s: float, extract: Extract
+) -> np.ndarray:
+    """Decode and extract, float16 [windows, 1 + dimensions]; silence stands beyond the end of the recording."""
+    rate_hz, species = extractor.sample_rate_hz, get_species(recording.species)
+    samples = decode(recording.path, rate_hz)
+    length = round(extractor.window_s * rate_hz)
+    features = np.empty((windows, 1 + extractor.dimensions), dtype=np.float16)
+    for window in range(windows):
+        start = round(window * window_hop_s * rate_hz)
+        clip = samples[start : start + length]
+        features[window] = extract(np.pad(clip, (0, length - len(clip))), species)
+    return features

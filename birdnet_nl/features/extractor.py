@@ -1,0 +1,75 @@
+"""What a feature extractor is: a pretrained network that turns windows of sound into vectors."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from birdnet_nl.errors import RunError
+from birdnet_nl.species.table import Species
+
+PACKAGE = "birdnet_nl.features."
+
+Extract = Callable[[np.ndarray, Species], np.ndarray]
+"""One window, float32 [samples] between -1 and 1, and the species said to be heard -> float32 [1 + dimensions].
+
+The first value is a presence: the logit of that species, 0 from an extractor that knows no species.
+"""
+
+
+class FeatureExtractor(ABC):
+    """One pretrained network. Perch or BirdMAE would be another subclass of some forty lines.
+
+    Attributes:
+        name, version: together with the distance between windows they name the folder of the cache.
+        sample_rate_hz, window_s: what the network hears at a time.
+        dimensions: of the vector of a window.
+        licence, credit: of the network; shown when it is used and stored with every model made with it.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    sample_rate_hz: ClassVar[int]
+    window_s: ClassVar[float]
+    dimensions: ClassVar[int]
+    licence: ClassVar[str]
+    credit: ClassVar[str]
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise `SetupError` with what to install when the network is not there; quick."""
+
+    @abstractmethod
+    def open(self) -> Extract:
+        """Load the network for one thread: what is returned is called by that thread alone."""
+
+    def describe(self) -> dict[str, str | float]:
+        """What a checkpoint keeps of it, plain values."""
+        kind = type(self)
+        return {
+            "_target_": f"{kind.__module__}.{kind.__name__}",
+            "name": self.name,
+            "version": self.version,
+            "licence": self.licence,
+            "credit": self.credit,
+        }
+
+
+def build_extractor(description: Mapping[str, Any]) -> FeatureExtractor:
+    """The extractor that `describe` described; only classes of this package, so a checkpoint cannot name other code.
+
+    Raises `RunError` when the features of the one here are others.
+    """
+    target = description["_target_"]
+    if not target.startswith(PACKAGE):
+        raise RunError(f"a feature extractor must come from {PACKAGE.rstrip('.')}, not from {target}")
+    module, _, name = target.rpartition(".")
+    extractor = getattr(importlib.import_module(module), name)()
+    if extractor.version != description["version"]:
+        raise RunError(
+            f"the model was trained on features of {extractor.name} {description['version']}, here is version "
+            f"{extractor.version}; use the version it was trained with, or train anew"
+        )
+    return extractor

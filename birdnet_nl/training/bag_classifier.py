@@ -1,0 +1,82 @@
+"""Training on features of whole recordings, at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+
+from birdnet_nl.data.dataset import Batch
+from birdnet_nl.training.fitting import fit
+from birdnet_nl.training.module import TypeClassifier, types_of_recordings
+
+
+class BagClassifier(TypeClassifier):
+    """Fits a network of features (`BagNetwork`, or one with a head of its own) to whole splits; one epoch is enough.
+
+    Two networks are fitted, by the same rule: one to the training recordings, by whose answers to the validation
+    recordings temperature and threshold are decided; then one to the training and validation recordings, which is the
+    result. Where recordings are few a fifth of them is worth more than the small difference between the two.
+    """
+
+    def __init__(self, network: nn.Module, **settings: Any) -> None:
+        super().__init__(network=network, **settings)
+        self.automatic_optimization = False
+        self.before_validation = deepcopy(network)
+        self._answering = "network"
+
+    def forward(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(segments.device.type, enabled=False):
+            return getattr(self, self._answering)(segments, recordings)
+
+    @contextmanager
+    def as_validated(self) -> Iterator[None]:
+        self._answering = "before_validation"
+        try:
+            yield
+        finally:
+            self._answering = "network"
+
+    def training_step(self, batch: Batch, index: int) -> None:
+        (validation,) = self.trainer.datamodule.val_dataloader()
+        validation = self.transfer_batch_to_device(validation, self.device, 0)
+        with torch.autocast(self.device.type, enabled=False):
+            self._fit(self.before_validation, batch)
+            self._fit(self.network, _together(batch, validation))
+        segments, types, recordings = batch
+        truth = types_of_recordings(types, recordings)
+        with self.as_validated():
+            logits = self(segments, recordings).detach()
+        self.train_loss.update(self.loss(logits, truth), weight=len(truth))
+        self.train_metrics.update(logits, truth)
+        self.optimizers().step()  # there is no gradient left: it only counts a step, without which nothing is saved
+
+    def _fit(self, network: nn.Module, batch: Batch) -> None:
+        segments, types, recordings = batch
+        truth = types_of_recordings(types, recordings)
+        fit(network, lambda: network.features(segments, recordings), truth, self.loss)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        segments, types, recordings = batch
+        with self.as_validated():
+            logits = self(segments, recordings)
+        truth = types_of_recordings(types, recordings)
+        self.val_loss.update(self.loss(logits, truth), weight=len(truth))
+        self.val_metrics.update(logits, truth)
+        self.val_segments.append((logits.softmax(dim=1), truth, torch.arange(len(truth), device=truth.device)))
+
+    def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, ...]:
+        """Probability per type, true type and recording of each segment, and probability per type of each recording."""
+        segments, types, recordings = batch
+        alone = torch.arange(len(segments), device=segments.device)
+        return self(segments, alone).softmax(dim=1), types, recordings, self(segments, recordings).softmax(dim=1)
+
+
+def _together(first: Batch, second: Batch) -> Batch:
+    """Two batches of whole recordings as one."""
+    segments, types, recordings = first
+    more_segments, more_types, more_recordings = second
+    later = more_recordings + int(recordings.max()) + 1
+    return torch.cat([segments, more_segments]), torch.cat([types, more_types]), torch.cat([recordings, later])

@@ -1,0 +1,126 @@
+"""A finished run as the trunk of a head: whether it can be, what a head takes from it, and what it answers itself."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from birdnet_nl.console import say, shown
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.inherited_splits import InheritedSplits, read_inherited
+from birdnet_nl.errors import RunError
+from birdnet_nl.evaluation.judgement import Judgement
+from birdnet_nl.evaluation.metrics import score
+from birdnet_nl.features.extractor import FeatureExtractor, build_extractor
+from birdnet_nl.hearing import hear_calibrated
+from birdnet_nl.models.headed_network import HeadedNetwork
+from birdnet_nl.run_directory import CONFIG, METRICS, SPLITS_FILE
+from birdnet_nl.trained_network import TrainedNetwork, load_trained
+
+LEAST_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head would learn a single bird
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A trained network to put a head on.
+
+    Attributes:
+        splits: of the recordings that it was trained and judged on.
+    """
+
+    run_dir: Path
+    trained: TrainedNetwork
+    splits: InheritedSplits
+
+    @property
+    def types(self) -> list[str]:
+        return self.trained.at_temperature_1.types
+
+    @property
+    def extractor(self) -> FeatureExtractor | None:
+        described = self.trained.card.get("features")
+        return build_extractor(described) if described else None
+
+    def data_settings(self) -> dict[str, Any]:
+        """Arguments of `SpeciesDataModule` that a head has no choice about."""
+        card = self.trained.card
+        return {
+            "mel": self.trained.at_temperature_1.mel,
+            "types": self.types,
+            "segment_s": card["segment_s"],
+            "segment_hop_s": card["segment_hop_s"],
+            "features": self.extractor,
+            "inherited": self.splits,
+        }
+
+    def network_settings(self, species: str) -> dict[str, Any]:
+        """Arguments of `HeadedNetwork`."""
+        temperature = self.trained.calibration.temperature_of(species)
+        return {"trunk": self.trained.card["network"], "sharpness": 1 / temperature}
+
+    def give_weights(self, network: HeadedNetwork, train_counts: Counter) -> None:
+        """The trunk's weights into a network built anew, whose head is kept still where there is too little to learn.
+
+        `train_counts` are training recordings by type.
+        """
+        network.trunk.load_state_dict(self.trained.at_temperature_1.network.state_dict())
+        network.head.requires_grad_(enough_for_a_head(train_counts))
+
+
+def load_trunk(run_dir: Path) -> Trunk:
+    """Raises `RunError` when the run cannot carry a head."""
+    if not (run_dir / CONFIG).is_file():
+        raise RunError(f"trunk={run_dir} is not a run directory; give one such as logs/turbo/pool-all/<time>")
+    if not (run_dir / METRICS).is_file():
+        raise RunError(f"trunk={run_dir} is not finished; go on with python train.py resume={run_dir}")
+    trained = load_trained(run_dir)
+    network = trained.at_temperature_1.network
+    if not hasattr(network, "answer") or hasattr(network, "trunk"):
+        raise RunError(
+            f"trunk={run_dir} is a {type(network).__name__}, which cannot carry a head; give a run of "
+            "model=compact_cnn or model=birdnet"
+        )
+    if trained.split_by == "segment":
+        raise RunError(f"trunk={run_dir} was split by segment, so it knows every recording; give one that was not")
+    return Trunk(run_dir, trained, read_inherited(run_dir / SPLITS_FILE))
+
+
+def refuse_mixture(trunk: Trunk, data: SpeciesDataModule) -> None:
+    """Raise `RunError` when just one of trunk and recordings is of the demo: the figures would mean nothing."""
+    if trunk.trained.card["synthetic"] != data.synthetic:
+        kinds = ("the synthetic demo", "real recordings")
+        learned, given = kinds if trunk.trained.card["synthetic"] else kinds[::-1]
+        raise RunError(f"trunk={trunk.run_dir} was trained on {learned}, and these are {given}; give another trunk")
+
+
+def enough_for_a_head(counts: Counter) -> bool:
+    """Whether a species' training recordings, counted by type, may move the trunk's answer."""
+    return sum(count >= LEAST_OF_TYPE for count in counts.values()) >= 2
+
+
+def tell_about_head(trunk: Trunk, data: SpeciesDataModule) -> None:
+    """What the head has to learn from, or that the trunk's answer stands."""
+    counts = data.recording_counts()["train"]
+    found = ", ".join(f"{name} {counts[name]}" for name in trunk.types)
+    if enough_for_a_head(counts):
+        say(f"head on {shown(trunk.run_dir)}, fitted to {counts.total()} recordings ({found})")
+    else:
+        say(
+            f"[yellow]too few training recordings of {data.species.slug} for a head ({found}; needed: {LEAST_OF_TYPE} "
+            f"of each of two types): the answer for all species stands, that of {shown(trunk.run_dir)}[/]"
+        )
+
+
+def describe_head(trunk: Trunk, data: SpeciesDataModule, judgement: Judgement) -> dict[str, Any]:
+    """For `metrics.json`: what the head learned from, how far it moved the answers, and the trunk's own figures."""
+    counts = data.recording_counts()["train"]
+    by_id = {recording.id: recording for recording in data.prepared.recordings}
+    tested = [by_id[id] for id in data.datasets["test"].recording_ids]
+    pooled, _ = hear_calibrated(trunk.trained, tested, data.cache_dir)
+    return {
+        "trunk": str(trunk.run_dir),
+        "fitted": enough_for_a_head(counts),
+        "trained_on": {name: counts[name] for name in trunk.types},
+        "moved": float((judgement.probabilities - pooled).abs().sum(dim=1).mean() / 2),  # 0 nowhere, 1 to another type
+        "pooled": score(pooled, judgement.true_types, trunk.types),
+    }

@@ -1,0 +1,26 @@
+"""What a checkpoint keeps of an extractor builds it again, and nothing else."""
+
+import pytest
+
+from birdnet_nl.errors import RunError
+from birdnet_nl.features.bands import Bands
+from birdnet_nl.features.birdnet import BirdNet
+from birdnet_nl.features.extractor import build_extractor
+
+
+@pytest.mark.parametrize("kind", [Bands, BirdNet])
+def test_a_description_is_plain_and_builds_the_same(kind):
+    described = kind().describe()
+    assert all(isinstance(value, str) for value in described.values())
+    assert described["licence"] and described["credit"]
+    assert type(build_extractor(described)) is kind
+
+
+def test_other_code_is_not_run():
+    with pytest.raises(RunError, match=r"must come from birdnet_nl\.features, not from os\.system"):
+        build_extractor({"_target_": "os.system", "version": "1"})
+
+
+def test_features_of_another_version_are_refused():
+    with pytest.raises(RunError, match=r"trained on features of birdnet 2\.3, here is version 2\.4"):
+        build_extractor({**BirdNet().describe(), "version": "2.3"})

@@ -1,0 +1,61 @@
+"""A bag network decides on whole recordings: their order, their company and their number of segments do not matter."""
+
+import pytest
+import torch
+
+from birdnet_nl.models.bag_network import BagNetwork
+
+DIMENSIONS, TYPES = 6, 3
+
+
+@pytest.fixture
+def network() -> BagNetwork:
+    made = BagNetwork(TYPES, DIMENSIONS, ["present_mean", "maximum"], penalty=1.0)
+    torch.nn.init.normal_(made.head.weight, generator=torch.Generator().manual_seed(1))
+    return made.eval()
+
+
+def segments(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
+    recordings = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    rows = torch.randn(len(recordings), 1 + DIMENSIONS, generator=torch.Generator().manual_seed(2))
+    return rows.half(), recordings
+
+
+def test_before_training_nothing_is_said_for_any_type():
+    logits = BagNetwork(TYPES, DIMENSIONS, ["mean"], penalty=1.0)(*segments(3, 2))
+    torch.testing.assert_close(logits, torch.zeros(2, TYPES))
+
+
+def test_a_recording_is_answered_alike_whatever_else_is_in_the_batch(network):
+    rows, recordings = segments(5, 1, 9)
+    together = network(rows, recordings)
+    for index in range(3):
+        own = rows[recordings == index]
+        torch.testing.assert_close(network(own, torch.zeros(len(own), dtype=torch.int64))[0], together[index])
+
+
+def test_the_order_of_segments_does_not_matter(network):
+    rows, recordings = segments(5, 1, 9)
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(network(rows[order], recordings[order]), network(rows, recordings))
+
+
+def test_features_of_the_training_recordings_come_around_zero_with_squares_that_sum_to_one(network):
+    features = network.features(*segments(*[3] * 40))
+    network.scale_by(features)
+    scaled = (features - network.shift) * network.scale
+    assert features.shape == (40, network.width)
+    torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(network.width), atol=1e-5, rtol=0)
+    assert scaled.square().sum(dim=1).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_a_feature_that_never_changes_does_no_harm(network):
+    rows, recordings = segments(3, 3)
+    rows[:, 2] = 1.0
+    network.scale_by(network.features(rows, recordings))
+    assert torch.isfinite(network(rows, recordings)).all()
+
+
+def test_a_penalty_must_be_above_zero():
+    with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
+        BagNetwork(TYPES, DIMENSIONS, ["mean"], penalty=0)

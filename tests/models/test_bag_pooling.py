@@ -1,0 +1,97 @@
+"""Segments to one vector per recording: as arithmetic by hand says, whatever the order, the number and the company."""
+
+import pytest
+import torch
+
+from birdnet_nl.models.bag_pooling import KINDS, BagPooling
+
+BAGS = [4, 1, 7]  # segments of three recordings, one of them with a single segment
+
+
+@pytest.fixture
+def bags() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    recordings = torch.repeat_interleave(torch.arange(len(BAGS)), torch.tensor(BAGS))
+    segments = torch.randn(len(recordings), 5, generator=generator)
+    return segments, torch.randn(len(recordings), generator=generator), recordings
+
+
+def pooling(*kinds: str, dimensions: int = 5) -> BagPooling:
+    made = BagPooling(dimensions, kinds)
+    if made.learns:
+        torch.nn.init.normal_(made.score.weight, generator=torch.Generator().manual_seed(2))
+    return made
+
+
+def by_hand(kind: str, segments: torch.Tensor, presence: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """One recording by itself."""
+    heard = 1 / (1 + torch.exp(-presence)) + 0.01
+    return {
+        "mean": lambda: segments.mean(dim=0),
+        "maximum": lambda: segments.amax(dim=0),
+        "deviation": lambda: segments.std(dim=0, correction=0),
+        "log_mean_exp": lambda: torch.log(torch.exp(segments).mean(dim=0)),
+        "present_mean": lambda: (segments * heard[:, None]).sum(dim=0) / heard.sum(),
+        "attention": lambda: (segments * torch.softmax(score, dim=0)[:, None]).sum(dim=0),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_recording_is_pooled_as_it_would_be_alone(kind, bags):
+    segments, presence, recordings = bags
+    made = pooling(kind)
+    score = made.score(segments)[:, 0] if made.learns else presence
+    expected = [by_hand(kind, *(x[recordings == index] for x in (segments, presence, score))) for index in range(3)]
+    torch.testing.assert_close(made(segments, presence, recordings), torch.stack(expected), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_segments_does_not_matter(kind, bags):
+    order = torch.randperm(sum(BAGS), generator=torch.Generator().manual_seed(3))
+    made = pooling(kind)
+    torch.testing.assert_close(made(*bags), made(*(part[order] for part in bags)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_segment_is_its_own_pool(kind, bags):
+    segments, presence, _ = bags
+    alone = pooling(kind)(segments, presence, torch.arange(len(segments)))
+    expected = torch.zeros_like(segments) if kind == "deviation" else segments
+    torch.testing.assert_close(alone, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_recording_heard_twice_over_gives_the_same(kind, bags):
+    """Length by itself says nothing: the same segments once more are no news."""
+    segments, presence, recordings = bags
+    made = pooling(kind)
+    twice = made(segments.repeat(2, 1), presence.repeat(2), recordings.repeat(2))
+    torch.testing.assert_close(made(*bags), twice, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_finite_also_of_a_single_segment(kind):
+    segments = torch.randn(3, 5, generator=torch.Generator().manual_seed(4), requires_grad=True)
+    made = pooling(kind)
+    made(segments, torch.zeros(3), torch.tensor([0, 1, 1])).sum().backward()
+    assert torch.isfinite(segments.grad).all()
+
+
+def test_kinds_stand_side_by_side_in_their_order(bags):
+    both = pooling("maximum", "mean")
+    assert both.width == 10
+    torch.testing.assert_close(both(*bags), torch.cat([pooling("maximum")(*bags), pooling("mean")(*bags)], dim=1))
+
+
+def test_weights_tell_where_the_species_was_heard(bags):
+    segments, presence, recordings = bags
+    weights = pooling("present_mean", "maximum").weights(segments, presence, recordings)
+    torch.testing.assert_close(torch.zeros(3).index_add(0, recordings, weights), torch.ones(3))
+    assert weights[:4].argmax() == presence[:4].argmax()
+    torch.testing.assert_close(pooling("mean").weights(segments, presence, recordings)[4:5], torch.ones(1))
+
+
+@pytest.mark.parametrize("kinds", ["mean", [], ["mean", "median"]])
+def test_other_poolings_are_refused(kinds):
+    with pytest.raises(ValueError, match="must be a list of some of mean, present_mean, maximum"):
+        BagPooling(5, kinds)
