@@ -1,10 +1,10 @@
-"""`birdnet-nl`: get and look at recordings; judge, compare and repeat what was trained on them."""
+"""`birdnet-nl`: get and look at recordings; judge, compare and repeat what was trained on them; see how far it is."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, evaluate, importing, rerun
+from birdnet_nl.commands import compare, data, download, evaluate, importing, rerun, status
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -37,6 +37,7 @@ app.command("data")(data.data_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("rerun")(rerun.rerun_command)
+app.command("status")(status.status_command)
 
 
 def main() -> None:

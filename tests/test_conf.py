@@ -179,7 +179,7 @@ def test_the_help_names_every_choice_and_only_choices_that_exist(train_script):
     for group, text in re.findall(r"^  (\w+)  +(.*)$", choices, re.MULTILINE):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
         named |= {(group, option.strip()) for option in text.split(",")} if group != "species" else set()
-    own = {name for name in OPTIONS if name[0] in ("trainer", "data", "mel", "model", "augment", "engine")}
+    own = {name for name in OPTIONS if name[0] in ("trainer", "data", "mel", "model", "augment", "engine", "launcher")}
     assert named == own - {("data", "base")}
     assert "one of 232" in choices and len(all_species()) == 232
 
