@@ -1,10 +1,10 @@
-"""`birdnet-nl`: get and look at recordings; judge, compare, repeat and ship what was trained on them."""
+"""`birdnet-nl`: get and look at recordings; judge, compare, repeat, follow and ship what was trained on them."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, evaluate, importing, promote, prune, rerun
+from birdnet_nl.commands import compare, data, download, evaluate, importing, promote, prune, rerun, status
 from birdnet_nl.console import screen
 from birdnet_nl.errors import BirdnetNlError
 
@@ -39,6 +39,7 @@ app.command("compare")(compare.compare_command)
 app.command("rerun")(rerun.rerun_command)
 app.command("promote")(promote.promote_command)
 app.command("prune")(prune.prune_command)
+app.command("status")(status.status_command)
 
 
 def main() -> None:

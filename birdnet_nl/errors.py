@@ -9,6 +9,10 @@ class DataError(BirdnetNlError):
     """Recordings, folders or files on disk that cannot be used as they are."""
 
 
+class TooFewRecordingsError(DataError):
+    """Recordings that are in order but too few to train on: more have to be found, nothing has to be mended."""
+
+
 class SelectionError(BirdnetNlError):
     """A species, parameter set or other name that does not exist."""
 

@@ -7,6 +7,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from rich.markup import escape
+
+from birdnet_nl.console import log, screen
 from birdnet_nl.errors import BirdnetNlError
 
 PACKAGE = Path(__file__).parent
@@ -47,6 +50,19 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
         if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf"):
             return _explain_configuration(" ".join(str(part) for part in chain), list_parameters)
     return None
+
+
+def tell(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> bool:
+    """Show an error that was foreseen as one sentence, once; False when it needs its traceback."""
+    if getattr(error, "told", False):
+        return True
+    sentence = explain(error, list_parameters)
+    if sentence is None:
+        return False
+    error.told = True
+    log.error(sentence)
+    screen.print(f"[bold red]✗[/] {escape(sentence)}", soft_wrap=True)
+    return True
 
 
 def _explain_os_error(error: OSError) -> str | None:

@@ -32,6 +32,7 @@ from birdnet_nl.models.build import build_network
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
     BEST,
+    HEARTBEAT,
     LAST,
     METRICS,
     SPLITS_FILE,
@@ -46,6 +47,7 @@ from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.species.table import Species
 from birdnet_nl.teaching import find_teacher, lesson_of
 from birdnet_nl.training.bag_classifier import BagClassifier
+from birdnet_nl.training.callbacks import Heartbeat
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.head_classifier import HeadClassifier
@@ -214,6 +216,7 @@ def _build_module(
 
 def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:
     callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
+    callbacks.append(Heartbeat(run_dir / HEARTBEAT))
     for callback in callbacks:
         if isinstance(callback, L.pytorch.callbacks.ModelCheckpoint):
             callback.dirpath = str(run_dir / BEST.parent)

@@ -14,6 +14,7 @@ CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metric
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
 TRAINED = "trained.json"  # there once training has ended: a killed run then goes on with the evaluation
 SYNTHETIC = "SYNTHETIC.txt"
+HEARTBEAT = "heartbeat.json"  # the epoch a run is in; its time says that the run is alive
 CHANGEABLE = (  # values that leave what has been learned comparable
     "trainer.max_epochs",
     "callbacks.early_stopping.patience",
@@ -45,9 +46,21 @@ def claim(run_dir: Path, config: DictConfig) -> None:
         with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
             file.write(OmegaConf.to_yaml(config, resolve=True))
     except FileExistsError:
-        raise RunError(
-            f"{run_dir} already holds a run; continue it with resume={run_dir}, or give another hydra.run.dir"
-        ) from None
+        raise _holds_a_run(run_dir) from None
+
+
+def refuse_claimed(run_dir: Path) -> None:
+    """As `claim` does, without claiming anything."""
+    if (run_dir / CONFIG).exists():
+        raise _holds_a_run(run_dir)
+
+
+def _holds_a_run(run_dir: Path) -> RunError:
+    return RunError(f"{run_dir} already holds a run; continue it with resume={run_dir}, or give another hydra.run.dir")
+
+
+def write_config(run_dir: Path, config: DictConfig) -> None:
+    write_whole(run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def read_config(run_dir: Path) -> DictConfig:

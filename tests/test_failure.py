@@ -118,7 +118,7 @@ def test_a_parameter_like_nothing_is_answered_with_where_to_look(explain_overrid
 def test_an_unknown_option_is_answered_with_those_there_are(explain_overrides):
     sentence = explain_overrides("trainer=legasy")
     assert sentence.startswith("trainer=legasy does not exist; did you mean legacy?")
-    assert "fast, legacy" in sentence
+    assert "fast, head, legacy, turbo" in sentence
     assert explain_overrides("mel=qqq") == "mel=qqq does not exist; possible: emsn, wide, wide_coarse"
 
 

@@ -25,7 +25,7 @@ LAYERS = [
     {
         *("run", "run_description", "run_directory", "run_origin", "run_results"),
         *("trained_network", "teaching", "hearing", "trunk", "evaluate_checkpoint", "evaluation_description"),
-        *("disk", "commands", "cli", "failure", "train"),
+        *("disk", "sweep", "commands", "cli", "failure", "train"),
     },
 ]
 FIRST, LAST = LAYERS[0], LAYERS[-1]
@@ -88,9 +88,10 @@ def test_the_ground_imports_nothing_but_itself():
         assert not [other for other in imports_of(PACKAGE / f"{name}.py") if other.startswith("birdnet_nl")]
 
 
-def test_hydra_is_read_in_three_files_only():
-    assert importers_of("hydra") == {"train.py", "birdnet_nl/species/selection.py", "birdnet_nl/run.py"}
-    assert importers_of("omegaconf") == {
+def test_hydra_is_read_in_three_files_and_where_sweeps_are_made():
+    in_sweeps = {f"birdnet_nl/sweep/{name}.py" for name in ("composing", "expanding", "job", "sweeper")}
+    assert importers_of("hydra") == {"train.py", "birdnet_nl/species/selection.py", "birdnet_nl/run.py", *in_sweeps}
+    assert {name for name in importers_of("omegaconf") if not name.startswith("birdnet_nl/sweep/")} == {
         "train.py",
         "birdnet_nl/species/selection.py",
         "birdnet_nl/run.py",
@@ -143,7 +144,10 @@ def test_species_and_recordings_know_no_torch():
         assert [name for name in importers_of(library) if name.startswith(light)] == []
 
 
-@pytest.mark.parametrize("module", ["train", "birdnet_nl.cli", "birdnet_nl.failure", "birdnet_nl.recordings.source"])
+@pytest.mark.parametrize(
+    "module",
+    ["train", "birdnet_nl.cli", "birdnet_nl.failure", "birdnet_nl.recordings.source", "birdnet_nl.sweep.sweeper"],
+)
 def test_entry_points_import_without_torch(module):
     code = (
         f"import sys; import {module};"

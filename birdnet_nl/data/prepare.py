@@ -12,7 +12,7 @@ from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import without_copies
 from birdnet_nl.data.near_duplicates import SameSound
 from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
-from birdnet_nl.errors import DataError
+from birdnet_nl.errors import DataError, TooFewRecordingsError
 from birdnet_nl.recordings.recording import Recording
 
 MakeMels = Callable[[Sequence[Recording]], tuple[dict[str, CachedMel], list[UnusableFile]]]
@@ -91,7 +91,7 @@ def prepare_recordings(
     if chosen is None:
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
-        raise DataError(
+        raise TooFewRecordingsError(
             f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
             f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
             f"recordist); download more, or try data=demo"

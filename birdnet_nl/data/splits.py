@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.errors import DataError
+from birdnet_nl.errors import TooFewRecordingsError
 from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
 
@@ -103,7 +103,7 @@ def _divide(recordings: Sequence[Recording], shares: dict[str, float], seed: int
     if _badness(best, counts, wanted)[0]:
         named = f"{', '.join(parts[:-1])} and {parts[-1]}"
         where = named if set(parts) <= set(SPLITS) else f"each of {len(parts)} folds"
-        raise DataError(
+        raise TooFewRecordingsError(
             f"{recordings[0].species}: no way found to put every type in {where} with recordists apart "
             f"({len(names)} recordists, {len(recordings)} recordings); add recordings by others or leave out a type "
             f"with data.types"

@@ -14,7 +14,7 @@ from pathlib import Path
 from birdnet_nl.errors import DataError
 from birdnet_nl.files import mark_used, write_whole
 from birdnet_nl.recordings.demo_files import MANIFEST, file_name, write_manifest, write_recordings
-from birdnet_nl.recordings.demo_plan import RecordingPlan, plan_recordings
+from birdnet_nl.recordings.demo_plan import MEDIAN_S, RecordingPlan, plan_recordings
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.source import DEMO_MARK
 from birdnet_nl.species.table import get_species
@@ -37,7 +37,15 @@ class DemoParams:
     recordings_per_type: int
     seed: int
     difficulty: str
+    median_s: float = MEDIAN_S
     generator_version: int = GENERATOR_VERSION
+
+    def to_dict(self) -> dict[str, object]:
+        """Without the usual length, which folders made before it could be chosen do not name."""
+        values = asdict(self)
+        if self.median_s == MEDIAN_S:
+            del values["median_s"]
+        return values
 
 
 def make_demo_species(
@@ -47,6 +55,7 @@ def make_demo_species(
     recordings_per_type: int = 36,
     seed: int = 0,
     difficulty: str = "normal",
+    median_s: float = MEDIAN_S,
     progress: bool = True,
 ) -> Path:
     """The folder `root/xeno-canto-<slug>` with the demo recordings of a species, made unless it is there already.
@@ -57,6 +66,7 @@ def make_demo_species(
     Args:
         recordings_per_type: recordings that claim a single type, of each type; about 10 % of two types come on top.
         difficulty: `easy`, `normal` or `hard`.
+        median_s: length of the recordings in seconds, of half of them less.
         progress: whether to show a bar on stderr.
 
     Raises:
@@ -66,8 +76,8 @@ def make_demo_species(
         OSError: `root` cannot be written.
     """
     species = get_species(slug)
-    params = DemoParams(species.slug, recordings_per_type, seed, difficulty)
-    plans = plan_recordings(species.slug, recordings_per_type, seed, difficulty)
+    params = DemoParams(species.slug, recordings_per_type, seed, difficulty, float(median_s))
+    plans = plan_recordings(species.slug, recordings_per_type, seed, difficulty, median_s)
     root = Path(root)
     target = root / f"xeno-canto-{species.slug}"
     if _is_complete(target, params, plans):
@@ -82,7 +92,7 @@ def make_demo_species(
         write_recordings(building, plans, progress)
         write_manifest(building, plans)
         building.chmod(0o755)  # mkdtemp makes private folders
-        (building / DEMO_MARK).write_text(json.dumps(asdict(params), indent=2) + "\n")
+        (building / DEMO_MARK).write_text(json.dumps(params.to_dict(), indent=2) + "\n")
         _put_in_place(building, target, params, plans)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -94,7 +104,7 @@ def _is_complete(target: Path, params: DemoParams, plans: list[RecordingPlan]) -
         found = json.loads((target / DEMO_MARK).read_text())
     except (OSError, ValueError):
         return False
-    return found == asdict(params) and all((target / name).is_file() for name in (MANIFEST, *map(file_name, plans)))
+    return found == params.to_dict() and all((target / name).is_file() for name in (MANIFEST, *map(file_name, plans)))
 
 
 def _refuse_foreign(target: Path) -> None:

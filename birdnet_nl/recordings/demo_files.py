@@ -43,7 +43,7 @@ def write_recordings(folder: Path, plans: list[RecordingPlan], progress: bool) -
 def _each_written(folder: Path, plans: list[RecordingPlan]) -> Iterator[None]:
     write = partial(_write_recording, folder)
     processes = min(_core_count(), len(plans))
-    if processes == 1 or multiprocessing.current_process().daemon:
+    if processes == 1 or multiprocessing.parent_process() is not None:  # a worker of a sweep: the cores are taken
         yield from map(write, plans)
         return
     # Forked workers start at once and do not import the caller's script again; they use NumPy only.

@@ -16,6 +16,8 @@ from birdnet_nl.species.table import all_species
 
 FIRST_XC_NUMBER = 900_000_000
 MOST_PER_TYPE = 250
+MEDIAN_S = 13.0  # of the recordings' length
+SHORTEST_S, LONGEST_S = 5.0, 60.0
 OCCUPANCY = {"song": (0.6, 0.85), "call": (0.3, 0.6), "alarm": (0.5, 0.8)}
 """Share of the 3 s windows that hold the bird; working values."""
 SNR_DB = {"A": (20, 40), "B": (12, 25), "C": (5, 15), "D": (0, 8), "E": (-4, 4), "": (3, 25)}
@@ -85,7 +87,7 @@ class RecordingPlan:
 
 
 def plan_recordings(
-    slug: str, recordings_per_type: int = 36, seed: int = 0, difficulty: str = "normal", median_s: float = 13.0
+    slug: str, recordings_per_type: int = 36, seed: int = 0, difficulty: str = "normal", median_s: float = MEDIAN_S
 ) -> list[RecordingPlan]:
     """All recordings of a species: `recordings_per_type` pure ones of each type, and the mixed ones besides."""
     if not 1 <= recordings_per_type <= MOST_PER_TYPE:
@@ -94,6 +96,8 @@ def plan_recordings(
         raise ValueError(f"difficulty={difficulty} does not exist; choose one of {', '.join(DIFFICULTIES)}")
     if seed < 0:
         raise ValueError(f"seed={seed} is not possible; choose 0 or more")
+    if not 1 <= median_s <= LONGEST_S:
+        raise ValueError(f"median_s={median_s:g} is not possible; choose 1 to {LONGEST_S:g} seconds")
     level = DIFFICULTIES[difficulty]
     base = (seed, zlib.crc32(slug.encode()))
     rng = np.random.default_rng([*base, 0])
@@ -181,7 +185,7 @@ def _plan(
         quality=quality,
         snr_db=snr_db,
         distance_m=float(level.far * np.exp(rng.uniform(np.log(near), np.log(far)))),
-        duration_s=float(np.clip(median_s * np.exp(rng.normal(0, 0.5)), 5, 60)),
+        duration_s=float(np.clip(median_s * np.exp(rng.normal(0, 0.5)), min(SHORTEST_S, median_s / 2), LONGEST_S)),
         chorus=tuple(chorus),
         date=str(date(2012, 1, 1) + timedelta(days=int(rng.integers(0, 12 * 365)))),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from birdnet_nl.errors import DataError
+from birdnet_nl.errors import BirdnetNlError, DataError
 from birdnet_nl.recordings.folder import find_species_folders, one_of, read_species_folder, species_of_folder
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.remote import (
@@ -16,7 +16,8 @@ from birdnet_nl.recordings.remote import (
     remote_has,
 )
 from birdnet_nl.recordings.spectrogram_folder import read_spectrogram_folder, species_of_spectrogram_folder
-from birdnet_nl.species.table import Species
+from birdnet_nl.species.pool import pooled_species
+from birdnet_nl.species.table import Species, get_species
 
 SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
@@ -32,6 +33,7 @@ class DemoSettings:
     recordings_per_type: int
     difficulty: str
     seed: int
+    median_s: float = 13.0
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,16 @@ def choose_sources(
     return choices
 
 
+def synthetic_mark(source: str, root: str | None, slug: str, pool: str | Sequence[str] | None) -> str:
+    """The end of a run directory's name: `-synthetic` when the run will use demo recordings."""
+    try:
+        members = pooled_species(pool) if pool else [get_species(slug)]
+        choices = choose_sources(source, root, members, group=isinstance(pool, str))
+        return "-synthetic" if any(choice.synthetic for choice in choices.values()) else ""
+    except (BirdnetNlError, ValueError):
+        return ""  # the run itself says what is wrong
+
+
 def _nothing_found(root: Path, species: Species) -> str:
     if species_of_folder(root.resolve()) == species:
         return f"data.root={root} is the folder of {species.slug} itself; give the one above: {root.resolve().parent}"
@@ -162,6 +174,7 @@ def read_source(
                 recordings_per_type=demo.recordings_per_type,
                 seed=demo.seed,
                 difficulty=demo.difficulty,
+                median_s=demo.median_s,
             ),
         )
     return read_folders(folders, species, flight_call, choice.spectrograms)

@@ -1,9 +1,16 @@
-"""What a person sees of a training: one bar with an ETA on a terminal, one line per epoch elsewhere."""
+"""What a person sees of a training, a bar on a terminal or a line per epoch elsewhere; and its heartbeat for others."""
+
+import json
+import time
+from pathlib import Path
 
 import lightning as L
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from birdnet_nl.console import log, screen
+from birdnet_nl.files import written_whole
+
+HEARTBEAT_EVERY_S = 2.0
 
 
 def describe_epoch(row: dict[str, float]) -> str:
@@ -66,3 +73,18 @@ class TrainingProgress(L.Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+class Heartbeat(L.Callback):
+    """Writes the epoch a training is in to `path`, for those who look on from another process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if time.monotonic() - self.written < HEARTBEAT_EVERY_S:
+            return
+        self.written = time.monotonic()
+        with written_whole(self.path, sync=False) as beside:  # worth nothing after a power cut
+            beside.write_text(json.dumps({"epoch": trainer.current_epoch + 1, "epochs": trainer.max_epochs}))

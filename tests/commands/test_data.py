@@ -120,7 +120,7 @@ def test_the_page_needs_nothing_from_anywhere(run, root, tmp_path):
     assert all(link.startswith(("https://xeno-canto.org/", "https://creativecommons.org/")) for link in page.links)
     for heading in ("types by quality", "durations", "months", "recordists", "places"):
         assert f"<h3>{heading}</h3><svg" in text, heading
-    assert page.tags.count("audio") == page.tags.count("img") == 6 and page.tags.count("svg") == 5
+    assert page.tags.count("audio") == page.tags.count("img") == 6 and page.tags.count("svg") == 11
     assert "<b>Anna</b>" not in text and "&lt;b&gt;Anna" in text
     assert "prefers-color-scheme: dark" in text and str(tmp_path) in text  # of paths, the root in the command alone
     assert text.count(str(tmp_path)) == 1

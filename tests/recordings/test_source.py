@@ -136,7 +136,14 @@ def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
     settings = DemoSettings(folder=str(tmp_path), recordings_per_type=7, difficulty="hard", seed=3)
     found = read_source(SourceChoice(synthetic=True, folders=()), MEREL, settings, NOWHERE, "call")
     assert [recording.id for recording in found] == ["XC900000001"]
-    assert asked == {"root": tmp_path, "slug": "merel", "recordings_per_type": 7, "seed": 3, "difficulty": "hard"}
+    assert asked == {
+        "root": tmp_path,
+        "slug": "merel",
+        "recordings_per_type": 7,
+        "seed": 3,
+        "difficulty": "hard",
+        "median_s": 13.0,
+    }
 
 
 def test_a_number_under_two_types_in_two_folders_is_of_several(tmp_path):

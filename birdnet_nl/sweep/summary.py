@@ -1,0 +1,55 @@
+"""What a sweep says when it begins and when it ends."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from birdnet_nl.console import say, screen, shown
+from birdnet_nl.errors import RunError
+from birdnet_nl.sweep.job_file import State
+from birdnet_nl.sweep.ledger import UNWELL, Ledger, Row, count_states, exit_code, group_reasons
+from birdnet_nl.sweep.settling import Settled, Step
+from birdnet_nl.sweep.sweep_file import Sweep
+
+NAMED = 8  # species of a reason; the others are counted
+
+
+def tell_start(sweep: Sweep, settled: Sequence[Settled]) -> None:
+    steps = Counter(one.step for one in settled)
+    parts = ", ".join(f"{count} {step}" for step, count in steps.items() if step != Step.BEGIN)
+    say(
+        f"[bold]sweep of {len(settled)} jobs[/]{f' ({parts})' if parts else ''} → {shown(sweep.folder)}; "
+        f"watch it with: birdnet-nl status {shown(sweep.folder)}"
+    )
+
+
+def resume_command(sweep: Sweep) -> str:
+    return f"python train.py -m sweep={shown(sweep.folder)}"
+
+
+def interrupted(sweep: Sweep) -> None:
+    screen.print(f"the sweep goes on, without loss, by: {resume_command(sweep)}", soft_wrap=True)
+
+
+def finish(sweep: Sweep) -> None:
+    """Count, group what failed by its reason, and raise `RunError` when something is left to be done."""
+    rows = Ledger().rows(sweep.folder, sweep.jobs)
+    states = count_states(rows)
+    counts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
+    say(f"[bold]sweep ended:[/] {counts} → {shown(sweep.folder)}")
+    for title, wanted in (("too few recordings", (State.TOO_FEW,)), ("not finished", UNWELL)):
+        groups = group_reasons([row for row in rows if row.state in wanted])
+        for reason, found in groups:
+            say(f"[bold]{title}, {len(found)}:[/] {escape(named(found))}: {escape(reason)}")
+            if wanted == UNWELL:
+                screen.print(f"  [dim]log: {shown(found[0].log)}[/]", soft_wrap=True)
+    left = sum(row.state in (*UNWELL, State.WAITING) for row in rows)
+    if exit_code(rows, at_work=False):
+        raise RunError(f"{left} jobs of the sweep failed or are not finished; try them again: {resume_command(sweep)}")
+
+
+def named(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(row.dutch for row in rows))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

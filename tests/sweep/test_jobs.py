@@ -1,0 +1,31 @@
+from birdnet_nl.sweep.jobs import kind_of, number_jobs, same_job
+
+
+def folders(*rows: tuple[str, ...]) -> list[str]:
+    named = []
+    for overrides in rows:
+        given = dict(text.split("=", 1) for text in overrides)
+        named.append((overrides, given["species"], given.get("trainer", "fast"), ""))
+    return [job.folder for job in number_jobs(named)]
+
+
+def test_the_number_does_not_depend_on_which_other_species_there_are():
+    both = folders(("species=koolmees", "seed=1"), ("species=koolmees", "seed=2"), ("species=merel", "seed=1"))
+    assert both == ["fast/koolmees/0", "fast/koolmees/1", "fast/merel/0"]
+    assert folders(("species=merel", "seed=1"), ("species=merel", "seed=2")) == ["fast/merel/0", "fast/merel/1"]
+
+
+def test_sets_and_species_have_folders_of_their_own():
+    rows = [(f"species={species}", f"trainer={name}") for species in ("vink", "merel") for name in ("legacy", "turbo")]
+    assert folders(*rows) == ["legacy/vink/0", "turbo/vink/0", "legacy/merel/0", "turbo/merel/0"]
+
+
+def test_the_same_job_twice_does_not_share_a_folder():
+    assert folders(("species=vink",), ("species=vink",)) == ["fast/vink/0", "fast/vink/0-2"]
+
+
+def test_where_jobs_run_makes_no_other_jobs_of_them():
+    here = ("species=vink", "trainer=turbo", "seed=2")
+    there = ("launcher=joblib", "seed=2", "hydra.sweep.dir=x", "species=vink", "paths.logs=y", "trainer=turbo")
+    assert same_job(here) == same_job(there)
+    assert kind_of(here) == ("trainer=turbo", "seed=2")
