@@ -19,7 +19,7 @@ from birdnet_nl.run_directory import CHANGEABLE
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import get_species
 
-NOT_COUNTED = ("species", "paths", "sweep", "resume", "data.cache_dir", "data.demo.folder")
+NOT_COUNTED = ("species", "paths", "sweep", "resume", "data.cache_dir", "data.demo.folder", "evaluation.figures")
 """What makes no other training of it; the species is told by the run's folder."""
 HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")
 """May change by hand when a single run goes on; in a sweep all runs are to be of one length."""
