@@ -133,7 +133,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
             results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, trunk)
         report = describe_run(cfg, data, module, engine, best_row) | results.report
         with phases.phase("figures"):
-            show_run(run_dir, trainer, data, results, report)
+            show_run(run_dir, trainer, data, results, report, with_figures=cfg.evaluation.figures)
         if trainer.logger is not None:
             trainer.logger.finalize("success")
     trained_s = round(sum(row["seconds"] for row in module.history), 2)  # also what came before a resume

@@ -138,9 +138,25 @@ def score_controls(data: SpeciesDataModule, judgement: Judgement) -> dict[str, A
 
 
 def show_run(
+    run_dir: Path,
+    trainer: L.Trainer,
+    data: SpeciesDataModule,
+    results: RunResults,
+    report: dict[str, Any],
+    with_figures: bool = True,
+) -> None:
+    """Counts and results into TensorBoard; `with_figures` also pictures, there and in the run directory, sounds and
+    neighbours. `report` is the whole one."""
+    if with_figures:
+        _show_figures(run_dir, trainer, data, results, report)
+    if trainer.logger is not None:
+        add_counts(trainer.logger, report)
+        add_result(trainer.logger, report)
+
+
+def _show_figures(
     run_dir: Path, trainer: L.Trainer, data: SpeciesDataModule, results: RunResults, report: dict[str, Any]
 ) -> None:
-    """Figures into the run directory, and these, sounds and neighbours into TensorBoard; `report` is the whole one."""
     segments = SegmentAnswers(
         data.datasets["test"], results.judgement.segments, data.prepared.types, data.mel.frames_per_s
     )
@@ -157,7 +173,6 @@ def show_run(
     if logger is None:
         return
     add_pictures(logger, pictures, step)
-    add_counts(logger, report)
     by_id = {recording.id: recording for recording in data.prepared.recordings}
     for number, index in enumerate(errors, start=1):
         recording = by_id[segments.recording_id(index)]
@@ -168,4 +183,3 @@ def show_run(
             add_clip(logger, name, clip, SAMPLE_RATE_HZ, step)
     if results.features is not None:
         add_embeddings(logger, results.features, results.answers)
-    add_result(logger, report)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 
-from birdnet_nl.commands.status_tables import figure_of, state_name
+from birdnet_nl.commands.status_tables import state_name
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.ledger import UNWELL, Row, group_reasons
 from birdnet_nl.sweep.standing import Standing
@@ -118,7 +118,7 @@ def _table(rows: Sequence[Row], language: str) -> str:
         cells = [f"<td>{escape(row.name(language))}</td>", f'<td class="n">{row.priority or ""}</td>']
         cells += [f"<td>{escape(row.parameter_set)}</td>", f"<td>{escape(row.settings)}</td>"]
         cells.append(f"<td>{_chip(row, language)}</td>")
-        cells.append(f'<td class="n" data-v="{-1 if row.figure is None else row.figure}">{figure_of(row)}</td>')
+        cells.append(f'<td class="n" data-v="{-1 if row.figure is None else row.figure}">{row.figure_text}</td>')
         cells.append(f"<td>{_meter(row)}</td>")
         seconds = "" if row.seconds is None else f"{row.seconds:.0f}"
         cells += [f'<td class="n">{seconds}</td>', f'<td class="n">{row.attempts or ""}</td>']

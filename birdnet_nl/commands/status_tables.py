@@ -43,15 +43,6 @@ def state_name(state: State, language: str) -> str:
     return state.dutch if language == "dutch" else str(state)
 
 
-def figure_of(row: Row) -> str:
-    if row.figure is None:
-        return ""
-    if row.interval is None:
-        return f"{row.figure:.1%}"
-    low, high = row.interval
-    return f"{row.figure:.1%} [{100 * low:.0f}–{100 * high:.0f}]"
-
-
 def _headline(standing: Standing, language: str) -> Text:
     counts = standing.counts
     text = Text.assemble((shown(standing.folder), "bold"), f": {len(standing.rows)} jobs")
@@ -101,7 +92,7 @@ def _table(rows: Sequence[Row], language: str) -> Table:
         cells = [escape(row.name(language)), row.parameter_set]
         cells += [escape(row.settings)] if settings else []
         seconds = f"{row.seconds:.0f}" if row.seconds is not None else ""
-        cells += [f"[{COLOURS[row.state]}]{state}[/]", escape(figure_of(row)), seconds, str(row.attempts or "")]
+        cells += [f"[{COLOURS[row.state]}]{state}[/]", escape(row.figure_text), seconds, str(row.attempts or "")]
         table.add_row(*cells, *([row.host] if several_hosts else []))
     return table
 

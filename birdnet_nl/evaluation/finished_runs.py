@@ -19,7 +19,7 @@ BY_RECORDING = "recording"
 WORKERS = ("engine", "data.num_workers", "data.pin_memory", "data.persistent_workers", "data.decode_workers")
 NEUTRAL = (  # overrides that a comparison accounts for otherwise, or that change nothing that is compared
     "species", "pool", "trainer", "seed", "resume", "fold", "folds", "split_by", "shuffle_types", "root", "data",
-    "paths", "hydra", "logger", "progress", "parameter_set",
+    "paths", "hydra", "logger", "progress", "parameter_set", "launcher", "sweep", "figures",
 )  # fmt: skip
 
 

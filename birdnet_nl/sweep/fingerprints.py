@@ -21,14 +21,8 @@ from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import get_species
 
 NOT_COUNTED = (
-    "species",
-    "paths",
-    "sweep",
-    "resume",
-    "data.cache_dir",
-    "data.demo.folder",
-    "data.remote_dir",
-    "data.features_dir",
+    *("species", "paths", "sweep", "resume", "evaluation.figures"),
+    *("data.cache_dir", "data.demo.folder", "data.remote_dir", "data.features_dir"),
 )
 """What makes no other training of it; the species is told by the run's folder."""
 HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")

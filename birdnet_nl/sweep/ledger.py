@@ -53,6 +53,14 @@ class Row:
     cause: str
     log: Path
 
+    @property
+    def figure_text(self) -> str:
+        """`75.0% [60–85]`, as far as it is known."""
+        if self.figure is None:
+            return ""
+        low, high = self.interval or (None, None)
+        return f"{self.figure:.1%}" + (f" [{100 * low:.0f}–{100 * high:.0f}]" if self.interval else "")
+
     def name(self, language: str) -> str:
         return {"dutch": self.dutch, "english": self.english}[language]
 

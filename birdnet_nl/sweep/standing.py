@@ -10,7 +10,7 @@ from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.jobs import Job, number_jobs, value_of
 from birdnet_nl.sweep.ledger import Ledger, Row, count_states, jobs_below, seconds_left
-from birdnet_nl.sweep.sweep_file import Sweep, find_sweeps, read_sweep, write_sweep
+from birdnet_nl.sweep.sweep_file import SWEEP, Sweep, find_sweeps, read_sweep, write_sweep
 
 MULTIRUN = "multirun.yaml"  # Hydra's: the whole configuration of the sweep, and what was typed
 PRIORITIES = (1, 2, 3)
@@ -68,11 +68,11 @@ class Watch:
             raise RunError(f"{folder} is not a folder; give the logs or a sweep, as birdnet-nl status logs")
         sweeps = find_sweeps(folder)
         self.folder = sweeps[0] if sweeps else folder
-        self.is_sweep = bool(sweeps)
         self.ledger = Ledger()
 
     def look(self) -> Standing:
-        sweep = read_sweep(self.folder) if self.is_sweep else None
+        """Without `sweep.json`, as of a search or a lost one, the runs that are there."""
+        sweep = read_sweep(self.folder) if (self.folder / SWEEP).is_file() else None
         jobs = sweep.jobs if sweep else jobs_below(self.folder)
         return Standing(self.folder, sweep, self.ledger.rows(self.folder, jobs))
 

@@ -82,12 +82,9 @@ class _Watcher:
         head = f"{count} {MARKS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
         if row.state != State.DONE:
             return head if self.alone else f"{head}: {escape(row.reason)}"  # alone it has been said just before
-        low, high = row.interval or (0.0, 1.0)
         left = (time.monotonic() - self.began) / len(self.ended) * (len(self.jobs) - len(self.ended))
         eta = f", {in_words(left)} to go" if len(self.ended) < len(self.jobs) else ""
-        return f"{head}  {row.figure:.0%} [{100 * low:.0f}–{100 * high:.0f}]  {row.seconds:.0f} s[dim]{eta}[/]".replace(
-            f" [{100 * low:.0f}", f" \\[{100 * low:.0f}"
-        )
+        return f"{head}  {escape(row.figure_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
 
 
 def in_words(seconds: float) -> str:

@@ -19,8 +19,7 @@ def test_a_lost_ledger_is_made_again_with_the_jobs_that_never_began(make_sweep, 
     note(sweep.folder, "species=koolmees,merel,vink", "trainer=turbo")
     before = Watch(sweep.folder).look()
     (sweep.folder / SWEEP).unlink()
-    with pytest.raises(RunError, match="--rebuild"):
-        Watch(sweep.folder).look()
+    assert {row.species for row in Watch(sweep.folder).look().rows} == {"koolmees", "merel"}
     assert len(rebuild_sweep(sweep.folder.parent).jobs) == 3  # the newest in the logs
     after = Watch(sweep.folder).look()
     states = {row.species: row.state for row in after.rows}
