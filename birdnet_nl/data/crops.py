@@ -97,7 +97,7 @@ class CropSampler(Sampler[list[Place]]):
     """Batches of places, other ones each epoch, the same for the same seed; whole batches only.
 
     Each type is drawn equally often, within it each recording, whatever their length. The crops of a bag follow each
-    other.
+    other; a batch holds as many whole bags as `batch_size` has room for.
     """
 
     def __init__(self, dataset: CropDataset, settings: CropSettings, batch_size: int, seed: int) -> None:
@@ -105,7 +105,7 @@ class CropSampler(Sampler[list[Place]]):
         kinds = [kind for kind in dataset.types.unique().tolist() if kind != SEVERAL]
         self.of_type = [np.flatnonzero(dataset.types.numpy() == kind) for kind in kinds]
         self.of_several = np.flatnonzero(dataset.types.numpy() == SEVERAL)
-        self.settings, self.batch_size, self.seed = settings, batch_size, seed
+        self.settings, self.batch_size, self.seed = settings, batch_size // settings.bag * settings.bag, seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:

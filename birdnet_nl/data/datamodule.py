@@ -120,8 +120,8 @@ class SpeciesDataModule(L.LightningDataModule):
             raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
         if batch_size < 1:
             raise ValueError(f"data.batch_size={batch_size} must be at least 1")
-        if crops is not None and batch_size % crops.bag:
-            raise ValueError(f"data.batch_size={batch_size} must be a multiple of data.crops.bag={crops.bag}")
+        if crops is not None and batch_size < crops.bag:
+            raise ValueError(f"data.batch_size={batch_size} must be at least data.crops.bag={crops.bag}")
         if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
             raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
         refuse_resident(resident)

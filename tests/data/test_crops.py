@@ -102,9 +102,14 @@ def test_the_crops_of_a_bag_follow_each_other_and_bags_stay_even(dataset):
     assert len({start for batch in batches for recording, start in batch if recording == 0}) > 20
 
 
+def test_a_batch_holds_whole_bags(dataset):
+    batches = list(sampler(dataset, batch_size=16, bag=3))
+    assert {len(batch) for batch in batches} == {15} and len(batches) == 40
+
+
 def test_a_bag_says_nothing_of_how_long_its_recording_is(dataset):
     """As many crops of a short recording as of a long one, so that their number cannot give a type away."""
-    bags = Counter(recording for batch in sampler(dataset, batch_size=12, bag=4) for recording, _ in batch)
+    bags = Counter(recording for batch in sampler(dataset, batch_size=14, bag=4) for recording, _ in batch)
     assert {count % 4 for count in bags.values()} == {0}
     assert all(start == 0 for batch in sampler(dataset, bag=2) for recording, start in batch if recording == 4)
 
