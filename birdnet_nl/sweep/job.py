@@ -30,12 +30,11 @@ from birdnet_nl.run_directory import CONFIG, HEARTBEAT, refuse_claimed, write_co
 from birdnet_nl.species.selection import register_species
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import JobRecord, State, is_at_work, read_record, write_record
-from birdnet_nl.sweep.processes import memory_mb, this_process
+from birdnet_nl.sweep.processes import leave_with_parent, memory_mb, this_process
 from birdnet_nl.sweep.reasons import reason_of
 
 LAUNCHER = "BIRDNET_NL_LAUNCHER"  # environment variable with the number of the process that started a sweep
 BEAT_S = 5.0
-WATCH_S = 1.0
 LEAST_FREE_MB = 200  # on the disks of logs and cache; a job that begins with less would hardly end
 
 register_species()
@@ -48,6 +47,8 @@ def train_job(cfg: DictConfig) -> float | None:
     run_dir = Path(hydra.runtime.output_dir)
     of_sweep = hydra.mode == RunMode.MULTIRUN
     screen.quiet = of_sweep and os.environ.get(LAUNCHER, str(os.getpid())) != str(os.getpid())  # it is the launcher's
+    if os.environ.get(LAUNCHER) == str(os.getppid()):
+        leave_with_parent()
     try:
         _refuse_full_disk(run_dir, Path(cfg.paths.cache))
         with recorded(run_dir, cfg, may_go_on=of_sweep) as goes_on:
@@ -117,19 +118,13 @@ def _end(run_dir: Path, record: JobRecord) -> None:
 
 @contextmanager
 def _beating(run_dir: Path) -> Iterator[None]:
-    """Touch the heartbeat every few seconds, whatever the run does; a worker whose launcher is gone leaves."""
+    """Touch the heartbeat every few seconds, whatever the run does."""
     over = threading.Event()
-    launcher = os.getppid() if os.environ.get(LAUNCHER) == str(os.getppid()) else None
 
     def beat() -> None:
-        beaten = 0.0
-        while not over.wait(WATCH_S):
-            if launcher is not None and os.getppid() != launcher:
-                os._exit(1)
-            if time.monotonic() - beaten >= BEAT_S:
-                beaten = time.monotonic()
-                with suppress(OSError):
-                    (run_dir / HEARTBEAT).touch()
+        while not over.wait(BEAT_S):
+            with suppress(OSError):
+                (run_dir / HEARTBEAT).touch()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -20,7 +20,7 @@ def cfg(compose_config):
 
 
 def test_a_job_is_running_and_then_done(tmp_path, cfg, finish, monkeypatch):
-    monkeypatch.setattr(job, "WATCH_S", 0.01)
+    monkeypatch.setattr(job, "BEAT_S", 0.01)
     with job.recorded(tmp_path, cfg) as goes_on:
         assert not goes_on
         assert true_record(tmp_path).state == State.RUNNING

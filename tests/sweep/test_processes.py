@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from birdnet_nl.sweep.processes import ProcessMark, memory_mb, this_process
 
@@ -30,6 +31,20 @@ def test_what_is_left_of_a_killed_process_is_not_alive():
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, but not yet collected by its parent
     assert not mark.is_alive
     process.wait()
+
+
+def test_an_idle_child_leaves_with_its_parent():
+    child = (
+        "from birdnet_nl.sweep.processes import leave_with_parent; import time;"
+        "leave_with_parent(); print(1, flush=True); time.sleep(60)"
+    )
+    parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"1\n"
+    process.kill()
+    started = time.monotonic()
+    assert process.stdout.read() == b""  # ends only when the child has closed its end too
+    assert time.monotonic() - started < 10
 
 
 def test_memory_is_that_of_a_python_with_libraries():
