@@ -6,18 +6,12 @@ The configuration is read here and nowhere below; everything else receives plain
 """
 
 import logging
-import signal
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
-from lightning.pytorch.trainer.states import TrainerStatus
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl import __version__
@@ -37,13 +31,14 @@ from birdnet_nl.run_directory import (
     METRICS,
     SPLITS_FILE,
     SYNTHETIC,
-    TRAINED,
     claim,
     read_json,
     resumable_checkpoint,
     write_json,
 )
+from birdnet_nl.run_phases import Phases
 from birdnet_nl.run_results import judge_run, show_run
+from birdnet_nl.run_training import ctrl_c_raises, train
 from birdnet_nl.species.table import Species
 from birdnet_nl.teaching import find_teacher, lesson_of
 from birdnet_nl.training.bag_classifier import BagClassifier
@@ -54,23 +49,6 @@ from birdnet_nl.training.head_classifier import HeadClassifier
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.teacher import Lesson
 from birdnet_nl.trunk import Trunk, load_trunk, refuse_mixture, tell_about_head
-
-
-class Phases:
-    """Seconds spent in each phase of a run."""
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - started, 2)
-
-    def finished(self) -> dict[str, float]:
-        return {**self.seconds, "total": round(time.perf_counter() - self.started, 2)}
 
 
 def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
@@ -125,11 +103,11 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
         module = _build_module(cfg, data, engine, trunk, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
-        _train(trainer, module, data, run_dir, resume)
+        train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
         module.load_state_dict(best["state_dict"])
         best_row = best[CARD]["history"][-1]
-        with phases.phase("test"), _ctrl_c_raises(trainer):
+        with phases.phase("test"), ctrl_c_raises(trainer):
             results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, trunk)
         report = describe_run(cfg, data, module, engine, best_row) | results.report
         with phases.phase("figures"):
@@ -230,41 +208,6 @@ def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Tra
         plugins=[WholeCheckpoints()],
         default_root_dir=str(run_dir),
     )
-
-
-def _train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
-    if resume and (run_dir / TRAINED).is_file():
-        module.history = read_json(run_dir / TRAINED)["history"]
-        say("training had ended; going on with the test")
-        return
-    checkpoint = resumable_checkpoint(run_dir) if resume else None
-    if checkpoint is not None:
-        content = read_checkpoint(checkpoint)
-        _refuse_moved(content, run_dir)
-        say(f"going on after epoch {len(content[CARD]['history'])}")
-    with _ctrl_c_raises(trainer):
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
-
-
-@contextmanager
-def _ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
-    """Lightning answers Ctrl-C with SystemExit and switches the signal off; here it stays a KeyboardInterrupt."""
-    try:
-        yield
-    except SystemExit:
-        if trainer.state.status != TrainerStatus.INTERRUPTED:
-            raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from None
-
-
-def _refuse_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
-    """Lightning forgets which epoch was the best when the folder of the checkpoints is another than before."""
-    folders = {state["dirpath"] for state in checkpoint["callbacks"].values() if "dirpath" in state}
-    if folders != {str(run_dir / BEST.parent)}:
-        before = Path(folders.pop()).parent if folders else "another folder"
-        raise RunError(f"{run_dir} was {before} when its training stopped; move it back there to go on, or start anew")
 
 
 def _write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:

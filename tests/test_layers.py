@@ -23,7 +23,7 @@ LAYERS = [
     {"evaluation"},
     {"deploy"},
     {
-        *("run", "run_description", "run_directory", "run_origin", "run_results"),
+        *("run", "run_description", "run_directory", "run_origin", "run_phases", "run_results", "run_training"),
         *("trained_network", "teaching", "hearing", "trunk", "evaluate_checkpoint", "evaluation_description"),
         *("disk", "sweep", "commands", "cli", "failure", "train"),
     },
@@ -132,6 +132,7 @@ def test_lightning_stays_in_training_and_beside_it():
         "birdnet_nl/evaluation/tensorboard.py",
         "birdnet_nl/run.py",
         "birdnet_nl/run_results.py",
+        "birdnet_nl/run_training.py",
     }
     found = {name for name in importers_of("lightning") if not name.startswith("birdnet_nl/training/")}
     assert found == homes

@@ -26,6 +26,11 @@ def status_command(
     dutch: Annotated[bool, typer.Option("--dutch/--english", help="Names of the species.")] = True,
     once: Annotated[bool, typer.Option("--once", help="Do not refresh, also on a terminal.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Every job, not only those that say something new.")] = False,
+    disk: Annotated[bool, typer.Option("--disk", help="What runs, caches and models occupy instead.")] = False,
+    cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches, for --disk.")] = Path(
+        "cache"
+    ),
+    models: Annotated[Path, typer.Option(help="Folder of the versions of models, for --disk.")] = Path("models"),
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make a lost sweep.json again from the runs.")] = False,
 ) -> None:
     """Show what has become of every job of a sweep.
@@ -35,6 +40,9 @@ def status_command(
 
     Example: birdnet-nl status --html status.html
     """
+    if disk:
+        _show_disk(folder, cache.expanduser(), models, json_)
+        return
     from birdnet_nl.commands.status_tables import show_status
     from birdnet_nl.sweep.ledger import exit_code
     from birdnet_nl.sweep.standing import Watch, rebuild_sweep
@@ -65,6 +73,16 @@ def status_command(
         write_whole(html.expanduser(), page_of(standing, language))
         screen.print(f"The page is {shown(html.expanduser())}", soft_wrap=True)
     raise typer.Exit(exit_code(standing.rows, standing.at_work))
+
+
+def _show_disk(logs: Path, cache: Path, models: Path, json_: bool) -> None:
+    from birdnet_nl.commands.disk_tables import disk_values, show_disk
+    from birdnet_nl.disk.usage import measure_disk
+
+    if json_:
+        typer.echo(json.dumps(disk_values(measure_disk(logs, cache, models)), ensure_ascii=False, indent=1))
+    else:
+        show_disk(Console(highlight=False), logs, cache, models)
 
 
 def as_json(standing: Any) -> dict[str, Any]:

@@ -15,24 +15,29 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
-from birdnet_nl.data.cutting import SPLIT_BY, cut_splits
+from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
 from birdnet_nl.data.extraction import extract_features, refuse_windows
 from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
+from birdnet_nl.data.refusals import (
+    refuse_batches,
+    refuse_lengths,
+    refuse_shares,
+    refuse_split_by,
+    refuse_types,
+)
 from birdnet_nl.data.resident import ResidentLoader, refuse_resident, stays_on
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.several_types import SeveralTypes, find_several_types
-from birdnet_nl.data.splits import SPLITS, refuse_fold
+from birdnet_nl.data.splits import refuse_fold
 from birdnet_nl.features.extractor import FeatureExtractor
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
-
-SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
 
 
 class SpeciesDataModule(L.LightningDataModule):
@@ -99,36 +104,14 @@ class SpeciesDataModule(L.LightningDataModule):
         inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(types, str):
-            raise ValueError(f"data.types={types} must be a list such as [song,call]")
-        if segment_s < SHORTEST_SEGMENT_S:
-            raise ValueError(f"data.segment_s={segment_s} must be at least {SHORTEST_SEGMENT_S} seconds")
-        unknown = [name for name in types if name not in VOCALIZATION_TYPES]
-        if unknown or len(set(types)) < 2:
-            raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(VOCALIZATION_TYPES)}")
-        if not 0 < segment_hop_s <= segment_s:
-            raise ValueError(
-                f"data.segment_hop_s={segment_hop_s} must lie above 0 and at most data.segment_s={segment_s}"
-            )
-        if set(shares) != set(SPLITS) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-            raise ValueError(f"data.shares={shares} must give train, val and test a share above 0, together 1")
+        refuse_types(types)
+        refuse_lengths(segment_s, segment_hop_s)
+        refuse_shares(shares, least_recordings)
         refuse_no_segments(max_segments_per_type)
         refuse_fold(folds, fold)
-        if split_by not in SPLIT_BY:
-            raise ValueError(f"data.split_by={split_by} is unknown; choose one of {', '.join(SPLIT_BY)}")
-        if split_by == "segment" and (folds is not None or crops is not None):
-            raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
-        if batch_size < 1:
-            raise ValueError(f"data.batch_size={batch_size} must be at least 1")
-        if crops is not None and batch_size < crops.bag:
-            raise ValueError(f"data.batch_size={batch_size} must be at least data.crops.bag={crops.bag}")
-        if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
-            raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
+        refuse_split_by(split_by, folds, crops)
+        refuse_batches(batch_size, num_workers, crops)
         refuse_resident(resident)
-        if least_recordings < len(SPLITS):
-            raise ValueError(
-                f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split"
-            )
         if features is not None:
             refuse_windows(features, segment_s, source)
         self.species, self.mel = species, mel

@@ -79,14 +79,15 @@ def last_used(path: Path) -> float:
 
 
 def _cached(cache: Path) -> Iterator[Spare]:
-    """Mels one by one; demo and remote recordings by species, because a folder with holes would be made anew."""
-    for path in files_below(cache / "mel"):
-        try:
-            yield Spare(path, path.stat().st_size, last_used(path), "mels")
-        except FileNotFoundError:
-            continue
+    """Mels and features one by one; demo and remote recordings by species: a folder with holes would be made anew."""
+    for kind, name in (("mels", "mel"), ("features", "features")):
+        for path in files_below(cache / name):
+            try:
+                yield Spare(path, path.stat().st_size, last_used(path), kind)
+            except FileNotFoundError:
+                continue
     for folder, kind in [
-        *((folder, "demo recordings") for folder in _folders(cache / "demo")),
+        *((folder, "demo recordings") for name in ("demo", "demo_small") for folder in _folders(cache / name)),
         *((folder, "remote recordings") for root in _folders(cache / "remote") for folder in _folders(root)),
     ]:
         size = sum(file.stat().st_size for file in files_below(folder))

@@ -12,7 +12,7 @@ import numpy as np
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.features.extractor import Extract, FeatureExtractor
-from birdnet_nl.files import written_whole
+from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
 
@@ -87,6 +87,7 @@ def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
         features = np.load(path)
     except (FileNotFoundError, ValueError, EOFError):
         return None
+    mark_used(path)
     whole = features.ndim == 2 and features.shape[1] == 1 + dimensions and len(features) >= windows
     return features[:windows] if whole else None
 

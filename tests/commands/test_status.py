@@ -107,3 +107,13 @@ def test_a_lost_ledger_is_rebuilt(sweep):
     done = status(str(made.folder), "--rebuild")
     assert done.exit_code == 1 and "none of the 3 files" in done.output
     assert (made.folder / "sweep.json").is_file()
+
+
+def test_disk_tells_what_lies_where(sweep, tmp_path):
+    made = sweep()
+    (tmp_path / "cache/mel").mkdir(parents=True)
+    (tmp_path / "cache/mel/a.npy").write_bytes(b"x" * 2_000_000)
+    done = status(str(made.folder), "--disk", "--cache", str(tmp_path / "cache"))
+    assert done.exit_code == 0 and "2.0" in done.output and "GB free" in done.output
+    values = json.loads(status(str(made.folder), "--disk", "--json", "--cache", str(tmp_path / "cache")).stdout)
+    assert any(usage["place"] == "cache" and usage["bytes"] == 2_000_000 for usage in values["usages"])

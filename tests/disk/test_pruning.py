@@ -82,3 +82,14 @@ def test_a_folder_was_used_when_any_of_its_files_was(write_file, tmp_path):
     write_file(tmp_path / "a/1", days_ago=5)
     newest = write_file(tmp_path / "a/b/2", days_ago=2)
     assert last_used(tmp_path / "a") == pytest.approx(newest.stat().st_mtime)
+
+
+def test_features_go_one_by_one_and_small_demo_recordings_by_species(write_file, tmp_path):
+    write_file(tmp_path / "features/birdnet-1/a-merel.npy", 1000, 40)
+    write_file(tmp_path / "features/birdnet-1/b-merel.npy", 1000, 5)
+    write_file(tmp_path / "demo_small/xeno-canto-vink/demo.json", 10, 40)
+    spares = spare_caches(tmp_path, 30 * DAY_S, None, time.time())
+    assert {(spare.path.name, spare.kind) for spare in spares} == {
+        ("a-merel.npy", "features"),
+        ("xeno-canto-vink", "demo recordings"),
+    }
