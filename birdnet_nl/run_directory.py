@@ -42,9 +42,10 @@ def read_json(path: Path) -> Any:
 def claim(run_dir: Path, config: DictConfig) -> None:
     """Make `run_dir` the folder of one new run; refuses one that holds a run already."""
     run_dir.mkdir(parents=True, exist_ok=True)
+    text = OmegaConf.to_yaml(config, resolve=True)  # takes a while, in which a kill would leave an empty file
     try:
         with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
-            file.write(OmegaConf.to_yaml(config, resolve=True))
+            file.write(text)
     except FileExistsError:
         raise _holds_a_run(run_dir) from None
 
