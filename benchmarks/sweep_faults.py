@@ -30,6 +30,7 @@ from rich.table import Table
 from benchmarks.command_line import run_part
 from benchmarks.processes import ROOT
 from birdnet_nl.console import progress_bar
+from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.demo import make_demo_species
 from birdnet_nl.run_directory import METRICS
 from birdnet_nl.species.table import all_species
@@ -174,11 +175,11 @@ def _start(command: list[str]) -> subprocess.Popen:
 
 def _one_at_work(logs: Path, rng: random.Random) -> int | None:
     """The process of a job that is running now."""
-    sweeps = find_sweeps(logs)
-    if not sweeps:
+    try:
+        folder = find_sweeps(logs)[0]
+        records = [true_record(folder / job.folder) for job in read_sweep(folder).jobs]
+    except (IndexError, RunError):  # the sweep has only just been started
         return None
-    folder = sweeps[0]
-    records = [true_record(folder / job.folder) for job in read_sweep(folder).jobs]
     pids = [record.process.pid for record in records if record.state == State.RUNNING]
     return rng.choice(pids) if pids else None
 

@@ -101,8 +101,8 @@ def test_one_broken_species_fails_alone_and_only_it_is_tried_again(
 @pytest.mark.slow
 def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_py, train_py, tiny, tmp_path):
     logs = tmp_path / "logs"
-    names = ("koolmees", "merel", "vink", "roek")
-    long = ["trainer.max_epochs=12", "callbacks.early_stopping.patience=99"]
+    names = ("koolmees", "merel", "vink")
+    long = ["trainer.max_epochs=8", "callbacks.early_stopping.patience=99"]
     overrides = [f"species={','.join(names)}", *(text for text in tiny if "max_epochs" not in text), *long]
 
     def in_training() -> list[int]:
@@ -127,8 +127,8 @@ def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_
     assert set(after) == set(names) and finished.items() <= after.items()
     for path in logs.glob("sweep-*/*/*/*/metrics.json"):  # every epoch of every job once
         report = json.loads(path.read_text())
-        assert [row["epoch"] for row in report["history"]] == list(range(12))
+        assert [row["epoch"] for row in report["history"]] == list(range(8))
     assert {record["state"] for record in job_files(logs).values()} == {"done"}
 
     code, screen = train_py("sweep=resume", f"paths.logs={logs}")  # nothing is left, and that takes a moment
-    assert code == 0 and "4 finished already" in screen and written(logs) == after
+    assert code == 0 and "3 finished already" in screen and written(logs) == after
