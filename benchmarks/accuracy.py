@@ -30,7 +30,7 @@ from birdnet_nl.evaluation.weighted_figures import weighted_figures
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {
     "turbo": "trainer=turbo",
-    "no bags": "trainer=turbo data.crops.bag=1",
+    "bags of three": "trainer=turbo data.crops.bag=3",
     "original's recipe": "trainer=fast",
     "shuffled types": "trainer=turbo data.shuffle_types=true",
 }

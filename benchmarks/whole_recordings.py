@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,17 @@ from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.training.fitting import fit
 
 FOLDS, PARTS = 5, 4
+SHORT_SEGMENTS = 5  # up to 10.5 s
+FIGURES = ("balanced_accuracy", "auroc")
 POOLINGS = (
-    ("mean",), ("present_mean",), ("maximum",), ("log_mean_exp",), ("mean", "deviation"), ("present_mean", "maximum"),
-    ("present_mean", "attention"),
+    ("mean",), ("present_mean",), ("maximum",), ("log_mean_exp",), ("mean", "maximum"), ("present_mean", "maximum"),
+    ("mean", "deviation"), ("present_mean", "deviation"),
 )  # fmt: skip
-PENALTIES = (0.1, 0.3, 1.0, 3.0)
+LEARNED = (("attention",), ("attention", "deviation"))
+PENALTIES = (0.1, 0.3, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bags:
     """Recordings with the features of their segments [segments, 1 + dimensions]."""
 
@@ -50,11 +54,21 @@ class Bags:
     truth: np.ndarray
     groups: np.ndarray
     types: list[str]
+    blocks: list[int]
 
     def batch(self, chosen: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         features = [self.features[index] for index in chosen]
         lengths = torch.tensor([len(rows) for rows in features])
         return torch.cat(features), torch.arange(len(chosen)).repeat_interleave(lengths)
+
+    @cache  # noqa: B019  there is one such object
+    def pooled(self, pooling: tuple[str, ...]) -> torch.Tensor:
+        """Features of all recordings [recordings, width], where nothing is learned for it."""
+        with torch.no_grad():
+            network = BagNetwork(len(self.types), self.blocks, pooling, penalty=1.0)
+            batch = self.batch(range(len(self.recordings)))
+            network.settle(*batch)  # on all of them, for speed; no types are looked at
+            return network.features(*batch)
 
 
 def load_bags(root: Path, model: str, cache: str | None) -> Bags:
@@ -74,30 +88,40 @@ def load_bags(root: Path, model: str, cache: str | None) -> Bags:
     recordings = list(prepared.recordings)
     truth = np.array([prepared.types.index(recording.vocalization_type) for recording in recordings])
     features = [own[recording.id] for recording in recordings]
-    return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types)
+    return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types, list(cfg.model.dimensions))
 
 
 def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Sequence[str], penalty: float) -> np.ndarray:
     """Fitted to `train` as a run fits, probabilities of `test` [recordings, types]."""
-    network = BagNetwork(len(bags.types), bags.features[0].shape[1] - 1, pooling, penalty)
+    network = BagNetwork(len(bags.types), bags.blocks, pooling, penalty)
     truth = torch.from_numpy(bags.truth[train])
     counts = torch.bincount(truth, minlength=len(bags.types)).float()
-    batch = bags.batch(train)
     loss = nn.CrossEntropyLoss(weight=counts.sum() / (len(counts) * counts.clamp(min=1)))
-    fit(network, lambda: network.features(*batch), truth, loss)
+    if network.learns_features:
+        features_of = {"train": bags.batch(train), "test": bags.batch(test)}
+        network.settle(*features_of["train"])
+        fit(network, lambda: network.features(*features_of["train"]), truth, loss)
+        with torch.no_grad():
+            return network(*features_of["test"]).softmax(dim=1).numpy()
+    pooled = bags.pooled(tuple(pooling))
+    fit(network, lambda: pooled[train], truth, loss)
     with torch.no_grad():
-        return network(*bags.batch(test)).softmax(dim=1).numpy()
+        return network.answer(pooled[test]).softmax(dim=1).numpy()
 
 
 def figures(bags: Bags, probabilities: np.ndarray, chosen: Sequence[int]) -> dict[str, float]:
-    answers, truth = torch.from_numpy(probabilities[chosen]).float(), torch.from_numpy(bags.truth[chosen])
-    scores = score(answers, truth, bags.types)
-    return {name: scores[name] for name in ("balanced_accuracy", "auroc")}
+    """Of all `chosen` recordings, and of the short ones among them alone, of which none can be told by its length."""
+    short = [index for index in chosen if len(bags.features[index]) <= SHORT_SEGMENTS]
+    found: dict[str, float] = {}
+    for name, indices in (("", list(chosen)), ("_short", short)):
+        answers, truth = torch.from_numpy(probabilities[indices]).float(), torch.from_numpy(bags.truth[indices])
+        scores = score(answers, truth, bags.types)
+        found |= {f"{figure}{name}": scores[figure] for figure in FIGURES}
+    return found
 
 
-def choose(bags: Bags, seeds: Sequence[int], quick: bool) -> dict[str, Any]:
+def choose(bags: Bags, seeds: Sequence[int], choices: Sequence[tuple[Sequence[str], float]]) -> dict[str, Any]:
     """Validation figures of each choice, and the test of what each fold chose by them."""
-    choices = list(product(POOLINGS[:2] if quick else POOLINGS, PENALTIES[1:3] if quick else PENALTIES))
     validation: dict[tuple, list[dict[str, Any]]] = {choice: [] for choice in choices}
     tested, taken = [], Counter()
     for seed in seeds:
@@ -140,18 +164,16 @@ def leave_species_out(bags: Bags, pooling: Sequence[str], penalty: float) -> dic
 
 
 def _means(found: Sequence[dict[str, Any]]) -> dict[str, float]:
-    return {name: float(np.mean([one[name] for one in found])) for name in ("balanced_accuracy", "auroc")}
+    return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
 def table(result: dict[str, Any]) -> Table:
-    shown = Table("pooling", "penalty", "balanced accuracy", "AUROC", title="validation within the folds")
+    columns = ("balanced_accuracy", "auroc", "balanced_accuracy_short", "auroc_short")
+    shown = Table("pooling", "penalty", "balanced accuracy", "AUROC", "short ones: bal. acc.", "AUROC")
     for row in sorted(result["validation"], key=lambda row: -row["auroc"]):
-        shown.add_row(
-            " + ".join(row["pooling"]), f"{row['penalty']:g}", f"{row['balanced_accuracy']:.3f}", f"{row['auroc']:.3f}"
-        )
+        shown.add_row(" + ".join(row["pooling"]), f"{row['penalty']:g}", *(f"{row[name]:.3f}" for name in columns))
     shown.add_section()
-    test = result["test"]
-    shown.add_row("[bold]test of each fold's choice[/]", "", f"{test['balanced_accuracy']:.3f}", f"{test['auroc']:.3f}")
+    shown.add_row("test of each fold's choice", "", *(f"{result['test'][name]:.3f}" for name in columns))
     return shown
 
 
@@ -162,7 +184,8 @@ def main() -> int:
     parser.add_argument("--cache", help="folder of mels and features, as paths.cache")
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--species-out", action="store_true")
-    parser.add_argument("--pooling", nargs="*", default=["present_mean", "maximum"], help="of --species-out")
+    parser.add_argument("--attention", action="store_true", help="choose among poolings that are learned, minutes each")
+    parser.add_argument("--pooling", nargs="*", default=["present_mean", "deviation"], help="of --species-out")
     parser.add_argument("--penalty", type=float, default=0.3, help="of --species-out")
     parser.add_argument("--quick", action="store_true", help="only try it out: few choices")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -172,7 +195,9 @@ def main() -> int:
         result = leave_species_out(bags, asked.pooling, asked.penalty)
         Console().print(result)
     else:
-        result = choose(bags, asked.seeds, asked.quick)
+        poolings = LEARNED if asked.attention else POOLINGS
+        choices = list(product(poolings, PENALTIES))
+        result = choose(bags, asked.seeds, choices[1:6:3] if asked.quick else choices)
         Console().print(table(result))
         Console().print(result["chosen"])
     if asked.json:

@@ -36,7 +36,7 @@ def tell_about_source(data: SpeciesDataModule) -> None:
     if data.synthetic:
         why = next(choice.why for choice in data.choices.values() if choice.synthetic)
         warn(f"SYNTHETIC demo recordings ({why}): the figures say nothing about real birds")
-    if data.features is not None:
+    if data.features is not None and data.features.licence:
         say(f"features of {data.features.credit}; {data.features.licence}, and so are models made with them")
     if data.pool:
         say(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")

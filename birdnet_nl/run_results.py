@@ -94,7 +94,7 @@ def judge_run(
         "controls": score_controls(data, judgement),
     }
     if trunk is not None:
-        report["head"] = describe_head(trunk, data, judgement)
+        report["head"] = {"penalty": module.network.penalty, **describe_head(trunk, data, judgement)}
     embedded = embed_recordings(features, test.recordings) if test.whole is None else features[-1]
     return RunResults(judgement, answers, embedded, report)
 

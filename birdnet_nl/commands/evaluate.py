@@ -77,7 +77,8 @@ def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[
             f" and {len(others) - MOST_NAMED} others" if len(others) > MOST_NAMED else ""
         )
         warn(f"judged on {named}, which it was not trained on (it was on {trained_on})")
-    if features := trained.card.get("features"):
+    features = trained.card.get("features")
+    if features and features["licence"]:
         say(f"features of {features['credit']}; {features['licence']}, and so is the network")
     if not trained.decided:
         say("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")

@@ -1,8 +1,7 @@
 """Splits of a run that builds on another: what that one learned from is never judged."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
@@ -12,17 +11,11 @@ from birdnet_nl.recordings.recording import Recording
 PLACE = 3  # last parts of a file's path that tell it from others wherever its root lies: species, type, name
 
 
-@dataclass(frozen=True)
 class InheritedSplits:
-    """The splits of an earlier run.
+    """The splits of an earlier run: by the last parts of a file's path, and by recordist as `group_of` writes them."""
 
-    Attributes:
-        of_file: by the last parts of the file's path.
-        of_group: by recordist, as `group_of` writes them.
-    """
-
-    of_file: dict[tuple[str, ...], str]
-    of_group: dict[str, str]
+    def __init__(self, of_file: Mapping[tuple[str, ...], str], of_group: Mapping[str, str]) -> None:
+        self.of_file, self.of_group = of_file, of_group
 
     def assign(self, recordings: Sequence[Recording], shares: dict[str, float], seed: int) -> dict[str, str]:
         """Split of each recording by id: that of the earlier run, else that of its recordist there.

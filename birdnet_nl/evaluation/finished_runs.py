@@ -190,4 +190,9 @@ def _key(override: str) -> str:
 def _is_neutral(override: str) -> bool:
     key = _key(override)
     parts = key.split(".")
-    return key.startswith(WORKERS) or key in NEUTRAL or parts[0] in ("paths", "hydra", "logger") or parts[-1] in NEUTRAL
+    return (
+        key.startswith(WORKERS)
+        or key in NEUTRAL
+        or parts[0] in ("paths", "hydra", "logger", "sweep")
+        or parts[-1] in NEUTRAL
+    )

@@ -1,4 +1,4 @@
-"""The simplest extractor: how loud each of some bands is, relative to the loudest. It needs no extra and no licence.
+"""The simplest extractor: how loud each of some bands is, relative to the loudest. It needs no extra.
 
 For trying everything that is done with features, and to see what a pretrained network adds to loudness.
 """
@@ -17,8 +17,8 @@ class Bands(FeatureExtractor):
     sample_rate_hz = 32_000
     window_s = 3.0
     dimensions = 64
-    licence = "MIT"
-    credit = "birdnet_nl"
+    licence = ""
+    credit = ""
 
     def check(self) -> None:
         """Nothing is needed."""

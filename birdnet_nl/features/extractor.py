@@ -26,7 +26,8 @@ class FeatureExtractor(ABC):
         name, version: together with the distance between windows they name the folder of the cache.
         sample_rate_hz, window_s: what the network hears at a time.
         dimensions: of the vector of a window.
-        licence, credit: of the network; shown when it is used and stored with every model made with it.
+        licence, credit: of the network, empty where it has none of its own; shown when it is used and stored with every
+            model made with it.
     """
 
     name: ClassVar[str]

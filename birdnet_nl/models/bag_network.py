@@ -16,20 +16,23 @@ class BagNetwork(nn.Module):
 
     Args:
         types: how many vocalization types, in the order of the checkpoint's list.
-        dimensions: of a segment's features; a presence of the species stands before them (`features/extractor.py`).
+        dimensions: of the blocks of a segment's features, such as an embedding and the layers before it; a presence of
+            the species stands before them (`features/extractor.py`). Each block weighs the same, whatever its size.
         pooling: see `BagPooling`.
         penalty: price of the squared weights in training, against the sum of the losses of the recordings.
 
-    `shift` and `scale` bring each pooled feature of the training recordings around 0, and their sum of squares to 1, so
-    that the penalty means the same whatever the pooling.
+    `shift` and `scale` bring each pooled feature of the training recordings around 0, and the sum of their squares to
+    1, so that the penalty means the same whatever the pooling.
     """
 
-    def __init__(self, types: int, dimensions: int, pooling: Sequence[str], penalty: float) -> None:
+    def __init__(self, types: int, dimensions: Sequence[int], pooling: Sequence[str], penalty: float) -> None:
         super().__init__()
         if penalty <= 0:
             raise ValueError(f"model.penalty={penalty} must be above 0: there are more features than recordings")
         self.penalty = penalty
-        self.pooling = BagPooling(dimensions, pooling)
+        self.pooling = BagPooling(sum(dimensions), pooling)
+        weights = torch.cat([torch.full((size,), size**-0.5) for size in dimensions])
+        self.register_buffer("weights", weights.repeat(len(pooling)) / (len(dimensions) * len(pooling)) ** 0.5)
         self.head = nn.Linear(self.pooling.width, types)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -53,6 +56,10 @@ class BagNetwork(nn.Module):
         segments = segments.float()
         return self.pooling(segments[:, 1:], segments[:, 0], recordings)
 
+    def settle(self, segments: torch.Tensor, recordings: torch.Tensor) -> None:
+        """Learn from training recordings what pooling must know before it can begin; no types are needed."""
+        self.pooling.settle(segments.float()[:, 1:], recordings)
+
     def answer(self, features: torch.Tensor) -> torch.Tensor:
         return self.head((features - self.shift) * self.scale)
 
@@ -64,4 +71,4 @@ class BagNetwork(nn.Module):
         """Set `shift` and `scale` from the features of training recordings [recordings, width]."""
         spread = features.std(dim=0, correction=0).clamp(min=1e-6)
         self.shift.copy_(features.mean(dim=0))
-        self.scale.copy_(1 / (spread * self.width**0.5))
+        self.scale.copy_(self.weights / spread)

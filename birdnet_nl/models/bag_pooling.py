@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 KINDS = ("mean", "present_mean", "maximum", "log_mean_exp", "deviation", "attention")
+USUAL_SEGMENTS = 2  # that the usual variance counts for beside a recording's own segments
 LEAST_PRESENCE = 0.01  # weight of a segment in which the species is not heard, against 1 for one in which it is
 
 
@@ -17,8 +18,12 @@ class BagPooling(nn.Module):
 
     Args:
         kinds: what stands side by side. `mean`, `maximum`, `log_mean_exp` (between the two) and `deviation` (how much
-            segments differ, by their standard deviation) over the segments of a recording; `present_mean`: weighted by
-            how surely the species is heard; `attention`: weighted by a learned score of the segment.
+            segments differ) over the segments of a recording; `present_mean`: weighted by how surely the species is
+            heard; `attention`: weighted by a learned score of the segment.
+
+    Of noise, all but `maximum` and `log_mean_exp` are on average the same whatever the number of segments, so that a
+    type cannot be told from the length of its recordings. `deviation` owes this to the usual variance within training
+    recordings (`settle`): a single segment is taken to differ as much as segments usually do.
     """
 
     def __init__(self, dimensions: int, kinds: Sequence[str]) -> None:
@@ -29,10 +34,18 @@ class BagPooling(nn.Module):
             raise ValueError(f"model.pooling={given} must be a list of some of {', '.join(KINDS)}")
         self.kinds = list(kinds)
         self.width = dimensions * len(self.kinds)
+        self.register_buffer("usual_variance", torch.zeros(dimensions))
         if "attention" in self.kinds:
             self.score = nn.Linear(dimensions, 1)
             nn.init.zeros_(self.score.weight)  # all segments alike, until training finds better
             nn.init.zeros_(self.score.bias)
+
+    @torch.no_grad()
+    def settle(self, segments: torch.Tensor, recordings: torch.Tensor) -> None:
+        """Set the usual variance within a recording from training recordings."""
+        count = int(recordings.max()) + 1
+        squares = (segments - _mean(segments, recordings, count)[recordings]).square().sum(dim=0)
+        self.usual_variance.copy_(squares / max(1, len(segments) - count))
 
     @property
     def learns(self) -> bool:
@@ -63,7 +76,9 @@ class BagPooling(nn.Module):
             return highest + _mean((segments - highest[recordings]).exp(), recordings, count).log()
         if kind == "deviation":
             around = segments - _mean(segments, recordings, count)[recordings]
-            return (_mean(around.square(), recordings, count) + 1e-12).sqrt()  # the root of 0 has no gradient
+            numbers = torch.bincount(recordings, minlength=count).to(segments.dtype)[:, None]
+            squares = _sum(around.square(), recordings, count) + USUAL_SEGMENTS * self.usual_variance
+            return (squares / (numbers - 1 + USUAL_SEGMENTS) + 1e-12).sqrt()  # the root of 0 has no gradient
         if kind == "present_mean":
             shares = _shares(presence.sigmoid() + LEAST_PRESENCE, recordings, count)
         elif kind == "attention":

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.training.fitting import fit
+from birdnet_nl.models.bag_network import BagNetwork
+from birdnet_nl.training.fitting import fit, step_counter
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
 
 
@@ -51,12 +52,17 @@ class BagClassifier(TypeClassifier):
             logits = self(segments, recordings).detach()
         self.train_loss.update(self.loss(logits, truth), weight=len(truth))
         self.train_metrics.update(logits, truth)
-        self.optimizers().step()  # there is no gradient left: it only counts a step, without which nothing is saved
+        self.optimizers().step()
 
     def _fit(self, network: nn.Module, batch: Batch) -> None:
         segments, types, recordings = batch
         truth = types_of_recordings(types, recordings)
+        if isinstance(network, BagNetwork):
+            network.settle(segments, recordings)
         fit(network, lambda: network.features(segments, recordings), truth, self.loss)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return step_counter(self.network)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         segments, types, recordings = batch

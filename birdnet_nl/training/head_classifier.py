@@ -6,7 +6,7 @@ import torch
 
 from birdnet_nl.data.dataset import Batch
 from birdnet_nl.models.headed_network import HeadedNetwork
-from birdnet_nl.training.fitting import fit
+from birdnet_nl.training.fitting import fit, step_counter
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
 
 
@@ -35,4 +35,7 @@ class HeadClassifier(TypeClassifier):
             logits = self.network.answer(pooled).detach()
         self.train_loss.update(self.loss(logits, truth), weight=len(truth))
         self.train_metrics.update(logits, truth)
-        self.optimizers().step()  # there is no gradient left: it only counts a step, without which nothing is saved
+        self.optimizers().step()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return step_counter(self.network)

@@ -12,8 +12,12 @@ from birdnet_nl.features.extractor import build_extractor
 def test_a_description_is_plain_and_builds_the_same(kind):
     described = kind().describe()
     assert all(isinstance(value, str) for value in described.values())
-    assert described["licence"] and described["credit"]
     assert type(build_extractor(described)) is kind
+
+
+def test_what_is_not_ours_names_its_licence_and_its_makers():
+    described = BirdNet().describe()
+    assert described["licence"] == "CC BY-NC-SA 4.0" and "Cornell" in described["credit"]
 
 
 def test_other_code_is_not_run():

@@ -5,12 +5,13 @@ import torch
 
 from birdnet_nl.models.bag_network import BagNetwork
 
-DIMENSIONS, TYPES = 6, 3
+BLOCKS, TYPES = [4, 2], 3
+DIMENSIONS = sum(BLOCKS)
 
 
 @pytest.fixture
 def network() -> BagNetwork:
-    made = BagNetwork(TYPES, DIMENSIONS, ["present_mean", "maximum"], penalty=1.0)
+    made = BagNetwork(TYPES, BLOCKS, ["present_mean", "maximum"], penalty=1.0)
     torch.nn.init.normal_(made.head.weight, generator=torch.Generator().manual_seed(1))
     return made.eval()
 
@@ -22,7 +23,7 @@ def segments(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_before_training_nothing_is_said_for_any_type():
-    logits = BagNetwork(TYPES, DIMENSIONS, ["mean"], penalty=1.0)(*segments(3, 2))
+    logits = BagNetwork(TYPES, BLOCKS, ["mean"], penalty=1.0)(*segments(3, 2))
     torch.testing.assert_close(logits, torch.zeros(2, TYPES))
 
 
@@ -46,7 +47,9 @@ def test_features_of_the_training_recordings_come_around_zero_with_squares_that_
     scaled = (features - network.shift) * network.scale
     assert features.shape == (40, network.width)
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(network.width), atol=1e-5, rtol=0)
-    assert scaled.square().sum(dim=1).mean() == pytest.approx(1, rel=1e-4)
+    squares = scaled.square().mean(dim=0).unflatten(0, (2, DIMENSIONS))  # [poolings, dimensions]
+    assert squares[:, :4].sum() == pytest.approx(0.5, rel=1e-4)  # each block half of it, whatever its size
+    assert squares[:, 4:].sum() == pytest.approx(0.5, rel=1e-4)
 
 
 def test_a_feature_that_never_changes_does_no_harm(network):
@@ -58,4 +61,4 @@ def test_a_feature_that_never_changes_does_no_harm(network):
 
 def test_a_penalty_must_be_above_zero():
     with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
-        BagNetwork(TYPES, DIMENSIONS, ["mean"], penalty=0)
+        BagNetwork(TYPES, BLOCKS, ["mean"], penalty=0)

@@ -28,7 +28,7 @@ def bags() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
 def test_a_fit_is_logistic_regression(bags, penalty):
     segments, recordings, truth = bags
-    network = BagNetwork(3, 8, ["mean", "maximum"], penalty)
+    network = BagNetwork(3, [8], ["mean", "maximum"], penalty)
     fit(network, lambda: network.features(segments, recordings), truth, nn.CrossEntropyLoss())
     scaled = ((network.features(segments, recordings) - network.shift) * network.scale).numpy()
     theirs = LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=5000).fit(scaled, truth)
@@ -42,7 +42,7 @@ def test_the_order_of_recordings_does_not_change_a_fit(bags):
     for order in (torch.arange(40), torch.randperm(40, generator=torch.Generator().manual_seed(2))):
         place = torch.empty(40, dtype=torch.int64)
         place[order] = torch.arange(40)
-        network = BagNetwork(3, 8, ["mean"], 1.0)
+        network = BagNetwork(3, [8], ["mean"], 1.0)
         moved = place[recordings]
         fit(network, lambda: network.features(segments, moved), truth[order], nn.CrossEntropyLoss())  # noqa: B023
         answers.append(network(segments, recordings))
@@ -59,12 +59,36 @@ def test_attention_learns_which_segments_matter():
     segments, recordings = torch.tensor(rows, dtype=torch.float32), torch.tensor(recordings)
     right = {}
     for kind in ("mean", "attention"):
-        network = BagNetwork(3, 4, [kind], 0.05)
+        network = BagNetwork(3, [4], [kind], 0.05)
         fit(network, lambda: network.features(segments, recordings), torch.tensor(truth), nn.CrossEntropyLoss())  # noqa: B023
         right[kind] = float((network(segments, recordings).argmax(dim=1) == torch.tensor(truth)).float().mean())
     assert right["attention"] > 0.95 > right["mean"]
     weights = network.pooling.weights(segments[:, 1:], segments[:, 0], recordings)
     assert weights[::6].mean() > 0.5
+
+
+def right_by_length(pooling: list[str]) -> float:
+    """Balanced accuracy on new recordings of noise, where songs are long and alarms are short."""
+    generator = torch.Generator().manual_seed(6)
+    longest = torch.tensor([20, 8, 2])
+
+    def noise(per_type: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        truth = torch.arange(3 * per_type) % 3
+        lengths = 1 + (torch.rand(len(truth), generator=generator) * longest[truth]).long()
+        recordings = torch.arange(len(truth)).repeat_interleave(lengths)
+        return torch.randn(len(recordings), 9, generator=generator), recordings, truth
+
+    segments, recordings, truth = noise(60)
+    network = BagNetwork(3, [8], pooling, 0.3)
+    network.settle(segments, recordings)
+    fit(network, lambda: network.features(segments, recordings), truth, nn.CrossEntropyLoss())
+    segments, recordings, truth = noise(200)
+    return float((network(segments, recordings).argmax(dim=1) == truth).float().mean())
+
+
+def test_the_length_of_a_recording_does_not_give_its_type_away():
+    assert right_by_length(["present_mean", "deviation"]) < 0.40
+    assert right_by_length(["maximum"]) > 0.50  # that such a leak would be seen here
 
 
 def headed(penalty: float) -> HeadedNetwork:
@@ -83,6 +107,14 @@ def mels() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_new_head_changes_nothing_but_the_trunks_temperature(mels):
     network = headed(1.0)
+    with torch.no_grad():
+        torch.testing.assert_close(network(mels[0]), 0.5 * network.trunk(mels[0]))
+
+
+def test_a_head_that_is_kept_still_answers_as_its_trunk(mels):
+    network = headed(0.01)
+    network.head.requires_grad_(False)
+    fit(network, lambda: network.features(mels[0]), mels[1], nn.CrossEntropyLoss())
     with torch.no_grad():
         torch.testing.assert_close(network(mels[0]), 0.5 * network.trunk(mels[0]))
 
