@@ -81,4 +81,4 @@ def test_an_unknown_variant_is_told(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["accuracy", "--root", str(tmp_path), "--variants", "trubo"])
     with pytest.raises(SystemExit):
         accuracy.main()
-    assert "there is no variant called trubo; choose from turbo, no bags" in capsys.readouterr().err
+    assert "there is no variant called trubo; choose from turbo, bags of three" in capsys.readouterr().err
