@@ -1,10 +1,10 @@
 """How a sweep stands at one moment, for those who show it."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from birdnet_nl.console import shown
 from birdnet_nl.errors import RunError
 from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State
@@ -43,7 +43,7 @@ class Standing:
 
     @property
     def resume_command(self) -> str:
-        return f"python train.py -m sweep={os.path.relpath(self.folder)}"
+        return f"python train.py -m sweep={shown(self.folder)}"
 
     def ranked(self) -> list[Row]:
         """Finished jobs, the best first."""
