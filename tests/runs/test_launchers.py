@@ -60,8 +60,8 @@ def test_a_job_that_fails_on_ray_is_told_in_one_sentence_and_the_others_finish(
         "hydra.launcher.workers=1", f"data.root={tmp_path / 'recordings'}",
     )  # fmt: skip
     assert code == 1
-    assert screen.count("none of merel") == 1 and "Traceback" not in screen, screen
-    assert "species=koolmees: validation" in screen
+    assert screen.count("none of merel") == 2 and "Traceback" not in screen, screen  # when it fails, and at the end
+    assert "[2/2] species=koolmees" in screen
     assert set(reports_below(tmp_path / "logs")) == {"koolmees"}
 
 
