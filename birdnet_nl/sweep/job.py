@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from birdnet_nl.failure import tell
 from birdnet_nl.recordings.source import synthetic_mark
 from birdnet_nl.run_directory import CONFIG, HEARTBEAT, refuse_claimed, write_config
 from birdnet_nl.species.selection import register_species
+from birdnet_nl.sweep.background import repeated
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import JobRecord, State, is_at_work, read_record, write_record
 from birdnet_nl.sweep.processes import leave_with_parent, memory_mb, this_process
@@ -119,20 +119,15 @@ def _end(run_dir: Path, record: JobRecord) -> None:
 @contextmanager
 def _beating(run_dir: Path) -> Iterator[None]:
     """Touch the heartbeat every few seconds, whatever the run does."""
-    over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(BEAT_S):
-            with suppress(OSError):
-                (run_dir / HEARTBEAT).touch()
+        with suppress(OSError):
+            (run_dir / HEARTBEAT).touch()
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(beat, BEAT_S):
+            yield
     finally:
-        over.set()
-        thread.join()
         with suppress(OSError):
             (run_dir / HEARTBEAT).unlink(missing_ok=True)
 

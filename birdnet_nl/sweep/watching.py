@@ -1,6 +1,5 @@
 """What the launcher's screen shows while jobs run: a line for each that ended, and on a terminal a bar."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from rich.markup import escape
 
 from birdnet_nl.console import progress_bar, screen
+from birdnet_nl.sweep.background import repeated
 from birdnet_nl.sweep.job_file import JOB, State
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.ledger import Row, read_row, shared_overrides
@@ -20,29 +20,19 @@ MARKS = {State.DONE: "[green]✓[/]", State.FAILED: "[bold red]✗[/]", State.TO
 @contextmanager
 def watched(sweep: Sweep, jobs: Sequence[Job], alone: bool) -> Iterator[None]:
     """Tell of `jobs` as they end; `alone` when they run in this process, whose screen then has bars of its own."""
-    over = threading.Event()
     watcher = _Watcher(sweep, jobs, alone)
     bar = progress_bar()
     bar.disable = alone or not screen.is_terminal
+    with bar:
+        task = bar.add_task("sweep", total=len(jobs))
 
-    def look() -> None:
-        with bar:
-            task = bar.add_task("sweep", total=len(jobs))
-            while True:
-                last = over.wait(LOOK_EVERY_S)
-                for line in watcher.news():
-                    screen.print(line, soft_wrap=True)
-                bar.update(task, completed=watcher.finished)
-                if last:
-                    return
+        def look() -> None:
+            for line in watcher.news():
+                screen.print(line, soft_wrap=True)
+            bar.update(task, completed=watcher.finished)
 
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        with repeated(look, LOOK_EVERY_S):
+            yield
 
 
 class _Watcher:
