@@ -11,6 +11,7 @@ from birdnet_nl.audio.cache import CachedMel, cache_mels
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.dataset import Batch, FeatureDataset, SegmentDataset
 from birdnet_nl.data.feeding import SegmentBatches
+from birdnet_nl.data.segment_activity import activity_of_segments
 from birdnet_nl.data.segments import Segment, cut_segments
 from birdnet_nl.errors import DataError
 from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
@@ -57,7 +58,7 @@ def hear(
     species_of = {recording.id: recording.species for recording in recordings}
     species = [species_of[id] for id in dataset.recording_ids]
     if card.get("features") is None:
-        return _hear_segments(classifier, dataset, species)
+        return _hear_segments(classifier, dataset, species, activity_of_segments(dataset, mels, classifier.mel))
     extractor = build_extractor(card["features"])
     with progress_bar() as bar:
         task = bar.add_task(f"features of {extractor.name}", total=len(mels))
@@ -75,7 +76,9 @@ def hear(
     return _hear_whole(classifier, FeatureDataset(dataset, features, frames_per_window), species)
 
 
-def _hear_segments(classifier: Classifier, dataset: SegmentDataset, species: Sequence[str]) -> Heard:
+def _hear_segments(
+    classifier: Classifier, dataset: SegmentDataset, species: Sequence[str], activity: torch.Tensor
+) -> Heard:
     batches: list[Batch] = []
     with kept_features(classifier.network) as kept, progress_bar() as bar:
         task = bar.add_task("answering segments", total=len(dataset))
@@ -83,7 +86,7 @@ def _hear_segments(classifier: Classifier, dataset: SegmentDataset, species: Seq
             mel_db, types, recordings = dataset.__getitems__(indices)
             batches.append((classifier.probabilities(mel_db), types, recordings))
             bar.advance(task, len(indices))
-    predictions = Predictions.join(batches, dataset.recording_ids, species)
+    predictions = Predictions.join(batches, dataset.recording_ids, species, activity)
     return Heard(predictions, embed_recordings(kept, predictions.recordings))
 
 

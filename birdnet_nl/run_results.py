@@ -1,7 +1,6 @@
 """What a trained run is worth: validation decides how answers are made, the test recordings are answered once."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.feeding import SteadyLoader
+from birdnet_nl.data.segment_activity import activity_of_segments
 from birdnet_nl.evaluation.calibration import LEAST_RECORDINGS, Calibration
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
 from birdnet_nl.evaluation.decision import is_certain
@@ -62,10 +61,10 @@ def judge_run(
     """
     types = data.prepared.types
     with module.as_validated():
-        validation = _predict(trainer, module, data.val_dataloader(), recordings_of(data, "val"))
-    recordings = recordings_of(data, "test")
+        validation = _predict(trainer, module, data, "val")
     with kept_features(module.network) as features:
-        test = _predict(trainer, module, data.test_dataloader(), recordings)
+        test = _predict(trainer, module, data, "test")
+    recordings = recordings_of(data, "test")
     if trunk is not None and len(validation.recording_ids) < LEAST_RECORDINGS:
         unfitted = Calibration(1.0, trunk.trained.calibration.pooling, 0)  # its temperature is in the network
         judgement = judge_as_decided(unfitted, trunk.trained.threshold, wanted_accuracy, test, recordings, types)
@@ -99,12 +98,14 @@ def judge_run(
     return RunResults(judgement, answers, embedded, report)
 
 
-def _predict(
-    trainer: L.Trainer, module: TypeClassifier, batches: SteadyLoader, recordings: Sequence[Recording]
-) -> Predictions:
-    """`recordings` are those behind the recording indices of the batches."""
+def _predict(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, split: str) -> Predictions:
+    recordings = recordings_of(data, split)
     ids, species = [one.id for one in recordings], [one.species for one in recordings]
-    return Predictions.join(trainer.predict(module, dataloaders=batches), ids, species)
+    batches = {"val": data.val_dataloader, "test": data.test_dataloader}[split]()
+    activity = None  # features are pooled by the network itself
+    if data.features is None:
+        activity = activity_of_segments(data.datasets[split], data.prepared.mels, data.mel)
+    return Predictions.join(trainer.predict(module, dataloaders=batches), ids, species, activity)
 
 
 def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:

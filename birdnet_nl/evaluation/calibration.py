@@ -46,7 +46,8 @@ class Calibration:
         """Probabilities of the recordings, [recordings, types]."""
         if predictions.whole is not None:
             return soften(predictions.whole, self._temperatures(predictions))
-        return pool_segments(self.segments(predictions), predictions.recordings, self.pooling)
+        segments = self.segments(predictions)
+        return pool_segments(segments, predictions.recordings, self.pooling, predictions.activity)
 
     def _temperatures(self, predictions: Predictions) -> torch.Tensor:
         """That of each recording [recordings, 1]."""
@@ -66,7 +67,7 @@ def calibrate(validation: Predictions) -> Calibration:
     asking for certainty. Of several species those with enough recordings get a temperature of their own.
     """
     truth = validation.types_of_recordings
-    poolings = POOLINGS if validation.whole is None else (OWN,)
+    poolings = possible_poolings(validation)
     if len(truth) < LEAST_RECORDINGS:
         return Calibration(1.0, poolings[0], 0)
 
@@ -79,6 +80,13 @@ def calibrate(validation: Predictions) -> Calibration:
     pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else TIE))
     calibration = Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
     return replace(calibration, of_species=_calibrate_species(validation, calibration))
+
+
+def possible_poolings(predictions: Predictions) -> tuple[str, ...]:
+    """Those to choose from; the first is taken where nothing decides."""
+    if predictions.whole is not None:
+        return (OWN,)
+    return tuple(name for name in POOLINGS if name != "activity" or predictions.activity is not None)
 
 
 def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str, float]:

@@ -24,6 +24,7 @@ class Predictions:
         whole: what a network that decides on whole recordings answered to them, float32 [recordings, types]; None for
             one that knows segments only.
         species: slug of the species of each recording index; empty where nobody asks.
+        activity: of each segment, float32 [segments] (`data/segment_activity.py`); None where it is not known.
     """
 
     probabilities: torch.Tensor
@@ -32,14 +33,19 @@ class Predictions:
     recording_ids: list[str]
     whole: torch.Tensor | None = None
     species: Sequence[str] = ()
+    activity: torch.Tensor | None = None
 
     @classmethod
     def join(
-        cls, batches: Sequence[tuple[torch.Tensor, ...]], recording_ids: list[str], species: Sequence[str] = ()
+        cls,
+        batches: Sequence[tuple[torch.Tensor, ...]],
+        recording_ids: list[str],
+        species: Sequence[str] = (),
+        activity: torch.Tensor | None = None,
     ) -> "Predictions":
         """From what `predict_step` of a classifier gave for each batch."""
         probabilities, types, recordings, *whole = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
-        return cls(probabilities, types, recordings, recording_ids, whole[0] if whole else None, species)
+        return cls(probabilities, types, recordings, recording_ids, whole[0] if whole else None, species, activity)
 
     @property
     def types_of_recordings(self) -> torch.Tensor:

@@ -8,7 +8,7 @@ import math
 
 import torch
 
-POOLINGS = ("mean", "log_mean_exp")  # those of evaluation/pooling.py
+POOLINGS = ("mean", "log_mean_exp")  # of those of evaluation/pooling.py; crops are active ones already
 
 
 def pool_bags(logits: torch.Tensor, bag: int, pooling: str) -> torch.Tensor:

@@ -72,6 +72,18 @@ def test_silent_segments_make_log_mean_exp_the_better_pooling():
     assert calibrate(as_predictions(logits.flatten(0, 1), truth, 8)).pooling == "log_mean_exp"
 
 
+def test_noise_between_the_calls_makes_activity_the_better_pooling():
+    """Where nothing is heard the network guesses, as surely as anywhere."""
+    generator = torch.Generator().manual_seed(4)
+    truth = torch.randint(0, 3, (200,), generator=generator)
+    logits = torch.randn(200, 6, 3, generator=generator) * 2
+    logits[:, 0] += 3 * torch.nn.functional.one_hot(truth, 3)
+    predictions = as_predictions(logits.flatten(0, 1), truth, 6)
+    assert calibrate(predictions).pooling != "activity"  # of which nothing is known
+    heard = torch.tensor([8.0, 0, 0, 0, 0, 0]).repeat(200)
+    assert calibrate(replace(predictions, activity=heard)).pooling == "activity"
+
+
 @pytest.mark.parametrize("types", [2, 3])
 def test_log_loss_and_brier_are_scikit_learns(types):
     rng = np.random.default_rng(4)

@@ -13,7 +13,7 @@ def logits(bags: int, bag: int) -> torch.Tensor:
 
 
 def test_every_pooling_of_the_test_can_be_trained():
-    assert POOLINGS == OF_THE_TEST
+    assert set(POOLINGS) < set(OF_THE_TEST)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
