@@ -192,9 +192,10 @@ def count_states(rows: Sequence[Row]) -> Counter:
 def exit_code(rows: Sequence[Row], at_work: bool) -> int:
     """0 when all is done as far as recordings suffice, 2 while work goes on, 1 when something is left to be done."""
     states = count_states(rows)
-    if states[State.RUNNING] or (at_work and states[State.WAITING]):
+    left = any(states[state] for state in (*UNWELL, State.WAITING))
+    if states[State.RUNNING] or (at_work and left):  # also what failed: its launcher may try it again
         return 2
-    return 1 if any(states[state] for state in (*UNWELL, State.WAITING)) else 0
+    return 1 if left else 0
 
 
 def seconds_left(rows: Sequence[Row], sweep: Sweep | None) -> float | None:
