@@ -6,7 +6,7 @@ It skips what is finished, goes on with what is not, and survives a worker that 
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,16 @@ from birdnet_nl.sweep.composing import QuickLoader
 from birdnet_nl.sweep.dead_workers import heard_deaths
 from birdnet_nl.sweep.expanding import PlannedJobs, combinations, plan_jobs, pool_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
-from birdnet_nl.sweep.job_file import FORESEEN, TRANSIENT, State, is_at_work, read_record, true_record, write_record
+from birdnet_nl.sweep.job_file import (
+    FORESEEN,
+    TRANSIENT,
+    JobRecord,
+    State,
+    is_at_work,
+    read_record,
+    true_record,
+    write_record,
+)
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
@@ -143,7 +152,7 @@ class ResumableSweeper(Sweeper):
                 if breaks >= BREAKS_WITHOUT_WORK or not _is_death(error, dead, after.values()):
                     raise error
                 warn("a worker was killed; the sweep goes on with what is left")
-            pending = self._left(pending, failures, broken=error is not None)
+            pending = self._left(pending, before, failures, broken=error is not None)
 
     def _launch(self, jobs: Sequence[Job]) -> tuple[Sequence[JobReturn], set[int], Exception | None]:
         """What the launcher returns, which workers died by themselves, and what it raised."""
@@ -155,13 +164,20 @@ class ResumableSweeper(Sweeper):
             except Exception as error:  # the launcher's own; failing jobs come back as returns
                 return [], dead, error
 
-    def _left(self, jobs: Sequence[Job], failures: Counter[Job], broken: bool) -> list[Job]:
-        """Jobs to launch once more: those not begun, then failures that may go otherwise, transient ones first."""
+    def _left(
+        self, jobs: Sequence[Job], before: Mapping[Job, JobRecord | None], failures: Counter[Job], broken: bool
+    ) -> list[Job]:
+        """Jobs to launch once more: those not begun, then failures that may go otherwise, transient ones first.
+
+        `before` are their records before the launcher began, which may have `broken` before it came to all.
+        """
         first, later = [], []
         for job in jobs:
             record = true_record(self.folder / job.folder)
             if record.state in (State.WAITING, State.CANCELLED) and broken:
                 first.append(job)
+            elif record.state in (State.FAILED, State.TOO_FEW) and broken and record == before[job]:
+                later.append((record.cause != TRANSIENT, job))  # it is of an earlier attempt
             elif record.state == State.FAILED and record.cause != FORESEEN:
                 failures[job] += 1
                 if failures[job] <= self.config.sweep.retries:
