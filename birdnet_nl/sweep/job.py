@@ -78,7 +78,7 @@ def recorded(
 ) -> Iterator[bool]:
     """Keep `job.json` and the heartbeat of the run in `run_dir` while the block trains it.
 
-    Gives whether the run goes on: when a person resumes it, with the configuration that it was `resumed_from`, and, with
+    Gives whether the run goes on: when a person resumes it with the configuration that it was `resumed_from`, and, with
     `may_go_on`, when something of the same configuration and recordings lies there. Raises `RunError` for a folder that
     holds any other run, or on which another process is at work.
     """

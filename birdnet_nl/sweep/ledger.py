@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birdnet_nl.recordings.source import SYNTHETIC
 from birdnet_nl.run_directory import CONFIG, METRICS
 from birdnet_nl.species.table import find_species
 from birdnet_nl.sweep.job_file import JOB, LOG, State, read_heartbeat, true_record
@@ -115,7 +116,7 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
         seconds=seconds,
         figure=results.get("balanced_accuracy"),
         interval=tuple(interval) if interval else None,
-        synthetic=bool(report.get("synthetic")) or run_dir.name.endswith("-synthetic"),
+        synthetic=bool(report.get("synthetic")) or run_dir.name.endswith(SYNTHETIC),
         seed=report.get("seed", _whole(given.get("seed"))),
         fold=report.get("fold", _whole(given.get("data.fold"))),
         epoch=read_heartbeat(run_dir) if record.state == State.RUNNING else None,

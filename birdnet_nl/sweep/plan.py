@@ -12,7 +12,7 @@ from rich.table import Table
 
 from birdnet_nl.console import shown
 from birdnet_nl.errors import BirdnetNlError
-from birdnet_nl.recordings.source import choose_sources
+from birdnet_nl.recordings.source import SYNTHETIC, choose_sources
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import get_species
 from birdnet_nl.sweep.expanding import PlannedJobs, pool_of
@@ -83,7 +83,7 @@ def _estimate(todo: Sequence[Job], planned: PlannedJobs, workers: int) -> str:
             timed.setdefault((row.parameter_set, row.synthetic), []).append(row.seconds)
     total, basis = 0.0, 0
     for job in todo:
-        known = timed.get((job.parameter_set, job.folder.endswith("-synthetic")), [])
+        known = timed.get((job.parameter_set, job.folder.endswith(SYNTHETIC)), [])
         if len(known) < LEAST_TIMED:
             return (
                 f"how long is not known: fewer than {LEAST_TIMED} runs with trainer={job.parameter_set} on such "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from birdnet_nl.console import shown
 from birdnet_nl.errors import RunError
+from birdnet_nl.recordings.source import SYNTHETIC
 from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.jobs import Job, number_jobs, value_of
@@ -84,9 +85,9 @@ def rebuild_sweep(folder: Path) -> Sweep:
     sweeps = find_sweeps(folder)
     folder = sweeps[0] if sweeps else folder
     found = jobs_below(folder)
-    known = {job.folder.removesuffix("-synthetic") for job in found}
-    arguments, asked = _asked_for(folder, synthetic=any(job.folder.endswith("-synthetic") for job in found))
-    jobs = (*found, *(job for job in asked if job.folder.removesuffix("-synthetic") not in known))
+    known = {job.folder.removesuffix(SYNTHETIC) for job in found}
+    arguments, asked = _asked_for(folder, synthetic=any(job.folder.endswith(SYNTHETIC) for job in found))
+    jobs = (*found, *(job for job in asked if job.folder.removesuffix(SYNTHETIC) not in known))
     if not jobs:
         raise RunError(f"{folder} holds no runs and no {MULTIRUN}, so there is nothing to rebuild a sweep from")
     try:
@@ -119,5 +120,5 @@ def _asked_for(folder: Path, synthetic: bool) -> tuple[list[str], list[Job]]:
         given = dict(text.partition("=")[::2] for text in overrides)
         species = value_of(f"species={given.get('species', '')}")
         parameter_set = given.get("trainer", chosen)
-        named.append((overrides, species, parameter_set, "-synthetic" if synthetic else ""))
+        named.append((overrides, species, parameter_set, SYNTHETIC if synthetic else ""))
     return arguments, number_jobs(named)

@@ -35,13 +35,13 @@ from birdnet_nl.sweep.job_file import (
     true_record,
     write_record,
 )
-from birdnet_nl.sweep.jobs import Job
+from birdnet_nl.sweep.jobs import Job, keep_folders
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.reasons import is_disk_full
 from birdnet_nl.sweep.settling import Settled, Step, put_aside, settle
 from birdnet_nl.sweep.summary import finish, interrupted, tell_start
-from birdnet_nl.sweep.sweep_file import at_work_on, find_same, new_sweep, write_sweep
+from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, write_sweep
 from birdnet_nl.sweep.watching import watched
 
 NAME = "resumable"
@@ -65,6 +65,7 @@ class ResumableSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         planned = self._plan(arguments)
         self.folder = self._choose_folder(planned.jobs)
+        planned.jobs = keep_folders(planned.jobs, earlier_jobs(self.folder))
         settled = self._settle(planned)
         if self.config.sweep.plan:
             show_plan(planned, settled, self.folder, self._workers())
@@ -77,7 +78,8 @@ class ResumableSweeper(Sweeper):
                     warn(f"{one.job.folder} begins anew: {one.why} (what was there: {shown(aside)})")
             sweep = new_sweep(self.folder, arguments, planned.jobs, self._workers())
             write_sweep(sweep)
-            OmegaConf.save(self.config, self.folder / "multirun.yaml")
+            if sweep.arguments == tuple(arguments):
+                OmegaConf.save(self.config, self.folder / "multirun.yaml")
             tell_start(sweep, settled)
             todo = [one.job for one in settled if one.step not in (Step.SKIP, Step.AT_WORK)]
             try:
