@@ -36,6 +36,7 @@ from birdnet_nl.sweep.job_file import (
     write_record,
 )
 from birdnet_nl.sweep.jobs import Job, keep_folders
+from birdnet_nl.sweep.launchers import at_a_time, tells_of_jobs
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.reasons import is_disk_full
@@ -67,8 +68,10 @@ class ResumableSweeper(Sweeper):
         self.folder = self._choose_folder(planned.jobs)
         planned.jobs = keep_folders(planned.jobs, earlier_jobs(self.folder))
         settled = self._settle(planned)
+        launcher = self.config.hydra.launcher
+        workers = at_a_time(launcher, len(planned.jobs))
         if self.config.sweep.plan:
-            show_plan(planned, settled, self.folder, self._workers())
+            show_plan(planned, settled, self.folder, workers)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with at_work_on(self.folder):
@@ -76,14 +79,14 @@ class ResumableSweeper(Sweeper):
             for one in settled:
                 if one.step == Step.ANEW and (aside := put_aside(self.folder / one.job.folder)):
                     warn(f"{one.job.folder} begins anew: {one.why} (what was there: {shown(aside)})")
-            sweep = new_sweep(self.folder, arguments, planned.jobs, self._workers())
+            sweep = new_sweep(self.folder, arguments, planned.jobs, workers)
             write_sweep(sweep)
             if sweep.arguments == tuple(arguments):
                 OmegaConf.save(self.config, self.folder / "multirun.yaml")
             tell_start(sweep, settled)
             todo = [one.job for one in settled if one.step not in (Step.SKIP, Step.AT_WORK)]
             try:
-                with watched(sweep, todo, alone=self._workers() == 1):
+                with watched(sweep, todo, told=tells_of_jobs(launcher)):
                     self._work_off(todo)
             except KeyboardInterrupt:
                 self._close_books(todo)
@@ -104,14 +107,6 @@ class ResumableSweeper(Sweeper):
         with read_write(self.config):
             self.config.hydra.sweep.dir = str(folder)  # where the launcher looks
         return folder
-
-    def _workers(self) -> int:
-        asked = self.config.hydra.launcher.get("n_jobs")
-        if asked is None:
-            return 1
-        from joblib import cpu_count
-
-        return asked if asked > 0 else max(1, cpu_count() + 1 + asked)
 
     def _settle(self, planned: PlannedJobs) -> list[Settled]:
         configurations = {id(cfg): configuration_fingerprint(cfg) for cfg in planned.kinds.values()}
