@@ -44,6 +44,7 @@ from birdnet_nl.sweep.settling import Settled, Step, put_aside, settle
 from birdnet_nl.sweep.summary import finish, interrupted, tell_start
 from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, write_sweep
 from birdnet_nl.sweep.watching import watched
+from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
 NAME = "resumable"
 PLUGIN_MODULE = "hydra_plugins.birdnet_nl"  # Hydra takes plugins from below this package only; here under that name
@@ -155,7 +156,7 @@ class ResumableSweeper(Sweeper):
         """What the launcher returns, which workers died by themselves, and what it raised."""
         place = f"hydra.sweep.dir='{self.folder}'"
         batch = [[*job.overrides, place, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
-        with heard_deaths() as dead:
+        with heard_deaths() as dead, all_answers(self.launcher):
             try:
                 return self.launcher.launch(batch, initial_job_idx=0), dead, None
             except Exception as error:  # the launcher's own; failing jobs come back as returns

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import joblib
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobStatus
 
 from birdnet_nl.sweep.launchers import at_a_time, tells_of_jobs
+from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
 CORES = joblib.cpu_count()
 
@@ -39,3 +43,18 @@ def test_a_sweep_knows_how_many_jobs_run_at_a_time_and_who_tells_of_them(launche
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     launcher = launcher_of(*overrides)
     assert (at_a_time(launcher, jobs=7), tells_of_jobs(launcher)) == (count, told)
+
+
+def test_a_task_of_submitit_that_died_is_a_failure_of_its_job_alone(monkeypatch):
+    core = pytest.importorskip("submitit.core.core")
+    from submitit.core.utils import UncompletedJobError
+
+    def died(job):
+        raise UncompletedJobError("Job 7 has not produced any output (state: OUT_OF_MEMORY)")
+
+    monkeypatch.setattr(core.Job, "results", died)
+    with all_answers(SimpleNamespace(_EXECUTOR="slurm")):
+        (answer,) = core.Job.results(None)
+    assert answer.status == JobStatus.FAILED and "OUT_OF_MEMORY" in str(answer._return_value)
+    with all_answers(SimpleNamespace()), pytest.raises(UncompletedJobError):  # another launcher
+        core.Job.results(None)
