@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from birdnet_nl.console import shown
 from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.source import SYNTHETIC
 from birdnet_nl.species.table import all_species
@@ -41,10 +40,6 @@ class Standing:
     @property
     def seconds_left(self) -> float | None:
         return seconds_left(self.rows, self.sweep)
-
-    @property
-    def resume_command(self) -> str:
-        return f"python train.py -m sweep={shown(self.folder)}"
 
     def ranked(self) -> list[Row]:
         """Finished jobs, the best first."""

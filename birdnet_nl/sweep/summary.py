@@ -10,7 +10,7 @@ from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.ledger import UNWELL, Ledger, Row, count_states, group_reasons
 from birdnet_nl.sweep.settling import Settled, Step
-from birdnet_nl.sweep.sweep_file import Sweep
+from birdnet_nl.sweep.sweep_file import Sweep, resume_command
 
 NAMED = 8  # species of a reason; the others are counted
 
@@ -24,12 +24,8 @@ def tell_start(sweep: Sweep, settled: Sequence[Settled]) -> None:
     )
 
 
-def resume_command(sweep: Sweep) -> str:
-    return f"python train.py -m sweep={shown(sweep.folder)}"
-
-
 def interrupted(sweep: Sweep) -> None:
-    screen.print(f"the sweep goes on, without loss, by: {resume_command(sweep)}", soft_wrap=True)
+    screen.print(f"the sweep goes on, without loss, by: {resume_command(sweep.folder)}", soft_wrap=True)
 
 
 def finish(sweep: Sweep) -> None:
@@ -48,7 +44,8 @@ def finish(sweep: Sweep) -> None:
     if left:
         elsewhere = f" ({states[State.RUNNING]} at work elsewhere)" if states[State.RUNNING] else ""
         raise RunError(
-            f"{left} jobs of the sweep failed or are not finished{elsewhere}; try them again: {resume_command(sweep)}"
+            f"{left} jobs of the sweep failed or are not finished{elsewhere}; try them again: "
+            + resume_command(sweep.folder)
         )
 
 

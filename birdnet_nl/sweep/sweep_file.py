@@ -78,6 +78,11 @@ def read_sweep(folder: Path) -> Sweep:
         ) from None
 
 
+def resume_command(folder: Path) -> str:
+    """What to type to go on with the sweep in `folder`."""
+    return f"python train.py -m sweep={shown(folder)}"
+
+
 def earlier_jobs(folder: Path) -> Sequence[Job]:
     """Those of the sweep in `folder`; none where none was started."""
     try:
@@ -118,8 +123,8 @@ def find_same(logs: Path, jobs: Sequence[Job]) -> Sweep:
     newest = seen[0]
     raise RunError(
         f"sweep=resume: none of the {len(seen)} sweeps in {logs} is of these {len(wanted)} jobs; the newest, "
-        f"{shown(newest.folder)}, has {len(newest.jobs)}; go on with that by python train.py -m "
-        f"sweep={shown(newest.folder)}, or leave out sweep=resume"
+        f"{shown(newest.folder)}, has {len(newest.jobs)}; go on with that by "
+        f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
 
 

@@ -42,7 +42,7 @@ from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.reasons import is_disk_full
 from birdnet_nl.sweep.settling import Settled, Step, put_aside, settle
 from birdnet_nl.sweep.summary import finish, interrupted, tell_start
-from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, write_sweep
+from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, resume_command, write_sweep
 from birdnet_nl.sweep.watching import watched
 from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
@@ -139,8 +139,8 @@ class ResumableSweeper(Sweeper):
             if is_disk_full(error) or any(is_disk_full(value) for value in _errors(returns)):
                 self._close_books(pending)
                 raise RunError(
-                    f"the disk is full, so the sweep stopped; what is finished is safe: free some space, then go on "
-                    f"with python train.py -m sweep={shown(self.folder)}"
+                    "the disk is full, so the sweep stopped; what is finished is safe: free some space, then go on "
+                    f"with {resume_command(self.folder)}"
                 )
             self._close_books(pending, dead)
             after = {job: read_record(self.folder / job.folder) for job in pending}
