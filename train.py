@@ -75,10 +75,11 @@ def resume(run_dir: Path, overrides: list[str]) -> None:
     """Go on with the run in `run_dir`; `overrides` such as `trainer.max_epochs=40` change its stored configuration."""
     from birdnet_nl.run_directory import change_config, log_to_file, read_config
 
-    cfg = change_config(run_dir, read_config(run_dir), overrides)
+    stored = read_config(run_dir)
+    cfg = change_config(run_dir, stored, overrides)
     log_to_file(run_dir)
     say(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {shown(run_dir)}")
-    with recorded(run_dir, cfg, resumed=True):
+    with recorded(run_dir, cfg, resumed_from=stored):
         from birdnet_nl.run import run
 
         run(cfg, run_dir, resume=True)

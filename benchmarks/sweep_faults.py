@@ -8,7 +8,6 @@ sweep, kills workers with SIGKILL at random moments and once the launcher, goes 
 is gone, and counts from the runs' own files what finished, what was lost, and what was trained twice.
 """
 
-import json
 import os
 import random
 import shutil
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -29,13 +27,13 @@ from rich.table import Table
 
 from benchmarks.command_line import run_part
 from benchmarks.processes import ROOT
+from benchmarks.sweep_outcome import count
 from birdnet_nl.console import progress_bar
 from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.demo import make_demo_species
 from birdnet_nl.run_directory import METRICS
 from birdnet_nl.species.table import all_species
-from birdnet_nl.sweep.job_file import LOG, State, true_record
-from birdnet_nl.sweep.jobs import Job
+from birdnet_nl.sweep.job_file import State, true_record
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
 
 LOOK_EVERY_S = 0.2
@@ -130,15 +128,19 @@ def sweep_with_kills(command: list[str], logs: Path, most: int, kills: int, rng:
     launcher_at = rng.randrange(1, most)
     finished: dict[Path, int] = {}
     killed, launchers, codes, twice = 0, 0, [], set()
+
+    def look() -> None:
+        for path in logs.glob(f"sweep-*/*/*/*/{METRICS}"):
+            written = path.stat().st_mtime_ns
+            if finished.setdefault(path, written) != written:
+                twice.add(path)
+
     process = _start(command)
     deadline = time.monotonic() + LONGEST_S
     while True:
         assert time.monotonic() < deadline, f"not finished after {LONGEST_S} s"
         time.sleep(LOOK_EVERY_S)
-        for path in logs.glob(f"sweep-*/*/*/*/{METRICS}"):
-            written = path.stat().st_mtime_ns
-            if finished.setdefault(path, written) != written:
-                twice.add(path)
+        look()
         if process.poll() is not None:
             codes.append(process.returncode)
             if process.returncode != -signal.SIGKILL:
@@ -156,15 +158,15 @@ def sweep_with_kills(command: list[str], logs: Path, most: int, kills: int, rng:
                 continue
             moments.pop(0)
             killed += 1
-    code = process.returncode
     started = time.perf_counter()
     again = subprocess.run([*command, "sweep=resume"], capture_output=True, check=False).returncode
+    resume_s = time.perf_counter() - started
+    look()  # what is done must not have been trained once more
     return {
         "workers_killed": killed,
         "launchers_killed": launchers,
         "exit_codes": [*codes, again],
-        "exit_code": code,
-        "resume_when_done_s": round(time.perf_counter() - started, 1),
+        "resume_when_done_s": round(resume_s, 1),
         "written_twice": len(twice),
     }
 
@@ -182,46 +184,6 @@ def _one_at_work(logs: Path, rng: random.Random) -> int | None:
         return None
     pids = [record.process.pid for record in records if record.state == State.RUNNING]
     return rng.choice(pids) if pids else None
-
-
-def count(logs: Path, spoilt: Sequence[str]) -> dict[str, Any]:
-    """What the runs' own files say at the end."""
-    (folder,) = find_sweeps(logs)
-    jobs = read_sweep(folder).jobs
-    records = {job: true_record(folder / job.folder) for job in jobs}
-    states = Counter(str(record.state) for record in records.values())
-    sound = [job for job in jobs if job.species not in spoilt]
-    return {
-        "states": dict(states),
-        "finished": sum(records[job].state == State.DONE for job in sound),
-        "lost": sorted(job.species for job in sound if records[job].state != State.DONE),
-        "spoilt_that_failed": sum(records[job].state == State.FAILED for job in jobs if job.species in spoilt),
-        "epochs_logged_twice": sum(_repeated_epochs(folder, job) for job in sound),
-        "histories_broken": sorted(job.species for job in sound if not _whole_history(folder / job.folder / METRICS)),
-        "worker_memory_mb": [
-            record.memory_mb
-            for record in sorted(records.values(), key=lambda record: record.started)
-            if record.memory_mb and record.state == State.DONE
-        ],
-    }
-
-
-def _repeated_epochs(folder: Path, job: Job) -> int:
-    """Epochs that were trained more often than once, by the run's log."""
-    path = folder / job.folder / LOG
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    logged = Counter(
-        line.partition("] epoch ")[2].partition("/")[0] for line in text.splitlines() if "] epoch " in line
-    )
-    return sum(times - 1 for times in logged.values())
-
-
-def _whole_history(path: Path) -> bool:
-    """Whether every epoch stands in the run's history just once."""
-    if not path.is_file():
-        return False
-    report = json.loads(path.read_text(encoding="utf-8"))
-    return [row["epoch"] for row in report["history"]] == list(range(report["epochs"]))
 
 
 def table(result: dict[str, Any]) -> Table:

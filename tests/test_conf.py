@@ -184,6 +184,7 @@ def test_jobs_that_run_beside_others_have_one_thread(compose_config, option):
     for name, threads in (("fast", 6), ("turbo", 2)):
         cfg = compose_config("species=koolmees", f"trainer={name}", f"launcher={option}")
         assert cfg.engine.threads == (threads if option == "basic" else 1)
+        assert option == "basic" or (cfg.data.num_workers, cfg.data.decode_workers) == (0, 1)
 
 
 def test_any_value_can_be_overridden(compose_config):

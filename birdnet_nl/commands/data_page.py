@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from birdnet_nl.commands.data_page_style import SCRIPT, STYLE
-from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, people
+from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, people, training_command
 from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview, licence_name
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
@@ -87,7 +87,7 @@ def _species(overview: SpeciesOverview, rules: TrainingRules, root: Path, per_ty
     verdict = (
         f'<span class="no">Cannot be trained yet:</span> {escape(overview.problem)}'
         if overview.problem
-        else f'<span class="yes">Trains:</span> <code>python train.py species={species.slug}</code>'
+        else f'<span class="yes">Trains:</span> <code>{escape(training_command(overview, rules, root))}</code>'
     )
     command = next_download(overview, rules, root)
     inspected = list(overview.recordings)

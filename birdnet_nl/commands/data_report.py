@@ -31,8 +31,20 @@ def next_download(overview: SpeciesOverview, rules: TrainingRules, root: Path) -
                  for name, one in overview.types.items() if name in wanting)  # fmt: skip
     if needed > STANDARD.per_type:
         words += ["--per-type", str(math.ceil(needed / 10) * 10)]
+    if rules.flight_call != STANDARD.flight_call:
+        words += ["--flight-call", rules.flight_call]
     if root != DEFAULT_ROOT:
         words += ["--root", str(root)]
+    return shlex.join(words)
+
+
+def training_command(overview: SpeciesOverview, rules: TrainingRules, root: Path) -> str:
+    """The command that trains on just these recordings, ready to be typed."""
+    words = ["python", "train.py", f"species={overview.species.slug}"]
+    if root != DEFAULT_ROOT:
+        words.append(f"data.root={root}")
+    if rules.flight_call != STANDARD.flight_call:
+        words.append(f"data.flight_call={rules.flight_call}")
     return shlex.join(words)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, people
+from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, people, training_command
 from birdnet_nl.data.overview import SpeciesOverview
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
@@ -45,7 +45,7 @@ def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root
     if overview.problem:
         out.print(f"[red]{escape(overview.problem)}[/]", soft_wrap=True)
     else:
-        out.print(f"[green]trains:[/] python train.py species={species.slug}", soft_wrap=True)
+        out.print(f"[green]trains:[/] {escape(training_command(overview, rules, root))}", soft_wrap=True)
     if command := next_download(overview, rules, root):
         out.print(f"to get more: [bold]{escape(command)}[/]", soft_wrap=True)
 

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from birdnet_nl.console import shown
 from birdnet_nl.errors import RunError
-
-MARK = "-synthetic"  # stays at the end of a folder's name
+from birdnet_nl.recordings.source import SYNTHETIC
 
 
 def rerun_command(
@@ -60,7 +59,7 @@ def rerun_command(
 
 def new_folder(run: Path) -> Path:
     """`<run>-rerun1` or the next free number, with the mark of synthetic runs kept at the end."""
-    mark = MARK if run.name.endswith(MARK) else ""
+    mark = SYNTHETIC if run.name.endswith(SYNTHETIC) else ""
     stem = run.name.removesuffix(mark)
     number = 1
     while (folder := run.with_name(f"{stem}-rerun{number}{mark}")).exists():

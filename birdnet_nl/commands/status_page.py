@@ -8,6 +8,7 @@ from birdnet_nl.commands.status_tables import state_name
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.ledger import UNWELL, Row, group_reasons
 from birdnet_nl.sweep.standing import Standing
+from birdnet_nl.sweep.sweep_file import resume_command
 from birdnet_nl.sweep.watching import in_words
 
 STYLE = """
@@ -100,7 +101,8 @@ def _troubles(standing: Standing, language: str) -> str:
         )
     if not parts:
         return ""
-    go_on = f"<p>Go on with what is left: <code>{escape(standing.resume_command)}</code></p>" if standing.sweep else ""
+    command = f"<code>{escape(resume_command(standing.folder))}</code>"
+    go_on = f"<p>Go on with what is left: {command}</p>" if standing.sweep else ""
     return f"<h2>Not done</h2>{''.join(parts)}{go_on}"
 
 

@@ -12,6 +12,7 @@ from birdnet_nl.console import shown
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.ledger import UNWELL, Row, group_reasons
 from birdnet_nl.sweep.standing import Standing
+from birdnet_nl.sweep.sweep_file import resume_command
 from birdnet_nl.sweep.watching import in_words
 
 COLOURS = {
@@ -133,5 +134,5 @@ def _troubles(standing: Standing, language: str) -> list[Text]:
             lines.append(Text(f"    {', '.join(names[:NAMED])}{more}; log: {shown(rows[0].log)}", style="dim"))
     left = any(row.state in (*UNWELL, State.WAITING) for row in standing.rows)
     if left and standing.sweep is not None and not standing.at_work:
-        lines.append(Text.assemble(("go on with what is left: ", "bold"), standing.resume_command))
+        lines.append(Text.assemble(("go on with what is left: ", "bold"), resume_command(standing.folder)))
     return lines

@@ -9,6 +9,7 @@ from birdnet_nl.evaluation.finished_runs import BY_RECORDING, FinishedRun
 from birdnet_nl.evaluation.pairing import LeftOut
 
 CHECKPOINT = Path("checkpoints/best.ckpt")  # in a run directory
+TAUGHT_THE_TEST = "teacher_knows_test=true"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def why_refused(run: FinishedRun, allow_synthetic: bool) -> str:
         return "types shuffled: a control that learned nothing"
     if run.folds:
         return "one fold of a cross-validation: a measurement, not a model to keep"
+    if TAUGHT_THE_TEST in (text.lower() for text in run.variant):
+        return "its teacher had learned from its test recordings: a measurement, not a model to keep"
     if run.synthetic and not allow_synthetic:
         return "trained on synthetic demo recordings: it knows no real birds; --allow-synthetic takes it all the same"
     if validation_of(run) is None:

@@ -79,19 +79,26 @@ def last_used(path: Path) -> float:
 
 
 def _cached(cache: Path) -> Iterator[Spare]:
+    for path, kind in _cached_paths(cache):
+        try:
+            spare = Spare(path, _size_of(path), last_used(path), kind)
+        except FileNotFoundError:  # a process at work has removed or replaced it
+            continue
+        yield spare
+
+
+def _cached_paths(cache: Path) -> Iterator[tuple[Path, str]]:
     """Mels and features one by one; demo and remote recordings by species: a folder with holes would be made anew."""
     for kind, name in (("mels", "mel"), ("features", "features")):
-        for path in files_below(cache / name):
-            try:
-                yield Spare(path, path.stat().st_size, last_used(path), kind)
-            except FileNotFoundError:
-                continue
-    for folder, kind in [
-        *((folder, "demo recordings") for name in ("demo", "demo_small") for folder in _folders(cache / name)),
-        *((folder, "remote recordings") for root in _folders(cache / "remote") for folder in _folders(root)),
-    ]:
-        size = sum(file.stat().st_size for file in files_below(folder))
-        yield Spare(folder, size, last_used(folder), kind)
+        yield from ((path, kind) for path in files_below(cache / name))
+    for name in ("demo", "demo_small"):
+        yield from ((folder, "demo recordings") for folder in _folders(cache / name))
+    for root in _folders(cache / "remote"):
+        yield from ((folder, "remote recordings") for folder in _folders(root))
+
+
+def _size_of(path: Path) -> int:
+    return sum(file.stat().st_size for file in files_below(path)) if path.is_dir() else path.stat().st_size
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """How much runs, caches and models occupy, by kind, and which runs are the largest."""
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -88,10 +89,11 @@ def measure_disk(logs: Path, cache: Path, models: Path, largest: int = 5) -> Dis
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file, hidden ones too; links are not followed. Nothing where there is no such folder."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            yield path
+    """Every file, hidden ones too; links are not followed. Nothing where there is no such folder, or no longer."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                yield path
 
 
 def kind_of(path: Path) -> str:

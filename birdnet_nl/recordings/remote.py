@@ -97,6 +97,8 @@ def copy_remote_folders(folders: RemoteFolders, cache_dir: Path, subject: str) -
     if lacking:
         _copy(folders.url, lacking, local, subject)
     there = {file.name for file in files}
+    if MANIFEST not in there:
+        (local / MANIFEST).unlink(missing_ok=True)
     for name in folders.names:
         for path in (local / name).rglob("*"):
             if path.suffix.lower() in COPIED and path.relative_to(local).as_posix() not in there:

@@ -23,6 +23,7 @@ SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
 MOST_DEMO_SPECIES = 20  # that are made for a pool without being named; each takes some 20 seconds
 DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
+SYNTHETIC = "-synthetic"  # the end of the name of a run that uses demo recordings
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,11 @@ def choose_sources(
 
 
 def synthetic_mark(source: str, root: str | None, slug: str, pool: str | Sequence[str] | None) -> str:
-    """The end of a run directory's name: `-synthetic` when the run will use demo recordings."""
+    """The end of a run directory's name: `SYNTHETIC` when the run will use demo recordings."""
     try:
         members = pooled_species(pool) if pool else [get_species(slug)]
         choices = choose_sources(source, root, members, group=isinstance(pool, str))
-        return "-synthetic" if any(choice.synthetic for choice in choices.values()) else ""
+        return SYNTHETIC if any(choice.synthetic for choice in choices.values()) else ""
     except (BirdnetNlError, ValueError):
         return ""  # the run itself says what is wrong
 

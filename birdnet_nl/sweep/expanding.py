@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.recordings.source import synthetic_mark
@@ -16,6 +17,14 @@ def combinations(arguments: Sequence[str], loader: ConfigLoader | None = None) -
     """The overrides of each job; `loader` knows the options that `glob(…)` stands for."""
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     return BasicSweeper.split_arguments(overrides, None)[0]
+
+
+def noted_combinations(arguments: Sequence[str]) -> list[list[str]]:
+    """As `combinations`, of arguments that were noted; none where their options are not known here, as of `glob(…)`."""
+    try:
+        return combinations(arguments)
+    except HydraException:
+        return []
 
 
 def plan_jobs(combined: Sequence[Sequence[str]], compose: Callable[[list[str]], DictConfig]) -> "PlannedJobs":

@@ -69,15 +69,22 @@ def recordings_fingerprint(source: str, root: str | None, slug: str, pool: str |
 
 
 def _files_in(folder: Path) -> list[tuple[str, int, int]]:
-    manifests = [folder.parent / MANIFEST] if (folder.parent / MANIFEST).is_file() else []
-    rows = [("../" + MANIFEST, path.stat().st_size, path.stat().st_mtime_ns) for path in manifests]
+    manifest = folder.parent / MANIFEST
+    rows = [("../" + MANIFEST, *_size_and_time(manifest))] if manifest.is_file() else []
     for place, _, names in os.walk(folder):
         for name in names:
             if name == MANIFEST or Path(name).suffix.lower() in COUNTED_FILES:
-                path = Path(place, name)
-                facts = path.stat()
-                rows.append((str(path.relative_to(folder)), facts.st_size, facts.st_mtime_ns))
+                rows.append((str(Path(place, name).relative_to(folder)), *_size_and_time(Path(place, name))))
     return rows
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """In bytes and nanoseconds; -1 and 0 of a link that leads nowhere, and of a file that went while one looked."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return -1, 0
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _digest(content: Any) -> str:

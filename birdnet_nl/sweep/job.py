@@ -73,25 +73,30 @@ def train_job(cfg: DictConfig) -> float | None:
 
 
 @contextmanager
-def recorded(run_dir: Path, cfg: DictConfig, may_go_on: bool = False, resumed: bool = False) -> Iterator[bool]:
+def recorded(
+    run_dir: Path, cfg: DictConfig, may_go_on: bool = False, resumed_from: DictConfig | None = None
+) -> Iterator[bool]:
     """Keep `job.json` and the heartbeat of the run in `run_dir` while the block trains it.
 
-    Gives whether the run goes on: when a person `resumed` it, and, with `may_go_on`, when something of the same
-    configuration and recordings lies there. Raises `RunError` for a folder that holds any other run, or on which
-    another process is at work.
+    Gives whether the run goes on: when a person resumes it with the configuration that it was `resumed_from`, and, with
+    `may_go_on`, when something of the same configuration and recordings lies there. Raises `RunError` for a folder that
+    holds any other run, or on which another process is at work.
     """
     before = read_record(run_dir)
     if before is not None and is_at_work(run_dir, before) and before.process != this_process():
         raise RunError(
             f"{shown(run_dir)} is being trained by process {before.process.pid} on {before.process.host}; wait for it"
         )
+    configuration, resumed = configuration_fingerprint(cfg), resumed_from is not None
+    if before and resumed and configuration == configuration_fingerprint(resumed_from):
+        configuration = before.configuration  # taken of references, which the run's own file holds resolved
     pool = OmegaConf.to_container(cfg.data.pool) if OmegaConf.is_list(cfg.data.pool) else cfg.data.pool
     record = JobRecord(
         State.RUNNING,
         attempts=1 + (before.attempts if before else 0),
         process=this_process(),
         started=time.time(),
-        configuration=configuration_fingerprint(cfg),
+        configuration=configuration,
         recordings=recordings_fingerprint(cfg.data.source, cfg.data.root, cfg.species.slug, pool),
     )
     same = before is not None and (before.configuration, before.recordings) == (record.configuration, record.recordings)

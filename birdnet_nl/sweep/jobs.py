@@ -2,8 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
+
+from birdnet_nl.recordings.source import SYNTHETIC
 
 NOT_OF_THE_JOB = ("sweep", "launcher", "sweeper", "hydra", "paths", "resume")
 
@@ -73,6 +76,28 @@ def number_jobs(named: Sequence[tuple[Sequence[str], str, str, str]]) -> list[Jo
             folder += f"-{taken[folder]}"
         jobs.append(Job(tuple(overrides), folder, species, parameter_set))
     return jobs
+
+
+def keep_folders(jobs: Sequence[Job], earlier: Sequence[Job]) -> list[Job]:
+    """`jobs` in the folders that they had when the sweep was started `earlier`; others never in one of these.
+
+    Numbers follow the order of what was typed, so that the same job may have another today. The mark is today's.
+    """
+    homes: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for job in earlier:
+        homes[same_job(job.overrides)].append(job.folder.removesuffix(SYNTHETIC))
+    used = {folder for folders in homes.values() for folder in folders}
+    kept = [homes[same].pop(0) if homes[same := same_job(job.overrides)] else "" for job in jobs]
+    taken, placed = set(kept), []
+    for job, place in zip(jobs, kept, strict=True):
+        numbered = job.folder.removesuffix(SYNTHETIC)
+        if not place and numbered in taken:
+            home = numbered.rpartition("/")[0]
+            place = next(free for number in count() if (free := f"{home}/{number}") not in taken | used)
+        place = place or numbered
+        taken.add(place)
+        placed.append(replace(job, folder=place + job.folder[len(numbered) :]))
+    return placed
 
 
 def _variant(overrides: Sequence[str]) -> tuple[str, ...]:

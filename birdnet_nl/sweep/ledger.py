@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birdnet_nl.recordings.source import SYNTHETIC
 from birdnet_nl.run_directory import CONFIG, METRICS
 from birdnet_nl.species.table import find_species
 from birdnet_nl.sweep.job_file import JOB, LOG, State, read_heartbeat, true_record
@@ -115,7 +116,7 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
         seconds=seconds,
         figure=results.get("balanced_accuracy"),
         interval=tuple(interval) if interval else None,
-        synthetic=bool(report.get("synthetic")) or run_dir.name.endswith("-synthetic"),
+        synthetic=bool(report.get("synthetic")) or run_dir.name.endswith(SYNTHETIC),
         seed=report.get("seed", _whole(given.get("seed"))),
         fold=report.get("fold", _whole(given.get("data.fold"))),
         epoch=read_heartbeat(run_dir) if record.state == State.RUNNING else None,
@@ -192,9 +193,10 @@ def count_states(rows: Sequence[Row]) -> Counter:
 def exit_code(rows: Sequence[Row], at_work: bool) -> int:
     """0 when all is done as far as recordings suffice, 2 while work goes on, 1 when something is left to be done."""
     states = count_states(rows)
-    if states[State.RUNNING] or (at_work and states[State.WAITING]):
+    left = any(states[state] for state in (*UNWELL, State.WAITING))
+    if states[State.RUNNING] or (at_work and left):  # also what failed: its launcher may try it again
         return 2
-    return 1 if any(states[state] for state in (*UNWELL, State.WAITING)) else 0
+    return 1 if left else 0
 
 
 def seconds_left(rows: Sequence[Row], sweep: Sweep | None) -> float | None:

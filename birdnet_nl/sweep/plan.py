@@ -12,9 +12,9 @@ from rich.table import Table
 
 from birdnet_nl.console import shown
 from birdnet_nl.errors import BirdnetNlError
-from birdnet_nl.recordings.source import choose_sources
+from birdnet_nl.recordings.source import SYNTHETIC, choose_sources
 from birdnet_nl.species.pool import pooled_species
-from birdnet_nl.species.table import get_species
+from birdnet_nl.species.table import find_species, get_species
 from birdnet_nl.sweep.expanding import PlannedJobs, pool_of
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.jobs import Job
@@ -53,9 +53,11 @@ def show_plan(planned: PlannedJobs, settled: Sequence[Settled], folder: Path, wo
         table.add_row(source, str(len(slugs)), ", ".join(slugs[:NAMED]) + more)
     if todo:
         out.print(table)
-    lacking = list(dict.fromkeys(job.species for job, source in sources.items() if source == MISSING))
+    without = dict.fromkeys(job.species for job, source in sources.items() if source == MISSING)
+    lacking = [slug for slug in without if find_species(slug)]  # a pool cannot be fetched by its name
     if lacking:
-        out.print(f"to get what is missing: birdnet-nl download {' '.join(lacking[:NAMED])}", soft_wrap=True)
+        more = f" (and so for {len(lacking) - NAMED} more)" if len(lacking) > NAMED else ""
+        out.print(f"to get what is missing: birdnet-nl download {' '.join(lacking[:NAMED])}{more}", soft_wrap=True)
     out.print(_estimate(todo, planned, workers), soft_wrap=True)
     out.print("nothing was started; leave out --plan to start")
 
@@ -83,7 +85,7 @@ def _estimate(todo: Sequence[Job], planned: PlannedJobs, workers: int) -> str:
             timed.setdefault((row.parameter_set, row.synthetic), []).append(row.seconds)
     total, basis = 0.0, 0
     for job in todo:
-        known = timed.get((job.parameter_set, job.folder.endswith("-synthetic")), [])
+        known = timed.get((job.parameter_set, job.folder.endswith(SYNTHETIC)), [])
         if len(known) < LEAST_TIMED:
             return (
                 f"how long is not known: fewer than {LEAST_TIMED} runs with trainer={job.parameter_set} on such "

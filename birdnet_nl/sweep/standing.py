@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from birdnet_nl.console import shown
 from birdnet_nl.errors import RunError
+from birdnet_nl.recordings.source import SYNTHETIC
 from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.jobs import Job, number_jobs, value_of
+from birdnet_nl.sweep.jobs import Job, number_jobs, same_job, value_of
 from birdnet_nl.sweep.ledger import Ledger, Row, count_states, jobs_below, seconds_left
 from birdnet_nl.sweep.sweep_file import SWEEP, Sweep, find_sweeps, read_sweep, write_sweep
 
@@ -40,10 +40,6 @@ class Standing:
     @property
     def seconds_left(self) -> float | None:
         return seconds_left(self.rows, self.sweep)
-
-    @property
-    def resume_command(self) -> str:
-        return f"python train.py -m sweep={shown(self.folder)}"
 
     def ranked(self) -> list[Row]:
         """Finished jobs, the best first."""
@@ -84,9 +80,10 @@ def rebuild_sweep(folder: Path) -> Sweep:
     sweeps = find_sweeps(folder)
     folder = sweeps[0] if sweeps else folder
     found = jobs_below(folder)
-    known = {job.folder.removesuffix("-synthetic") for job in found}
-    arguments, asked = _asked_for(folder, synthetic=any(job.folder.endswith("-synthetic") for job in found))
-    jobs = (*found, *(job for job in asked if job.folder.removesuffix("-synthetic") not in known))
+    known = {job.folder.removesuffix(SYNTHETIC) for job in found} | {same_job(job.overrides) for job in found}
+    arguments, asked = _asked_for(folder, synthetic=any(job.folder.endswith(SYNTHETIC) for job in found))
+    lacking = (job for job in asked if not {job.folder.removesuffix(SYNTHETIC), same_job(job.overrides)} & known)
+    jobs = (*found, *lacking)
     if not jobs:
         raise RunError(f"{folder} holds no runs and no {MULTIRUN}, so there is nothing to rebuild a sweep from")
     try:
@@ -100,11 +97,12 @@ def rebuild_sweep(folder: Path) -> Sweep:
 
 
 def _asked_for(folder: Path, synthetic: bool) -> tuple[list[str], list[Job]]:
-    """What was typed, and the jobs that makes; nothing where Hydra's note is gone too."""
+    """What was typed, and the jobs that makes; nothing where Hydra's note is gone or broken."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    from birdnet_nl.sweep.expanding import combinations
+    from birdnet_nl.sweep.expanding import noted_combinations
 
     if not (folder / MULTIRUN).is_file():
         return [], []
@@ -112,12 +110,12 @@ def _asked_for(folder: Path, synthetic: bool) -> tuple[list[str], list[Job]]:
         noted = OmegaConf.load(folder / MULTIRUN)
         arguments = [str(text) for text in noted.hydra.overrides.task]
         chosen = str(noted.hydra.runtime.choices.trainer)
-    except (OSError, ValueError, AttributeError, OmegaConfBaseException):
+    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         return [], []
     named = []
-    for overrides in combinations(arguments):
+    for overrides in noted_combinations(arguments):
         given = dict(text.partition("=")[::2] for text in overrides)
         species = value_of(f"species={given.get('species', '')}")
         parameter_set = given.get("trainer", chosen)
-        named.append((overrides, species, parameter_set, "-synthetic" if synthetic else ""))
+        named.append((overrides, species, parameter_set, SYNTHETIC if synthetic else ""))
     return arguments, number_jobs(named)

@@ -8,9 +8,9 @@ from rich.markup import escape
 from birdnet_nl.console import say, screen, shown
 from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.ledger import UNWELL, Ledger, Row, count_states, exit_code, group_reasons
+from birdnet_nl.sweep.ledger import UNWELL, Ledger, Row, count_states, group_reasons
 from birdnet_nl.sweep.settling import Settled, Step
-from birdnet_nl.sweep.sweep_file import Sweep
+from birdnet_nl.sweep.sweep_file import Sweep, resume_command
 
 NAMED = 8  # species of a reason; the others are counted
 
@@ -24,12 +24,8 @@ def tell_start(sweep: Sweep, settled: Sequence[Settled]) -> None:
     )
 
 
-def resume_command(sweep: Sweep) -> str:
-    return f"python train.py -m sweep={shown(sweep.folder)}"
-
-
 def interrupted(sweep: Sweep) -> None:
-    screen.print(f"the sweep goes on, without loss, by: {resume_command(sweep)}", soft_wrap=True)
+    screen.print(f"the sweep goes on, without loss, by: {resume_command(sweep.folder)}", soft_wrap=True)
 
 
 def finish(sweep: Sweep) -> None:
@@ -44,9 +40,13 @@ def finish(sweep: Sweep) -> None:
             say(f"[bold]{title}, {len(found)}:[/] {escape(named(found))}: {escape(reason)}")
             if wanted == UNWELL:
                 screen.print(f"  [dim]log: {shown(found[0].log)}[/]", soft_wrap=True)
-    left = sum(row.state in (*UNWELL, State.WAITING) for row in rows)
-    if exit_code(rows, at_work=False):
-        raise RunError(f"{left} jobs of the sweep failed or are not finished; try them again: {resume_command(sweep)}")
+    left = sum(row.state not in (State.DONE, State.TOO_FEW) for row in rows)
+    if left:
+        elsewhere = f" ({states[State.RUNNING]} at work elsewhere)" if states[State.RUNNING] else ""
+        raise RunError(
+            f"{left} jobs of the sweep failed or are not finished{elsewhere}; try them again: "
+            + resume_command(sweep.folder)
+        )
 
 
 def named(rows: Sequence[Row]) -> str:

@@ -78,6 +78,19 @@ def read_sweep(folder: Path) -> Sweep:
         ) from None
 
 
+def resume_command(folder: Path) -> str:
+    """What to type to go on with the sweep in `folder`."""
+    return f"python train.py -m sweep={shown(folder)}"
+
+
+def earlier_jobs(folder: Path) -> Sequence[Job]:
+    """Those of the sweep in `folder`; none where none was started."""
+    try:
+        return read_sweep(folder).jobs
+    except RunError:
+        return ()
+
+
 def find_sweeps(logs: Path) -> list[Path]:
     """Folders of sweeps in `logs`, or `logs` itself when it is one; newest first."""
     if (logs / SWEEP).is_file() or (logs / "multirun.yaml").is_file():
@@ -110,8 +123,8 @@ def find_same(logs: Path, jobs: Sequence[Job]) -> Sweep:
     newest = seen[0]
     raise RunError(
         f"sweep=resume: none of the {len(seen)} sweeps in {logs} is of these {len(wanted)} jobs; the newest, "
-        f"{shown(newest.folder)}, has {len(newest.jobs)}; go on with that by python train.py -m "
-        f"sweep={shown(newest.folder)}, or leave out sweep=resume"
+        f"{shown(newest.folder)}, has {len(newest.jobs)}; go on with that by "
+        f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
 
 
@@ -130,13 +143,12 @@ def at_work_on(folder: Path) -> Iterator[None]:
 
 def new_sweep(folder: Path, arguments: Sequence[str], jobs: Sequence[Job], workers: int) -> Sweep:
     """The sweep that begins or goes on in `folder`, by this process."""
-    now = time.time()
+    now, asked = time.time(), tuple(arguments)
     try:
         before = read_sweep(folder)
     except RunError:
-        return Sweep(folder, tuple(arguments), tuple(jobs), now, (), this_process(), workers)
-    known = {job.folder for job in jobs}
-    kept = [job for job in before.jobs if job.folder not in known]
-    return Sweep(
-        folder, tuple(arguments), (*jobs, *kept), before.started, (*before.resumed, now), this_process(), workers
-    )
+        return Sweep(folder, asked, tuple(jobs), now, (), this_process(), workers)
+    known = {job.folder for job in jobs} | {same_job(job.overrides) for job in jobs}
+    kept = [job for job in before.jobs if not {job.folder, same_job(job.overrides)} & known]
+    asked = before.arguments if kept else asked  # those of a part would not bring back the others
+    return Sweep(folder, asked, (*jobs, *kept), before.started, (*before.resumed, now), this_process(), workers)

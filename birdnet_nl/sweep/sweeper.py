@@ -6,7 +6,7 @@ It skips what is finished, goes on with what is not, and survives a worker that 
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,15 +25,26 @@ from birdnet_nl.sweep.composing import QuickLoader
 from birdnet_nl.sweep.dead_workers import heard_deaths
 from birdnet_nl.sweep.expanding import PlannedJobs, combinations, plan_jobs, pool_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
-from birdnet_nl.sweep.job_file import FORESEEN, TRANSIENT, State, is_at_work, read_record, true_record, write_record
-from birdnet_nl.sweep.jobs import Job
+from birdnet_nl.sweep.job_file import (
+    FORESEEN,
+    TRANSIENT,
+    JobRecord,
+    State,
+    is_at_work,
+    read_record,
+    true_record,
+    write_record,
+)
+from birdnet_nl.sweep.jobs import Job, keep_folders
+from birdnet_nl.sweep.launchers import at_a_time, tells_of_jobs
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.reasons import is_disk_full
 from birdnet_nl.sweep.settling import Settled, Step, put_aside, settle
 from birdnet_nl.sweep.summary import finish, interrupted, tell_start
-from birdnet_nl.sweep.sweep_file import at_work_on, find_same, new_sweep, write_sweep
+from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, resume_command, write_sweep
 from birdnet_nl.sweep.watching import watched
+from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
 NAME = "resumable"
 PLUGIN_MODULE = "hydra_plugins.birdnet_nl"  # Hydra takes plugins from below this package only; here under that name
@@ -56,9 +67,12 @@ class ResumableSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         planned = self._plan(arguments)
         self.folder = self._choose_folder(planned.jobs)
+        planned.jobs = keep_folders(planned.jobs, earlier_jobs(self.folder))
         settled = self._settle(planned)
+        launcher = self.config.hydra.launcher
+        workers = at_a_time(launcher, len(planned.jobs))
         if self.config.sweep.plan:
-            show_plan(planned, settled, self.folder, self._workers())
+            show_plan(planned, settled, self.folder, workers)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with at_work_on(self.folder):
@@ -66,13 +80,14 @@ class ResumableSweeper(Sweeper):
             for one in settled:
                 if one.step == Step.ANEW and (aside := put_aside(self.folder / one.job.folder)):
                     warn(f"{one.job.folder} begins anew: {one.why} (what was there: {shown(aside)})")
-            sweep = new_sweep(self.folder, arguments, planned.jobs, self._workers())
+            sweep = new_sweep(self.folder, arguments, planned.jobs, workers)
             write_sweep(sweep)
-            OmegaConf.save(self.config, self.folder / "multirun.yaml")
+            if sweep.arguments == tuple(arguments):
+                OmegaConf.save(self.config, self.folder / "multirun.yaml")
             tell_start(sweep, settled)
             todo = [one.job for one in settled if one.step not in (Step.SKIP, Step.AT_WORK)]
             try:
-                with watched(sweep, todo, alone=self._workers() == 1):
+                with watched(sweep, todo, told=tells_of_jobs(launcher)):
                     self._work_off(todo)
             except KeyboardInterrupt:
                 self._close_books(todo)
@@ -93,14 +108,6 @@ class ResumableSweeper(Sweeper):
         with read_write(self.config):
             self.config.hydra.sweep.dir = str(folder)  # where the launcher looks
         return folder
-
-    def _workers(self) -> int:
-        asked = self.config.hydra.launcher.get("n_jobs")
-        if asked is None:
-            return 1
-        from joblib import cpu_count
-
-        return asked if asked > 0 else max(1, cpu_count() + 1 + asked)
 
     def _settle(self, planned: PlannedJobs) -> list[Settled]:
         configurations = {id(cfg): configuration_fingerprint(cfg) for cfg in planned.kinds.values()}
@@ -132,8 +139,8 @@ class ResumableSweeper(Sweeper):
             if is_disk_full(error) or any(is_disk_full(value) for value in _errors(returns)):
                 self._close_books(pending)
                 raise RunError(
-                    f"the disk is full, so the sweep stopped; what is finished is safe: free some space, then go on "
-                    f"with python train.py -m sweep={shown(self.folder)}"
+                    "the disk is full, so the sweep stopped; what is finished is safe: free some space, then go on "
+                    f"with {resume_command(self.folder)}"
                 )
             self._close_books(pending, dead)
             after = {job: read_record(self.folder / job.folder) for job in pending}
@@ -143,25 +150,32 @@ class ResumableSweeper(Sweeper):
                 if breaks >= BREAKS_WITHOUT_WORK or not _is_death(error, dead, after.values()):
                     raise error
                 warn("a worker was killed; the sweep goes on with what is left")
-            pending = self._left(pending, failures, broken=error is not None)
+            pending = self._left(pending, before, failures, broken=error is not None)
 
     def _launch(self, jobs: Sequence[Job]) -> tuple[Sequence[JobReturn], set[int], Exception | None]:
         """What the launcher returns, which workers died by themselves, and what it raised."""
         place = f"hydra.sweep.dir='{self.folder}'"
         batch = [[*job.overrides, place, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
-        with heard_deaths() as dead:
+        with heard_deaths() as dead, all_answers(self.launcher):
             try:
                 return self.launcher.launch(batch, initial_job_idx=0), dead, None
             except Exception as error:  # the launcher's own; failing jobs come back as returns
                 return [], dead, error
 
-    def _left(self, jobs: Sequence[Job], failures: Counter[Job], broken: bool) -> list[Job]:
-        """Jobs to launch once more: those not begun, then failures that may go otherwise, transient ones first."""
+    def _left(
+        self, jobs: Sequence[Job], before: Mapping[Job, JobRecord | None], failures: Counter[Job], broken: bool
+    ) -> list[Job]:
+        """Jobs to launch once more: those not begun, then failures that may go otherwise, transient ones first.
+
+        `before` are their records before the launcher began, which may have `broken` before it came to all.
+        """
         first, later = [], []
         for job in jobs:
             record = true_record(self.folder / job.folder)
             if record.state in (State.WAITING, State.CANCELLED) and broken:
                 first.append(job)
+            elif record.state in (State.FAILED, State.TOO_FEW) and broken and record == before[job]:
+                later.append((record.cause != TRANSIENT, job))  # it is of an earlier attempt
             elif record.state == State.FAILED and record.cause != FORESEEN:
                 failures[job] += 1
                 if failures[job] <= self.config.sweep.retries:

@@ -18,11 +18,11 @@ MARKS = {State.DONE: "[green]✓[/]", State.FAILED: "[bold red]✗[/]", State.TO
 
 
 @contextmanager
-def watched(sweep: Sweep, jobs: Sequence[Job], alone: bool) -> Iterator[None]:
-    """Tell of `jobs` as they end; `alone` when they run in this process, whose screen then has bars of its own."""
-    watcher = _Watcher(sweep, jobs, alone)
+def watched(sweep: Sweep, jobs: Sequence[Job], told: bool) -> Iterator[None]:
+    """Tell of `jobs` as they end; `told` when the screen has their failures, and bars, from somebody else."""
+    watcher = _Watcher(sweep, jobs, told)
     bar = progress_bar()
-    bar.disable = alone or not screen.is_terminal
+    bar.disable = told or not screen.is_terminal
     with bar:
         task = bar.add_task("sweep", total=len(jobs))
 
@@ -36,8 +36,8 @@ def watched(sweep: Sweep, jobs: Sequence[Job], alone: bool) -> Iterator[None]:
 
 
 class _Watcher:
-    def __init__(self, sweep: Sweep, jobs: Sequence[Job], alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, sweep: Sweep, jobs: Sequence[Job], told: bool) -> None:
+        self.told = told
         self.sweep, self.jobs = sweep, list(jobs)
         self.shared = shared_overrides(sweep.jobs)
         self.began = time.monotonic()
@@ -71,7 +71,7 @@ class _Watcher:
         count = f"[dim]{len(self.ended):>{len(str(len(self.jobs)))}}/{len(self.jobs)}[/]"
         head = f"{count} {MARKS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
         if row.state != State.DONE:
-            return head if self.alone else f"{head}: {escape(row.reason)}"  # alone it has been said just before
+            return head if self.told else f"{head}: {escape(row.reason)}"
         left = (time.monotonic() - self.began) / len(self.ended) * (len(self.jobs) - len(self.ended))
         eta = f", {in_words(left)} to go" if len(self.ended) < len(self.jobs) else ""
         return f"{head}  {escape(row.figure_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"

@@ -58,7 +58,7 @@ def test_one_species_is_shown_in_full(run, root):
     assert "left out: has the same content as another file: XC97.wav (as song/XC1.wav)" in output
     assert "left out: cannot be decoded" in output and "XC99.mp3" in output
     assert "quality     none" not in output and "CC BY-NC-SA 7" in output
-    assert "trains: python train.py species=koolmees" in output
+    assert f"trains: python train.py species=koolmees data.root={root}" in output
     assert f"birdnet-nl download koolmees --root {root}" in output
 
 
@@ -179,6 +179,12 @@ def test_the_command_for_more_asks_for_what_is_wanting(run, tmp_path, make_recor
     assert f"birdnet-nl download koolmees --type alarm --root {tmp_path}" in run("koolmees", "--root", tmp_path).output
     enough = make_recordings_folder(tmp_path / "b", "koolmees", {"song": 55, "call": 55, "alarm": 55}, duration_s=0.05)
     assert "download" not in run("koolmees", "--root", enough.parent).output
+
+
+def test_commands_to_type_keep_what_was_said_of_flight_calls(run, root):
+    output = run("koolmees", "--root", root, "--flight-call", "leave_out").output
+    assert f"trains: python train.py species=koolmees data.root={root} data.flight_call=leave_out" in output
+    assert f"birdnet-nl download koolmees --flight-call leave_out --root {root}" in output
 
 
 def test_more_than_the_usual_number_is_asked_for_where_many_are_unusable(run, tmp_path, make_recordings_folder):

@@ -40,6 +40,7 @@ def test_each_species_and_each_pool_has_its_own(make_shippable_run, tmp_path):
         ({"split_by": "segment"}, "validated on recordings it was trained on"),
         ({"shuffled": True}, "a control that learned nothing"),
         ({"folds": 5, "fold": 0}, "one fold of a cross-validation"),
+        ({"overrides": ["teacher=logs/x", "teacher_knows_test=true"]}, "had learned from its test recordings"),
         ({"synthetic": True}, "knows no real birds"),
     ],
 )

@@ -1,10 +1,12 @@
 """Only what was not used for long goes, and never what a process at work may need."""
 
 import os
+import shutil
 import time
 
 import pytest
 
+from birdnet_nl.disk import pruning
 from birdnet_nl.disk.pruning import DAY_S, last_used, remove, spare_caches, spare_run_files
 
 
@@ -93,3 +95,15 @@ def test_features_go_one_by_one_and_small_demo_recordings_by_species(write_file,
         ("a-merel.npy", "features"),
         ("xeno-canto-vink", "demo recordings"),
     }
+
+
+def test_what_a_run_at_work_takes_away_meanwhile_is_left_out(cache, monkeypatch):
+    real = pruning.last_used
+
+    def last_used_too_late(path):
+        if path.name == "xeno-canto-merel":
+            shutil.rmtree(path)
+        return real(path)
+
+    monkeypatch.setattr(pruning, "last_used", last_used_too_late)
+    assert names(spare_caches(cache, 30 * DAY_S, None, time.time())) == ["old.npy"]

@@ -1,8 +1,9 @@
 """Every byte is counted once, under the kind a person knows."""
 
 import os
+import shutil
 
-from birdnet_nl.disk.usage import measure_disk
+from birdnet_nl.disk.usage import files_below, measure_disk
 
 
 def sums(report):
@@ -51,3 +52,12 @@ def test_a_model_of_two_versions_counts_once(write_file, tmp_path):
 def test_folders_that_are_not_there_are_empty(tmp_path):
     report = measure_disk(tmp_path / "logs", tmp_path / "cache", tmp_path / "models")
     assert (report.usages, report.runs, report.per_run) == ((), 0, 0.0) and report.free > 0
+
+
+def test_a_folder_that_goes_while_it_is_counted_is_no_error(write_file, tmp_path):
+    for number in range(3):
+        write_file(tmp_path / f"demo/xeno-canto-merel/{number}/XC1.mp3", 200)
+    found = files_below(tmp_path)
+    assert next(found).name == "XC1.mp3"
+    shutil.rmtree(tmp_path / "demo")
+    assert list(found) == []

@@ -88,6 +88,8 @@ def test_what_changed_is_copied_again_and_what_is_gone_goes(url, tmp_path, copie
     assert sorted(copied) == ["xeno-canto-merel/alarm/XC4.mp3", "xeno-canto-merel/song/XC1.mp3"]
     there = {recording.id: recording.path.read_bytes() for recording in found if recording.path.is_file()}
     assert there == {"XC1": b"another", "XC4": b"new"}
+    fs.rm(f"{path}/recordings.csv")
+    assert {recording.recordist for recording in read(url, tmp_path / "cache")} == {""}
 
 
 def test_the_same_size_at_another_time_is_another_file(tmp_path, copied):

@@ -50,6 +50,20 @@ def test_recordings_that_come_go_or_change_are_noticed(tmp_path, make_recordings
     assert len(set(seen)) == 4
 
 
+def test_a_link_that_leads_nowhere_counts_as_it_is_and_again_when_its_file_is_back(tmp_path, make_recordings_folder):
+    folder = make_recordings_folder(tmp_path / "data", "merel", {"song": 3})
+    (folder / "song/XC99.wav").symlink_to(tmp_path / "disk/XC99.wav")  # as `birdnet-nl import` leaves them
+
+    def now() -> str:
+        return recordings_fingerprint("auto", str(tmp_path / "data"), "merel", None)
+
+    without = now()
+    assert len(without) == 16 and now() == without
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/XC99.wav").write_bytes(b"back")
+    assert now() != without
+
+
 def test_a_pool_is_all_of_its_members(tmp_path, make_recordings_folder):
     make_recordings_folder(tmp_path, "merel", {"song": 2})
     make_recordings_folder(tmp_path, "vink", {"song": 2}, first_number=50)

@@ -6,9 +6,10 @@ from collections import namedtuple
 from dataclasses import replace
 
 import pytest
+from omegaconf import OmegaConf
 
 from birdnet_nl.errors import RunError
-from birdnet_nl.run_directory import CONFIG, HEARTBEAT
+from birdnet_nl.run_directory import CONFIG, HEARTBEAT, read_config, write_config
 from birdnet_nl.sweep import job
 from birdnet_nl.sweep.job_file import State, read_record, true_record, write_record
 from birdnet_nl.sweep.processes import ProcessMark
@@ -49,6 +50,22 @@ def test_a_job_of_a_sweep_goes_on_from_what_lies_there(tmp_path, cfg):
     with job.recorded(tmp_path, cfg, may_go_on=True) as goes_on:
         assert goes_on and "species:" in (tmp_path / CONFIG).read_text()  # written whole again
     assert read_record(tmp_path).attempts == 2
+
+
+def test_a_job_that_a_person_resumed_stays_the_same_job_for_its_sweep(tmp_path, cfg):
+    with pytest.raises(KeyboardInterrupt), job.recorded(tmp_path, cfg, may_go_on=True):
+        write_config(tmp_path, cfg)
+        raise KeyboardInterrupt
+    before, stored = read_record(tmp_path), read_config(tmp_path)
+    with pytest.raises(KeyboardInterrupt), job.recorded(tmp_path, stored, resumed_from=stored) as goes_on:
+        assert goes_on
+        raise KeyboardInterrupt
+    assert read_record(tmp_path).attempts == 2
+    assert read_record(tmp_path).configuration == before.configuration
+    longer = OmegaConf.merge(stored, {"trainer": {"max_epochs": 99}})
+    with job.recorded(tmp_path, longer, resumed_from=stored):
+        pass
+    assert read_record(tmp_path).configuration != before.configuration
 
 
 def test_another_run_in_the_folder_is_refused_and_left_alone(tmp_path, cfg, compose_config):

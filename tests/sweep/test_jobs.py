@@ -1,4 +1,6 @@
-from birdnet_nl.sweep.jobs import kind_of, number_jobs, same_job
+import pytest
+
+from birdnet_nl.sweep.jobs import Job, keep_folders, kind_of, number_jobs, same_job
 
 
 def folders(*rows: tuple[str, ...]) -> list[str]:
@@ -29,3 +31,32 @@ def test_where_jobs_run_makes_no_other_jobs_of_them():
     there = ("launcher=joblib", "seed=2", "hydra.sweep.dir=x", "species=vink", "paths.logs=y", "trainer=turbo")
     assert same_job(here) == same_job(there)
     assert kind_of(here) == ("trainer=turbo", "seed=2")
+
+
+def jobs_of(*seeds: int, mark: str = "") -> list[Job]:
+    rows = [("species=vink", "trainer=fast", f"seed={seed}") for seed in seeds]
+    return number_jobs([(overrides, "vink", "fast", mark) for overrides in rows])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "numbers"),
+    [
+        ((), (1, 2), "01"),
+        ((1, 2), (2, 1), "10"),
+        ((1, 2), (2,), "1"),
+        ((1, 2), (3, 1, 2), "201"),
+        ((1, 2, 3), (4, 1), "30"),
+        ((1, 2), (1, 2, 3), "012"),
+        ((1,), (2,), "0"),  # begins anew, and says that its configuration changed
+    ],
+    ids=str,
+)
+def test_a_job_keeps_its_folder_when_a_sweep_goes_on(before, now, numbers):
+    placed = keep_folders(jobs_of(*now), jobs_of(*before))
+    assert [job.folder for job in placed] == [f"fast/vink/{number}" for number in numbers]
+    assert [job.overrides for job in placed] == [job.overrides for job in jobs_of(*now)]
+
+
+def test_the_mark_of_synthetic_runs_is_that_of_today():
+    (placed,) = keep_folders(jobs_of(2), jobs_of(1, 2, mark="-synthetic"))
+    assert placed.folder == "fast/vink/1"

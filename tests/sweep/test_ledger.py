@@ -44,6 +44,8 @@ def test_reasons_that_differ_by_species_only_are_one_group(make_sweep, make_job)
         ([State.DONE, State.CANCELLED], False, 1),
         ([State.DONE, State.WAITING], False, 1),
         ([State.DONE, State.WAITING], True, 2),
+        ([State.DONE, State.CANCELLED], True, 2),
+        ([State.DONE, State.TOO_FEW], True, 0),
         ([State.FAILED, State.RUNNING], False, 2),
     ],
 )

@@ -31,6 +31,36 @@ def test_a_lost_ledger_is_made_again_with_the_jobs_that_never_began(make_sweep, 
     assert {job.folder for job in after.sweep.jobs} == {f"turbo/{slug}/0" for slug in ("koolmees", "merel", "vink")}
 
 
+def with_overrides(folder, *overrides: str) -> None:
+    """What Hydra leaves in the folder of a job."""
+    (folder / ".hydra").mkdir()
+    OmegaConf.save(OmegaConf.create(list(overrides)), folder / ".hydra/overrides.yaml")
+
+
+def test_a_job_that_lies_elsewhere_than_its_arguments_tell_is_found_once(make_sweep, make_job, finish):
+    sweep = make_sweep({})
+    (sweep.folder / SWEEP).unlink()
+    note(sweep.folder, "species=pool", "data.pool=[koolmees,merel]", "model=birdnet")
+    finish(sweep.folder / "birdnet/pool-koolmees-merel/0")
+    with_overrides(
+        sweep.folder / "birdnet/pool-koolmees-merel/0", "species=pool", "data.pool=[koolmees,merel]", "model=birdnet"
+    )
+    assert [job.folder for job in rebuild_sweep(sweep.folder).jobs] == ["birdnet/pool-koolmees-merel/0"]
+
+
+def test_a_note_that_does_not_tell_the_jobs_leaves_those_that_are_there(make_sweep, make_job):
+    sweep = make_sweep({make_job("koolmees"): JobRecord(State.FAILED)})
+    for text, arguments in (
+        ("hydra: {overrides: {task: ['species=glob(kool*)']}, runtime: {choices: {trainer: fast}}}",
+         ("species=glob(kool*)",)),
+        ("hydra: {overrides: {task: [", ()),
+    ):  # fmt: skip
+        (sweep.folder / SWEEP).unlink()
+        (sweep.folder / "multirun.yaml").write_text(text)
+        rebuilt = rebuild_sweep(sweep.folder)
+        assert [job.species for job in rebuilt.jobs] == ["koolmees"] and rebuilt.arguments == arguments
+
+
 def test_coverage_counts_species_of_each_priority(make_sweep, make_job):
     sweep = make_sweep({make_job("koolmees"): JobRecord(State.DONE), make_job("merel"): None})
     coverage = Watch(sweep.folder).look().coverage()

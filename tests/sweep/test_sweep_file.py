@@ -45,6 +45,7 @@ def test_going_on_keeps_the_start_and_the_jobs_there_were(make_sweep, make_job):
     before = make_sweep({merel: None, vink: None}, started=5.0)
     after = new_sweep(before.folder, ["species=vink", "trainer=turbo"], [vink], workers=2)
     assert after.started == 5.0 and len(after.resumed) == 1 and set(after.jobs) == {merel, vink}
+    assert after.arguments == before.arguments  # which bring back both
     write_sweep(after)
     assert read_sweep(before.folder).is_at_work  # by this process
 

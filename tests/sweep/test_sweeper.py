@@ -101,6 +101,24 @@ def test_a_killed_worker_costs_its_job_a_try_and_the_others_none(sweeper, tmp_pa
     assert launched[1] == ["vink", "roek", "merel"][: len(launched[1])]  # the culprit last
 
 
+def test_an_earlier_failure_whose_turn_had_not_come_is_still_tried(sweeper, tmp_path, gone, running):
+    work, jobs, launched = sweeper({
+        "merel": [replace(running, process=gone), DONE],
+        "vink": [TerminatedWorkerError(), (State.FAILED, TRANSIENT), DONE],
+        "roek": [DONE],
+        "ekster": [DONE],
+    })  # fmt: skip
+    for slug, state, cause in (
+        ("vink", State.FAILED, TRANSIENT), ("roek", State.FAILED, FORESEEN), ("ekster", State.TOO_FEW, FORESEEN),
+    ):  # fmt: skip
+        (tmp_path / "turbo" / slug / "0").mkdir(parents=True)
+        write_record(tmp_path / "turbo" / slug / "0", JobRecord(state, process=gone, cause=cause))
+    work._launch = with_deaths(work, {gone.pid})
+    work._work_off(jobs)
+    assert {state_of(tmp_path, slug) for slug in ("merel", "vink", "roek", "ekster")} == {State.DONE}
+    assert launched == [["merel", "vink"], ["merel", "vink", "roek", "ekster"], ["vink"]]
+
+
 def with_deaths(work, deaths: set[int]):
     real = work._launch
 
