@@ -173,10 +173,10 @@ def _build_module(
         "synthetic": data.synthetic,
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
-        "teacher": str(teacher) if teacher else None,
+        "teacher": str(teacher.resolve()) if teacher else None,
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
-        "trunk": str(trunk.run_dir) if trunk else None,
+        "trunk": str(trunk.run_dir.resolve()) if trunk else None,
     }
     network = build_network(description)
     if trunk is not None:
