@@ -4,10 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from birdnet_nl.audio.cache import CachedMel, UnusableFile
+from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import without_copies
 from birdnet_nl.data.near_duplicates import SameSound
@@ -17,6 +19,21 @@ from birdnet_nl.errors import DataError, TooFewRecordingsError
 from birdnet_nl.recordings.recording import Recording
 
 MakeMels = Callable[[Sequence[Recording]], tuple[dict[str, CachedMel], list[UnusableFile]]]
+
+
+def mel_maker(
+    spectrograms: bool,
+    params: MelParams,
+    cache_dir: Path,
+    segment_s: float,
+    workers: int,
+    on_progress: Callable[[], None],
+) -> MakeMels:
+    """What makes mels of recordings: by as many threads as `workers`, or of the original's `spectrograms`."""
+    settings = {"params": params, "cache_dir": cache_dir, "on_progress": on_progress}
+    if spectrograms:
+        return partial(cache_spectrograms, segment_s=segment_s, **settings)
+    return partial(cache_mels, workers=workers, **settings)
 
 
 @dataclass(frozen=True)
@@ -95,8 +112,8 @@ def prepare_recordings(
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise TooFewRecordingsError(
             f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
-            f"{unclear.total()}; needed: at least {max(least_recordings, parts)} of a type, by {parts} recordists or of "
-            f"unknown recordist); download more, or try data=demo"
+            f"{unclear.total()}; needed: at least {max(least_recordings, parts)} of a type, by {parts} recordists or "
+            f"of unknown recordist); download more, or try data=demo"
         )
     return PreparedRecordings(
         recordings=chosen.recordings,
