@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from birdnet_nl.evaluation.answers import Answers
+from birdnet_nl.evaluation.answers import Answers, between
 from birdnet_nl.evaluation.finished_runs import FinishedRun, read_run
 from birdnet_nl.evaluation.intervals import DRAWS, draw_weights, interval
 from birdnet_nl.evaluation.results import join_folds
@@ -59,11 +59,10 @@ def figures_of(seeds: Sequence[Answers]) -> dict[str, dict[str, float]]:
     weights = np.concatenate([np.ones((1, len(names))), draw_weights(len(names), DRAWS, seed=0)])
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in FIGURES.values()}
     for answers in seeds:
-        groups = np.array([place[group] for group in answers.groups])
-        every = weighted_figures(answers.probabilities, answers.truth, groups, answers.types, weights)
-        for name in ("balanced_accuracy", "auroc"):
-            drawn[name].append(every[name])
-        drawn["song_call"].append(_song_against_call(answers, groups, weights))
+        every = _weighted(answers, place, weights)
+        drawn["balanced_accuracy"].append(every["balanced_accuracy"])
+        drawn["auroc"].append(every["auroc"])
+        drawn["song_call"].append(_weighted(between(answers, "song", "call"), place, weights)["auroc"])
     result = {}
     for name, of_seeds in drawn.items():
         values = np.mean(of_seeds, axis=0)  # [1 + draws]
@@ -72,14 +71,10 @@ def figures_of(seeds: Sequence[Answers]) -> dict[str, dict[str, float]]:
     return result
 
 
-def _song_against_call(answers: Answers, groups: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUROC of song against call among the recordings of these types, for each weighting [draws]."""
-    columns = [answers.types.index(name) for name in ("song", "call")]
-    asked = np.isin(answers.truth, columns)
-    chances = answers.probabilities[asked][:, columns].clip(1e-9)
-    chances /= chances.sum(axis=1, keepdims=True)
-    truth = (answers.truth[asked] == columns[1]).astype(int)
-    return weighted_figures(chances, truth, groups[asked], ("song", "call"), weights)["auroc"]
+def _weighted(answers: Answers, place: Mapping[str, int], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Each figure for each weighting of the recordists [draws, recordists]; `place` is the column of each."""
+    groups = np.array([place[group] for group in answers.groups])
+    return weighted_figures(answers.probabilities, answers.truth, groups, answers.types, weights)
 
 
 def summarise(runs: Sequence[FinishedRun]) -> dict[str, Any]:

@@ -4,17 +4,15 @@
 
 No test recording is looked at: each run's validation figures come from its own folder, and the table shows their mean
 over demo species (hard) and seeds, and over folds of real recordings where `--real` is given. Runs that are there
-already are not repeated.
+already are not repeated, and one that was stopped goes on.
 """
 
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.accuracy import train
 
 DEMO = ["data=demo", "data.demo.difficulty=hard"]
 CHANGES: dict[str, list[str]] = {
@@ -39,14 +37,9 @@ CHANGES: dict[str, list[str]] = {
 
 
 def run_one(overrides: list[str], run_dir: Path) -> dict[str, float]:
-    """Train in a process of its own, unless that was done before, and give the figures of the validation split."""
-    report = run_dir / "metrics.json"
-    if not report.is_file():
-        command = [sys.executable, str(ROOT / "train.py"), *overrides, f"hydra.run.dir={run_dir}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}")
-    found = json.loads(report.read_text(encoding="utf-8"))
+    """Figures of the validation split of a run, which is trained unless that was done before."""
+    train(overrides, run_dir)
+    found = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     return {**found["validation"], "train_s": found["seconds"]["train"]}
 
 
@@ -69,13 +62,14 @@ def main() -> None:
             for species in options.species for seed in options.seeds
         ]}  # fmt: skip
         if options.real:
+            root = options.real.resolve()
             jobs["real"] = [
-                (["data.pool=all", f"data.root={options.real}", "data.folds=5", f"data.fold={fold}"], f"real-{fold}")
+                (["data.pool=all", f"data.root={root}", "data.folds=5", f"data.fold={fold}"], f"real-{fold}")
                 for fold in options.folds
             ]
         table[name] = {}
         for where, runs in jobs.items():
-            folder = options.runs / name.replace(" ", "-").replace("=", "-")
+            folder = options.runs.resolve() / name.replace(" ", "-").replace("=", "-")
             figures = [
                 run_one(["trainer=turbo", "engine.threads=1", *job, *change], folder / slug) for job, slug in runs
             ]

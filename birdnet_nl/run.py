@@ -40,7 +40,7 @@ from birdnet_nl.run_phases import Phases
 from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.run_training import ctrl_c_raises, train
 from birdnet_nl.species.table import Species
-from birdnet_nl.teaching import find_teacher, lesson_of
+from birdnet_nl.teaching import find_teacher, lesson_of, refuse_unteachable
 from birdnet_nl.training.bag_classifier import BagClassifier
 from birdnet_nl.training.callbacks import Heartbeat
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
@@ -48,7 +48,7 @@ from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.head_classifier import HeadClassifier
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.teacher import Lesson
-from birdnet_nl.trunk import Trunk, load_trunk, refuse_mixture, tell_about_head
+from birdnet_nl.trunk import Trunk, load_trunk, refuse_known, refuse_mixture, tell_about_head
 
 
 def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
@@ -75,6 +75,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         return report["validation"]["recording_balanced_accuracy"]
     _refuse_nonsense(cfg)
     _refuse_half_a_head(cfg)
+    if cfg.teacher:
+        refuse_unteachable(cfg.loss.kind, cfg.data.source, fitted_at_once=bool(cfg.trunk or cfg.data.features))
     refuse_accuracy(cfg.evaluation.wanted_accuracy)
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -93,6 +95,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         data.prepare()
     tell_about_data(data)
     if trunk is not None:
+        refuse_known(trunk, data)
         tell_about_head(trunk, data)
     if data.synthetic:
         write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
@@ -101,7 +104,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
-        module = _build_module(cfg, data, engine, trunk, lesson)
+        module = _build_module(cfg, data, engine, trunk, teacher, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
         train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
@@ -141,10 +144,17 @@ def _refuse_half_a_head(cfg: DictConfig) -> None:
         )
     if cfg.trunk and not headed:
         raise ValueError(f"trunk={cfg.trunk} is for trainer=head; add that, or leave out trunk")
+    if headed and cfg.data.source == "spectrograms":
+        raise ValueError("data=spectrograms holds parts of recordings, and a head needs whole ones; give recordings")
 
 
 def _build_module(
-    cfg: DictConfig, data: SpeciesDataModule, engine: EngineState, trunk: Trunk | None, lesson: Lesson | None
+    cfg: DictConfig,
+    data: SpeciesDataModule,
+    engine: EngineState,
+    trunk: Trunk | None,
+    teacher: Path | None,
+    lesson: Lesson | None,
 ) -> TypeClassifier:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
     if trunk is not None:
@@ -163,17 +173,17 @@ def _build_module(
         "synthetic": data.synthetic,
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
-        "teacher": cfg.teacher,
+        "teacher": str(teacher.resolve()) if teacher else None,
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
-        "trunk": str(trunk.run_dir) if trunk else None,
+        "trunk": str(trunk.run_dir.resolve()) if trunk else None,
     }
     network = build_network(description)
     if trunk is not None:
         trunk.give_weights(network, data.recording_counts()["train"])
     hears_mels = TypeClassifier if trunk is None else HeadClassifier
     kind = hears_mels if data.features is None else BagClassifier
-    return kind(
+    classifier = kind(
         network=network,
         mel=data.mel,
         types=data.prepared.types,
@@ -190,6 +200,9 @@ def _build_module(
         shares=data.crop_dataset.shares if data.several.recordings else None,
         lesson=lesson,
     )
+    if trunk is not None:
+        trunk.give_earlier_weights(classifier)
+    return classifier
 
 
 def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:

@@ -20,6 +20,22 @@ from birdnet_nl.training.teacher import Lesson, TeacherAnswers
 ANSWERS = "teacher.npz"  # in the run directory of the student
 
 
+def refuse_unteachable(loss_kind: str, source: str, fitted_at_once: bool) -> None:
+    """Raise `ValueError` for a run that cannot learn from a teacher, before that hears every recording."""
+    if fitted_at_once:
+        raise ValueError(
+            "teacher= is for a network that is trained in steps, such as model=compact_cnn; heads and networks of "
+            "features are fitted at once, so leave it out"
+        )
+    if loss_kind == "each":
+        raise ValueError(
+            "loss.kind=each asks of every type whether it is there, and a teacher gives each a share; take "
+            "loss.kind=one, or no teacher"
+        )
+    if source == "spectrograms":
+        raise ValueError("data=spectrograms holds parts of recordings, and a teacher hears whole ones; give recordings")
+
+
 def find_teacher(given: Path, seed: int, folds: int | None, fold: int | None) -> Path:
     """The run directory meant: `given` itself, or in a sweep the run of the same seed and fold."""
     if not given.is_dir():

@@ -63,10 +63,18 @@ def load_trained(target: Path) -> TrainedNetwork:
         threshold=card.get("threshold"),
         decided="pooling" in card,
         wanted_accuracy=report.get("decision", {}).get("wanted_accuracy"),
-        trained_on=read_trained_on(home / SPLITS_FILE, card["synthetic"], split_by),
+        trained_on=_trained_on(home, card, split_by),
         split_by=split_by,
         flight_call=settings.get("flight_call", "call"),
     )
+
+
+def _trained_on(home: Path, card: Mapping[str, Any], split_by: str) -> TrainedOn | None:
+    """Of a head also what its trunk learned from, as long as that lies where it was."""
+    own = read_trained_on(home / SPLITS_FILE, card["synthetic"], split_by)
+    trunk = card.get("trunk")
+    of_trunk = read_trained_on(Path(trunk) / SPLITS_FILE, card["synthetic"], "recording") if trunk else None
+    return own.joined(of_trunk) if own and of_trunk else own
 
 
 def find_checkpoint(target: Path) -> Path:

@@ -1,6 +1,7 @@
 """A finished run as the trunk of a head: whether it can be, what a head takes from it, and what it answers itself."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from birdnet_nl.hearing import hear_calibrated
 from birdnet_nl.models.headed_network import HeadedNetwork
 from birdnet_nl.run_directory import CONFIG, METRICS, SPLITS_FILE
 from birdnet_nl.trained_network import TrainedNetwork, load_trained
+from birdnet_nl.training.bag_classifier import BagClassifier
+from birdnet_nl.training.checkpoint import read_checkpoint
+from birdnet_nl.training.module import TypeClassifier
 
 LEAST_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head would learn a single bird
 
@@ -66,6 +70,16 @@ class Trunk:
         network.trunk.load_state_dict(self.trained.at_temperature_1.network.state_dict())
         network.head.requires_grad_(enough_for_a_head(train_counts))
 
+    def give_earlier_weights(self, classifier: TypeClassifier) -> None:
+        """Of a trunk of features, what it was before it learned from its validation recordings.
+
+        They are the validation recordings of the head too, which decide on its temperature and threshold.
+        """
+        if isinstance(classifier, BagClassifier):
+            prefix, weights = "before_validation.", read_checkpoint(self.trained.checkpoint)["state_dict"]
+            earlier = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+            classifier.before_validation.trunk.load_state_dict(earlier)
+
 
 def load_trunk(run_dir: Path) -> Trunk:
     """Raises `RunError` when the run cannot carry a head."""
@@ -82,7 +96,8 @@ def load_trunk(run_dir: Path) -> Trunk:
         )
     if trained.split_by == "segment":
         raise RunError(f"trunk={run_dir} was split by segment, so it knows every recording; give one that was not")
-    return Trunk(run_dir, trained, read_inherited(run_dir / SPLITS_FILE))
+    splits = read_inherited(run_dir / SPLITS_FILE, numbers_are_unique=not trained.card["synthetic"])
+    return Trunk(run_dir, trained, splits)
 
 
 def refuse_mixture(trunk: Trunk, data: SpeciesDataModule) -> None:
@@ -93,34 +108,60 @@ def refuse_mixture(trunk: Trunk, data: SpeciesDataModule) -> None:
         raise RunError(f"trunk={trunk.run_dir} was trained on {learned}, and these are {given}; give another trunk")
 
 
+def refuse_known(trunk: Trunk, data: SpeciesDataModule) -> None:
+    """Raise `RunError` when the trunk learned from what would be tested, though that lies elsewhere by now."""
+    if data.synthetic:  # demo recordings are known by their place, and share their numbers
+        return
+    prepared = data.prepared
+    tested = [recording for recording in prepared.recordings if prepared.splits[recording.id] == "test"]
+    known = [(recording, why) for recording in tested if (why := trunk.trained.trained_on.why_known(recording))]
+    if known:
+        recording, why = known[0]
+        raise RunError(
+            f"trunk={trunk.run_dir} learned from {len(known)} of the {len(tested)} test recordings of "
+            f"{data.species.slug} ({recording.path} has {why}); put them where they were then, or train a new trunk"
+        )
+
+
 def enough_for_a_head(counts: Counter) -> bool:
     """Whether a species' training recordings, counted by type, may move the trunk's answer."""
     return sum(count >= LEAST_OF_TYPE for count in counts.values()) >= 2
 
 
+def recordings_fitted_to(data: SpeciesDataModule) -> Counter:
+    """By type: those for training, and of features those for validation too, as `BagClassifier` has it."""
+    counts = data.recording_counts()
+    return counts["train"] if data.features is None else counts["train"] + counts["val"]
+
+
+def _in_words(counts: Counter, types: Sequence[str]) -> str:
+    return ", ".join(f"{name} {counts[name]}" for name in types)
+
+
 def tell_about_head(trunk: Trunk, data: SpeciesDataModule) -> None:
     """What the head has to learn from, or that the trunk's answer stands."""
-    counts = data.recording_counts()["train"]
-    found = ", ".join(f"{name} {counts[name]}" for name in trunk.types)
+    counts, fitted_to = data.recording_counts()["train"], recordings_fitted_to(data)
     if enough_for_a_head(counts):
-        say(f"head on {shown(trunk.run_dir)}, fitted to {counts.total()} recordings ({found})")
+        found = _in_words(fitted_to, trunk.types)
+        say(f"head on {shown(trunk.run_dir)}, fitted to {fitted_to.total()} recordings ({found})")
     else:
         say(
-            f"[yellow]too few training recordings of {data.species.slug} for a head ({found}; needed: {LEAST_OF_TYPE} "
-            f"of each of two types): the answer for all species stands, that of {shown(trunk.run_dir)}[/]"
+            f"[yellow]too few training recordings of {data.species.slug} for a head ({_in_words(counts, trunk.types)}; "
+            f"needed: {LEAST_OF_TYPE} of each of two types): the answer for all species stands, that of "
+            f"{shown(trunk.run_dir)}[/]"
         )
 
 
 def describe_head(trunk: Trunk, data: SpeciesDataModule, judgement: Judgement) -> dict[str, Any]:
     """For `metrics.json`: what the head learned from, how far it moved the answers, and the trunk's own figures."""
-    counts = data.recording_counts()["train"]
+    counts, fitted_to = data.recording_counts()["train"], recordings_fitted_to(data)
     by_id = {recording.id: recording for recording in data.prepared.recordings}
     tested = [by_id[id] for id in data.datasets["test"].recording_ids]
     pooled, _ = hear_calibrated(trunk.trained, tested, data.cache_dir)
     return {
         "trunk": str(trunk.run_dir),
         "fitted": enough_for_a_head(counts),
-        "trained_on": {name: counts[name] for name in trunk.types},
+        "trained_on": {name: fitted_to[name] for name in trunk.types},
         "moved": float((judgement.probabilities - pooled).abs().sum(dim=1).mean() / 2),  # 0 nowhere, 1 to another type
         "pooled": score(pooled, judgement.true_types, trunk.types),
     }

@@ -8,7 +8,7 @@ import pytest
 from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.teaching import find_teacher, refuse_known
+from birdnet_nl.teaching import find_teacher, refuse_known, refuse_unteachable
 
 
 @pytest.fixture
@@ -72,3 +72,18 @@ def test_a_teacher_that_does_not_say_what_it_learned_from_is_refused():
     with pytest.raises(RunError, match=r"no splits\.csv"):
         refuse_known(Path("run"), None, [recording("XC3")], allowed=False)
     refuse_known(Path("run"), None, [recording("XC3")], allowed=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fitted_at_once": True}, r"^teacher= is for a network that is trained in steps, such as model=compact_cnn"),
+        ({"loss_kind": "each"}, r"^loss\.kind=each asks of every type .*; take loss\.kind=one, or no teacher$"),
+        ({"source": "spectrograms"}, r"^data=spectrograms holds parts of recordings, and a teacher hears whole ones"),
+    ],
+)
+def test_a_run_that_would_learn_nothing_from_a_teacher_is_refused(change, message):
+    able = {"loss_kind": "one", "source": "demo", "fitted_at_once": False}
+    refuse_unteachable(**able)
+    with pytest.raises(ValueError, match=message):
+        refuse_unteachable(**able | change)

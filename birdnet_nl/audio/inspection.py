@@ -17,6 +17,7 @@ import numpy as np
 
 from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode_blocks
 from birdnet_nl.errors import DataError
+from birdnet_nl.files import write_whole
 from birdnet_nl.recordings.manifest import sha256_of
 from birdnet_nl.recordings.sound_file import read_sound_facts
 
@@ -56,8 +57,8 @@ def inspect_file(path: Path) -> FileFacts:
         content = sha256_of(path)
     except FileNotFoundError:
         return FileFacts(reason="is not there")
-    except PermissionError:
-        return FileFacts(reason="no permission to read it")
+    except OSError as error:  # no permission, a bad sector
+        return FileFacts(reason=f"cannot be read ({error.strerror})")
     try:
         return dataclasses.replace(_sound_facts(path), content=content)
     except DataError as error:
@@ -132,12 +133,10 @@ class FactsCache:
             file.write(_line(key, stamp, facts))
 
     def tidy(self) -> None:
-        """Write the file anew when most of its lines are out of date; beside, then renamed."""
+        """Write the file anew when most of its lines are out of date."""
         if self._lines <= 2 * len(self._known) + 100:
             return
-        beside = self.path.with_suffix(".part")
-        beside.write_text("".join(_line(key, *known) for key, known in self._known.items()), encoding="utf-8")
-        beside.replace(self.path)
+        write_whole(self.path, "".join(_line(key, *known) for key, known in self._known.items()))
 
 
 def _line(key: str, stamp: list[int], facts: FileFacts) -> str:

@@ -1,35 +1,25 @@
-"""The LightningDataModule: which recordings, how they are cut, and how batches are fed."""
+"""The LightningDataModule: which recordings there are, in which split, and how they are cut; see also `loaders.py`."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
 import lightning as L
 import torch
-from torch.utils.data import Dataset, Sampler
 
-from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
 from birdnet_nl.data.extraction import extract_features, refuse_windows
-from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
-from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, prepare_recordings
-from birdnet_nl.data.refusals import (
-    refuse_batches,
-    refuse_lengths,
-    refuse_shares,
-    refuse_split_by,
-    refuse_types,
-)
-from birdnet_nl.data.resident import ResidentLoader, refuse_resident, stays_on
+from birdnet_nl.data.loaders import Loaders
+from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
+from birdnet_nl.data.refusals import refuse_batches, refuse_lengths, refuse_shares, refuse_split_by, refuse_types
+from birdnet_nl.data.resident import refuse_resident
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
 from birdnet_nl.data.several_types import SeveralTypes, find_several_types
 from birdnet_nl.data.splits import refuse_fold
@@ -40,7 +30,7 @@ from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
 
 
-class SpeciesDataModule(L.LightningDataModule):
+class SpeciesDataModule(Loaders, L.LightningDataModule):
     """Recordings of one species, or of a pool of species, as segments in batches.
 
     `prepare()` must come first: it finds and decodes the recordings and assigns the splits, and everything that is left
@@ -149,10 +139,18 @@ class SpeciesDataModule(L.LightningDataModule):
             task = bar.add_task(
                 "decoding and computing mels", total=sum(r.vocalization_type in self.types for r in found)
             )
+            make_mels = mel_maker(
+                self._spectrograms,
+                self.mel,
+                self.cache_dir,
+                self.segment_s,
+                self.decode_workers,
+                lambda: bar.advance(task),
+            )
             self.prepared = prepare_recordings(
                 found=found,
                 types=self.types,
-                make_mels=self._make_mels(lambda: bar.advance(task)),
+                make_mels=make_mels,
                 mel=self.mel,
                 shares=self.shares,
                 least_recordings=self.least_recordings,
@@ -163,7 +161,6 @@ class SpeciesDataModule(L.LightningDataModule):
                 inherited=self.inherited,
             )
             if self.crops is not None and self.crops.several_share:
-                make_mels = self._make_mels(lambda: bar.advance(task))
                 self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         if self.features is not None:
@@ -191,23 +188,6 @@ class SpeciesDataModule(L.LightningDataModule):
     @property
     def _spectrograms(self) -> bool:
         return any(choice.spectrograms for choice in self.choices.values())
-
-    def _make_mels(self, on_progress: Callable[[], None]) -> MakeMels:
-        if self._spectrograms:
-            return partial(
-                cache_spectrograms,
-                params=self.mel,
-                cache_dir=self.cache_dir,
-                segment_s=self.segment_s,
-                on_progress=on_progress,
-            )
-        return partial(
-            cache_mels,
-            params=self.mel,
-            cache_dir=self.cache_dir,
-            workers=self.decode_workers,
-            on_progress=on_progress,
-        )
 
     def _starts(self, frames: int) -> list[float]:
         """Start times in seconds of the segments of a recording with so many frames."""
@@ -269,37 +249,3 @@ class SpeciesDataModule(L.LightningDataModule):
         items = train.types_of_recordings if of_recordings else train.types
         counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
-
-    def train_dataloader(self) -> SteadyLoader | ResidentLoader:
-        if self.features is not None:
-            return self._judging_loader("train")
-        if self.num_workers == AUTO:
-            self.num_workers = choose_workers(self._train_loader)
-        return self._train_loader(self.num_workers)
-
-    def val_dataloader(self) -> SteadyLoader | ResidentLoader:
-        return self._judging_loader("val")
-
-    def test_dataloader(self) -> SteadyLoader | ResidentLoader:
-        return self._judging_loader("test")
-
-    def _train_loader(self, num_workers: int) -> SteadyLoader | ResidentLoader:
-        if self.crops is not None:
-            return self._loader(self.crop_dataset, self.crop_sampler, num_workers)
-        dataset = self.datasets["train"]
-        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), num_workers)
-
-    def _judging_loader(self, split: str) -> SteadyLoader | ResidentLoader:
-        if self.features is not None:
-            dataset = self.feature_datasets[split]
-            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
-        dataset = self.datasets[split]
-        num_workers = 0 if self.num_workers == AUTO else self.num_workers
-        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), num_workers)
-
-    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> SteadyLoader | ResidentLoader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        if self.features is None and stays_on(device, self.resident, dataset):
-            return ResidentLoader(dataset, batches, device)
-        pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
-        return SteadyLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

@@ -138,7 +138,7 @@ def _is_of_a_worker(error: Exception) -> bool:
 
 
 def choose_workers(make_loader: Callable[[int], SteadyLoader]) -> int:
-    """The number of workers, 0 to 2 and fewer than the cores, that gives the first batches fastest.
+    """The number of workers, 0 to 2 and not above the cores, that gives the first batches fastest.
 
     `make_loader` makes a loader with so many workers. More workers must be clearly faster to be chosen.
     """

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from birdnet_nl.audio.inspection import FileFacts
 from birdnet_nl.data.segments import cut_segments
-from birdnet_nl.data.splits import SPLITS, assign_splits, group_of, usable_types
+from birdnet_nl.data.splits import SPLITS, group_of, usable_types
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, LEAST_COMPARED_S, TrainingRules
+from birdnet_nl.data.type_choice import ChosenTypes, choose_types
 from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import licence_code
 from birdnet_nl.recordings.library import FoundRecording
@@ -151,9 +152,7 @@ def overview_of(
     """Judge the recordings of a species in the order in which training would meet them; `files` by recording id."""
     left_out, duplicate_of = _reasons_to_leave_out(found, facts, rules)
     usable = [recording for recording in found if not left_out[recording.id]]
-    kept_types, why_not = usable_types(usable, rules.types, rules.least_recordings)
-    kept = [recording for recording in usable if recording.vocalization_type in kept_types]
-    splits, problem = _splits(species, kept, kept_types, rules)
+    chosen, problem = _choose_types(species, usable, rules)
     sounds = Counter(facts[recording.path].sound for recording in found if recording.id not in duplicate_of)
     inspected = tuple(
         InspectedRecording(
@@ -162,7 +161,7 @@ def overview_of(
             kind=classify_type(recording.type_text, flight_call=rules.flight_call),
             left_out=left_out[recording.id],
             duplicate_of=duplicate_of.get(recording.id, ""),
-            split=splits.get(recording.id, ""),
+            split=chosen.splits.get(recording.id, ""),
             segments=len(cut_segments(fact.duration_s, rules.segment_s, rules.segment_hop_s)) if not fact.reason else 0,
             oddities=_oddities(fact, rules, sounds[fact.sound] > 1 and recording.id not in duplicate_of),
         )
@@ -172,7 +171,7 @@ def overview_of(
         species=species,
         folders=tuple(folders),
         recordings=inspected,
-        types={name: _type_overview(name, inspected, why_not.get(name, "")) for name in rules.types},
+        types={name: _type_overview(name, inspected, chosen.left_out.get(name, "")) for name in rules.types},
         problem=problem,
         repeated_ids={id: list(paths) for id, paths in (files or {}).items() if len(paths) > 1},
         synthetic=synthetic,
@@ -207,17 +206,18 @@ def _reasons_to_leave_out(
     return reasons, duplicate_of
 
 
-def _splits(
-    species: Species, kept: Sequence[FoundRecording], types: Sequence[str], rules: TrainingRules
-) -> tuple[dict[str, str], str]:
-    if len(types) < 2:
-        enough = f"only {types[0]} has" if types else "no type has"
-        least = f"at least {rules.least_recordings} recordings by {len(SPLITS)} recordists"
-        return {}, f"{species.slug}: two types are needed to train and {enough} {least}"
+def _choose_types(species: Species, usable: Sequence[FoundRecording], rules: TrainingRules) -> tuple[ChosenTypes, str]:
+    """What training would take, and why it could not train; an empty text when it could."""
     try:
-        return assign_splits(kept, dict(rules.shares), rules.seed), ""
+        chosen = choose_types(usable, rules.types, dict(rules.shares), rules.least_recordings, rules.seed)
     except DataError as error:
-        return {}, str(error)
+        types, left_out = usable_types(usable, rules.types, rules.least_recordings)
+        return ChosenTypes([], types, {}, left_out), str(error)
+    if len(chosen.types) < 2:
+        enough = f"only {chosen.types[0]} has" if chosen.types else "no type has"
+        least = f"at least {rules.least_recordings} recordings by {len(SPLITS)} recordists"
+        return chosen, f"{species.slug}: two types are needed to train and {enough} {least}"
+    return chosen, ""
 
 
 def _oddities(fact: FileFacts, rules: TrainingRules, sound_repeated: bool) -> tuple[str, ...]:

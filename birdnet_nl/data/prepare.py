@@ -4,18 +4,36 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from birdnet_nl.audio.cache import CachedMel, UnusableFile
+from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import without_copies
 from birdnet_nl.data.near_duplicates import SameSound
-from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
+from birdnet_nl.data.splits import SPLITS
+from birdnet_nl.data.type_choice import ChosenTypes, choose_types
 from birdnet_nl.errors import DataError, TooFewRecordingsError
 from birdnet_nl.recordings.recording import Recording
 
 MakeMels = Callable[[Sequence[Recording]], tuple[dict[str, CachedMel], list[UnusableFile]]]
+
+
+def mel_maker(
+    spectrograms: bool,
+    params: MelParams,
+    cache_dir: Path,
+    segment_s: float,
+    workers: int,
+    on_progress: Callable[[], None],
+) -> MakeMels:
+    """What makes mels of recordings: by as many threads as `workers`, or of the original's `spectrograms`."""
+    settings = {"params": params, "cache_dir": cache_dir, "on_progress": on_progress}
+    if spectrograms:
+        return partial(cache_spectrograms, segment_s=segment_s, **settings)
+    return partial(cache_mels, workers=workers, **settings)
 
 
 @dataclass(frozen=True)
@@ -84,17 +102,18 @@ def prepare_recordings(
         )
     usable, copies, same = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
     if inherited is None:
-        chosen = _split_anew(usable, types, shares, least_recordings, seed, folds, fold)
+        chosen = choose_types(usable, types, shares, least_recordings, seed, folds, fold)
     else:
-        chosen = _Chosen(usable, list(types), inherited.assign(usable, shares, seed), {})
+        chosen = ChosenTypes(usable, list(types), inherited.assign(usable, shares, seed), {})
         _refuse_empty_splits(chosen.splits, subject)
-    if chosen is None:
+    if len(chosen.types) < 2:
+        parts = folds or len(SPLITS)
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise TooFewRecordingsError(
             f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
-            f"{unclear.total()}; needed: at least {least_recordings} of a type, by three recordists or of unknown "
-            f"recordist); download more, or try data=demo"
+            f"{unclear.total()}; needed: at least {max(least_recordings, parts)} of a type, by {parts} recordists or "
+            f"of unknown recordist); download more, or try data=demo"
         )
     return PreparedRecordings(
         recordings=chosen.recordings,
@@ -103,45 +122,9 @@ def prepare_recordings(
         mels={recording.id: mels[recording.id] for recording in chosen.recordings},
         unclear=unclear,
         unusable=[*unusable, *copies],
-        left_out_types=chosen.left_out_types,
+        left_out_types=chosen.left_out,
         same_sounds=same,
     )
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Recordings of the types that are kept, their splits, and why other types were left out."""
-
-    recordings: list[Recording]
-    types: list[str]
-    splits: dict[str, str]
-    left_out_types: dict[str, str]
-
-
-def _split_anew(
-    usable: Sequence[Recording],
-    types: Sequence[str],
-    shares: dict[str, float],
-    least_recordings: int,
-    seed: int,
-    folds: int | None,
-    fold: int | None,
-) -> _Chosen | None:
-    """None where fewer than two types have enough recordings."""
-    kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
-    if len(kept_types) < 2:
-        return None
-    while True:
-        kept = [recording for recording in usable if recording.vocalization_type in kept_types]
-        try:
-            return _Chosen(kept, kept_types, assign_splits(kept, shares, seed, folds, fold), left_out)
-        except DataError:
-            if len(kept_types) == 2:
-                raise
-            counts = Counter(recording.vocalization_type for recording in kept)
-            rarest = min(kept_types, key=lambda name: counts[name])
-            kept_types = [name for name in kept_types if name != rarest]
-            left_out[rarest] = f"{counts[rarest]} recordings, by recordists who cannot be spread over three splits"
 
 
 def _refuse_empty_splits(splits: Mapping[str, str], subject: str) -> None:

@@ -39,17 +39,27 @@ def find_several_types(
     }
     wanted = [recording for recording in found if types.get(recording.id)]
     mels, _ = make_mels(wanted) if wanted else ({}, [])
-    kept = [one for one in wanted if one.id in mels and not _is_known(one, mels[one.id], prepared, mel)]
+    wanted = [one for one in wanted if one.id in mels]
+    known = _known_sounds(wanted, mels, prepared, mel)
+    kept = [one for one in wanted if one.id not in known]
     return SeveralTypes(kept, {one.id: mels[one.id] for one in kept}, {one.id: types[one.id] for one in kept})
 
 
-def _is_known(recording: Recording, own: CachedMel, prepared: PreparedRecordings, params: MelParams) -> bool:
-    """Whether its sound is that of a recording of one type, as a file or as an excerpt or another encoding."""
-    others: Mapping[str, CachedMel] = {
-        one.id: prepared.mels[one.id] for one in prepared.recordings if one.species == recording.species
-    }
-    if any(other.content == own.content for other in prepared.mels.values()):
-        return True
-    least = LEAST_COMPARED_S * params.frames_per_s
-    loaded = {id: mel.load() for id, mel in [*others.items(), (recording.id, own)] if mel.frames >= least}
-    return any(recording.id in (pair.first, pair.second) for pair in find_same_sounds(loaded, params))
+def _known_sounds(
+    wanted: Sequence[Recording], mels: Mapping[str, CachedMel], prepared: PreparedRecordings, params: MelParams
+) -> set[str]:
+    """Ids of those whose sound is that of a recording of one type, as a file or as an excerpt or another encoding."""
+    contents = {found.content for found in prepared.mels.values()}
+    known = {one.id for one in wanted if mels[one.id].content in contents}
+    least_frames = LEAST_COMPARED_S * params.frames_per_s
+    for species in {one.species for one in wanted}:
+        own = {one.id: mels[one.id] for one in wanted if one.species == species}
+        others = {one.id: prepared.mels[one.id] for one in prepared.recordings if one.species == species}
+        loaded = {id: found.load() for id, found in (own | others).items() if found.frames >= least_frames}
+        for pair in find_same_sounds(loaded, params):
+            known |= {
+                id
+                for id, other in ((pair.first, pair.second), (pair.second, pair.first))
+                if id in own and other in others
+            }
+    return known

@@ -70,7 +70,7 @@ def read_answers(run_dir: Path, types: Sequence[str]) -> Answers | None:
         return None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{path} is not the table of answers that a run leaves ({error})") from None
 
 
@@ -84,14 +84,36 @@ def join_answers(parts: Sequence[Answers]) -> Answers:
     ids = [name for part in parts for name in part.ids]
     if len(set(ids)) < len(ids):
         raise ValueError(f"{len(ids) - len(set(ids))} recordings were tested in more than one fold")
+    recordists = [name for part in parts for name in part.recordists]
     order = np.argsort(np.array(ids), kind="stable")
     return Answers(
         types=parts[0].types,
         ids=tuple(ids[index] for index in order),
-        recordists=tuple([name for part in parts for name in part.recordists][index] for index in order),
+        recordists=tuple(recordists[index] for index in order),
         truth=np.concatenate([part.truth for part in parts])[order],
         answers=np.concatenate([part.answers for part in parts])[order],
         probabilities=np.concatenate([part.probabilities for part in parts])[order],
+    )
+
+
+def between(answers: Answers, one: str, other: str) -> Answers | None:
+    """The recordings of two types, answered by these two probabilities alone; None where one of them does not occur."""
+    if not {one, other} <= set(answers.types):
+        return None
+    places = [answers.types.index(name) for name in (one, other)]
+    chosen = np.flatnonzero(np.isin(answers.truth, places))
+    truth = (answers.truth[chosen] == places[1]).astype(int)
+    if len(np.unique(truth)) < 2:
+        return None
+    probabilities = answers.probabilities[np.ix_(chosen, places)].clip(1e-12)
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return Answers(
+        types=(one, other),
+        ids=tuple(answers.ids[index] for index in chosen),
+        recordists=tuple(answers.recordists[index] for index in chosen),
+        truth=truth,
+        answers=probabilities.argmax(axis=1),
+        probabilities=probabilities,
     )
 
 

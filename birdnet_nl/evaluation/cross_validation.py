@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birdnet_nl.evaluation.answers import Answers
+from birdnet_nl.evaluation.answers import Answers, balanced_accuracy, between, confusion
 from birdnet_nl.evaluation.pairing import Kind
 from birdnet_nl.evaluation.results import Result
 
@@ -59,20 +59,16 @@ def _of_result(kind: Kind, result: Result) -> CrossValidation:
 
 def song_against_call(answers: Answers) -> dict[str, float]:
     """Balanced accuracy and AUROC between song and call, whatever probability another type has."""
-    if not {"song", "call"} <= set(answers.types):
+    two = between(answers, "song", "call")
+    if two is None:
         return {}
-    song, call = answers.types.index("song"), answers.types.index("call")
-    either = np.isin(answers.truth, (song, call))
-    is_song = answers.truth[either] == song
-    if len(np.unique(is_song)) < 2:
-        return {}
-    of_song, of_call = answers.probabilities[either, song], answers.probabilities[either, call]
     from sklearn.metrics import roc_auc_score  # as above
 
-    said_song = of_song >= of_call
-    accuracy = (np.mean(said_song[is_song]) + np.mean(~said_song[~is_song])) / 2
-    share = of_song / np.maximum(of_song + of_call, 1e-12)
-    return {"balanced_accuracy": float(accuracy), "auroc": float(roc_auc_score(is_song, share))}
+    is_song = two.truth == 0
+    return {
+        "balanced_accuracy": float(balanced_accuracy(confusion(two))),
+        "auroc": float(roc_auc_score(is_song, two.probabilities[:, 0])),
+    }
 
 
 def over_seeds(found: Sequence[CrossValidation]) -> list[list[CrossValidation]]:

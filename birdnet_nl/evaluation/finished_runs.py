@@ -10,10 +10,7 @@ from typing import Any
 
 from birdnet_nl.errors import DataError
 
-CONFIG, METRICS = (
-    "config.yaml",
-    "metrics.json",
-)  # the first is written when a run starts, the second when it is finished
+CONFIG, METRICS = "config.yaml", "metrics.json"  # written when a run starts, and when it is finished
 OVERRIDES = Path(".hydra/overrides.yaml")
 BY_RECORDING = "recording"
 WORKERS = ("engine", "data.num_workers", "data.pin_memory", "data.persistent_workers", "data.decode_workers")
@@ -89,7 +86,8 @@ class FinishedRun:
         """What must be equal for two runs to be compared at equal worker settings."""
         parameters, engine = self.report.get("parameters") or {}, self.report.get("engine") or {}
         values = {name: parameters.get(name) for name in ("num_workers", "threads")}
-        return values | {name: engine.get(name) for name in ("device", "precision", "channels_last", "keep_memory")}
+        switches = ("device", "precision", "channels_last", "lean_blocks", "keeps_memory")  # of `EngineState`
+        return values | {name: engine.get(name) for name in switches}
 
 
 @dataclass(frozen=True)

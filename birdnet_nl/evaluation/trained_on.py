@@ -1,17 +1,16 @@
 """What a checkpoint was trained on, as `splits.csv` beside it tells, and whether it has met a recording before."""
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from birdnet_nl.audio.cache import content_hash
 from birdnet_nl.data.splits import SPLITS, group_of
 from birdnet_nl.errors import RunError
-from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 
 LEARNED_FROM = ("train", "val")  # validation chose the epoch, the temperature, the pooling and the threshold
 
@@ -42,7 +41,7 @@ class TrainedOn:
 
     def why_known(self, recording: Recording) -> str:
         """In what way the recording was met before; empty when it was not."""
-        if (_number(recording.id) or recording.id) in self.numbers:
+        if (xeno_canto_number(recording.id) or recording.id) in self.numbers:
             return "the same number"
         try:
             size = recording.path.stat().st_size
@@ -55,6 +54,15 @@ class TrainedOn:
     def knows_recordist(self, recording: Recording) -> bool:
         """Whether other recordings of the same recordist were met; never where nobody is named."""
         return bool(recording.recordist) and group_of(recording) in self.recordists
+
+    def joined(self, other: "TrainedOn") -> "TrainedOn":
+        """What either met; `of_type` stays this one's."""
+        return replace(
+            self,
+            numbers=self.numbers | other.numbers,
+            files=tuple(sorted({*self.files, *other.files})),
+            recordists=self.recordists | other.recordists,
+        )
 
 
 def _of_content(paths: Sequence[Path], content: str) -> Path | None:
@@ -71,24 +79,18 @@ def read_trained_on(path: Path, synthetic: bool, split_by: str) -> TrainedOn | N
             rows = [row for row in csv.DictReader(file) if row["split"] in learned_from]
         recordings = [Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"]) for row in rows]
         of_type = Counter(row["type"] for row in rows if row["split"] == "train")
-    except (OSError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} is not the list of recordings of a run ({error!r}); put it back, or train anew"
         ) from None
     there = {recording.path for recording in recordings if recording.path.is_file()}
     return TrainedOn(
         numbers=frozenset(
-            _number(recording.id) or recording.id
+            xeno_canto_number(recording.id) or recording.id
             for recording in recordings
-            if (_number(recording.id) and not synthetic) or recording.path not in there
+            if (xeno_canto_number(recording.id) and not synthetic) or recording.path not in there
         ),
         files=tuple(sorted(there)),
         recordists=frozenset(group_of(recording) for recording in recordings if recording.recordist),
         of_type=of_type,
     )
-
-
-def _number(id: str) -> str:
-    """`XC123` of `XC123` and of `koolmees/XC123`, as in a pool; empty for other names."""
-    match = re.fullmatch(r"(?:\w+/)?(XC\d+)", id)
-    return match[1] if match else ""

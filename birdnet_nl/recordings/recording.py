@@ -43,3 +43,9 @@ class Recording:
         """0 to 23, or None where the time does not say."""
         match = re.match(r"(\d\d?):\d\d", self.time)
         return int(match[1]) if match and int(match[1]) <= 23 else None
+
+
+def xeno_canto_number(id: str) -> str:
+    """`XC123` of `XC123` and of `koolmees/XC123`, as in a pool; empty for other names."""
+    match = re.fullmatch(r"(?:\w+/)?(XC\d+)", id)
+    return match[1] if match else ""

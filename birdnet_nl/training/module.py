@@ -86,7 +86,7 @@ class TypeClassifier(L.LightningModule):
         self.train_criterion = Objective(loss, class_weights)
         self.bag, self.shares, self.lesson = bag, shares, lesson
         if lesson is not None:
-            if not hasattr(network, "answer"):  # from `features` that can be learned too
+            if not hasattr(network, "answer"):  # from `features`, which the teacher's embeddings are compared with
                 raise RunError(f"{type(network).__name__} cannot be a student; take model=compact_cnn, or no teacher")
             self.to_teacher = nn.Linear(network.width, lesson.embeddings.shape[1])
         self.augment, self.seed = augment, seed

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio import inspection
-from birdnet_nl.audio.cache import content_hash
+from birdnet_nl.audio.cache import cache_mel, content_hash
 from birdnet_nl.audio.decode import decode, decode_blocks
 from birdnet_nl.audio.inspection import FactsCache, FileFacts, inspect_file, inspect_files
 from birdnet_nl.errors import DataError
@@ -129,3 +129,14 @@ def test_a_store_of_old_lines_is_written_anew(tmp_path, write):
     inspect_files([path], FactsCache(store), 1)
     lines = store.read_text().splitlines()
     assert len(lines) == 1 and json.loads(lines[0])["facts"]["reason"] == "old"
+
+
+def test_a_file_that_the_system_does_not_give_is_a_fact_as_in_training(tmp_path, small_mel):
+    folder = tmp_path / "folder.mp3"
+    folder.mkdir()
+    (folder / "XC1.mp3").touch()  # else its size could be 0
+    reason = inspect_file(folder).reason
+    assert reason.startswith("cannot be read (")
+    with pytest.raises(DataError) as error:
+        cache_mel(folder, small_mel, tmp_path / "cache")
+    assert str(error.value) == reason

@@ -10,7 +10,7 @@ from rich.console import Console
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from benchmarks import accuracy
+from benchmarks import accuracy, search
 from birdnet_nl.evaluation.finished_runs import read_run
 
 
@@ -82,3 +82,9 @@ def test_an_unknown_variant_is_told(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
         accuracy.main()
     assert "there is no variant called trubo; choose from turbo, bags of three" in capsys.readouterr().err
+
+
+def test_the_search_looks_at_validation_alone(runs, monkeypatch):
+    monkeypatch.setattr(accuracy.subprocess, "run", lambda *_, **__: pytest.fail("trained again"))
+    report = runs[0].report
+    assert search.run_one(["trainer=turbo"], runs[0].folder) == report["validation"] | {"train_s": 100.0}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.data.inherited_splits import read_inherited
+from birdnet_nl.data.inherited_splits import InheritedSplits, read_inherited
 from birdnet_nl.data.splits import write_splits
 from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.recording import Recording
@@ -18,10 +18,18 @@ def recording(number: int, recordist: str = "", root: str = "/nas", kind: str = 
 
 
 @pytest.fixture
-def inherited(tmp_path):
-    earlier = [recording(1, "Ann"), recording(2, "Bo"), recording(3), recording(4, "Cas")]
-    write_splits(tmp_path / "splits.csv", earlier, {"XC1": "train", "XC2": "test", "XC3": "val", "XC4": "val"})
-    return read_inherited(tmp_path / "splits.csv")
+def inherit(tmp_path):
+    def inherited(**options) -> InheritedSplits:
+        earlier = [recording(1, "Ann"), recording(2, "Bo"), recording(3), recording(4, "Cas")]
+        write_splits(tmp_path / "splits.csv", earlier, {"XC1": "train", "XC2": "test", "XC3": "val", "XC4": "val"})
+        return read_inherited(tmp_path / "splits.csv", **options)
+
+    return inherited
+
+
+@pytest.fixture
+def inherited(inherit) -> InheritedSplits:
+    return inherit()
 
 
 def test_recordings_keep_their_split_wherever_the_folder_lies_now(inherited):
@@ -29,10 +37,17 @@ def test_recordings_keep_their_split_wherever_the_folder_lies_now(inherited):
     assert inherited.assign(now, SHARES, seed=5) == {"XC1": "train", "XC2": "test", "XC3": "val"}
 
 
-def test_another_species_recording_of_the_same_name_is_not_taken_for_it(inherited):
-    other = Recording("XC2", Path("/nas/xeno-canto-merel/song/XC2.mp3"), "merel", "song", "song")
-    splits = {inherited.assign([other], SHARES, seed)["XC2"] for seed in range(3)}
-    assert splits == {"test"}  # alone it cannot be divided, so it is tested; below it can
+def test_recordings_keep_their_split_in_a_folder_of_another_name(inherited):
+    folder = Path("/data/Vink/song")
+    now = [Recording(f"vink/XC{n}", folder / f"XC{n} - Vink.mp3", "vink", "song", "song") for n in (1, 2, 3)]
+    assert list(inherited.assign(now, SHARES, seed=5).values()) == ["train", "test", "val"]
+
+
+def test_another_species_recording_of_the_same_name_is_not_taken_for_it(inherit):
+    """Demo recordings share their numbers, and everybody has a song/001."""
+    inherited = inherit(numbers_are_unique=False)
+    other = Recording("XC1", Path("/nas/xeno-canto-merel/song/XC1.mp3"), "merel", "song", "song")
+    assert inherited.assign([other], SHARES, seed=1) == {"XC1": "test"}  # alone it cannot be divided, so it is tested
     new = [Recording(f"N{n}", Path(f"/nas/xeno-canto-merel/song/XC{n}.mp3"), "merel", "song", "song") for n in range(9)]
     assert set(inherited.assign(new, SHARES, seed=1).values()) == {"train", "val", "test"}
 

@@ -147,3 +147,17 @@ def test_flight_calls_may_be_left_out(tmp_path, make_recordings_folder):
     assert look(tmp_path).types["call"].found == 2
     overview = look(tmp_path, TrainingRules(flight_call="leave_out"))
     assert overview.types["call"].found == 0 and overview.unclear == {"flight call": 2}
+
+
+def test_a_type_that_training_leaves_out_for_its_recordists_is_left_out_here(
+    tmp_path, make_recordings_folder, write_manifest
+):
+    folder = make_recordings_folder(tmp_path, "koolmees", {"song": 4, "call": 4, "alarm": 3}, duration_s=0.2)
+    people = "AABD" + "CDEE" + "ABC"  # whoever sings apart for song and alarm cannot for call
+    write_manifest(
+        folder, [{"xc_id": str(n), "type": "", "recordist": person} for n, person in enumerate(people, start=1)]
+    )
+    overview = look(tmp_path)
+    assert overview.problem == "" and overview.types["alarm"].verdict == "no"
+    assert overview.types["alarm"].why_not == "3 recordings, by recordists who cannot be spread over three splits"
+    assert all(overview.types["song"].splits.values()) and not any(overview.types["alarm"].splits.values())

@@ -172,3 +172,8 @@ def test_the_same_sound_under_two_types_is_of_several_and_left_out(make_merel, p
     prepared = prepare(folder)
     assert not {"XC1", "XC99"} & {r.id for r in prepared.recordings}
     assert {file.path.name for file in prepared.unusable} == {"XC1.wav", "XC99.wav"}
+
+
+def test_folds_need_as_many_recordings_as_there_are_parts(make_merel, prepare):
+    with pytest.raises(DataError, match=r"needed: at least 5 of a type, by 5 recordists or of unknown recordist\)"):
+        prepare(make_merel({"song": 4, "call": 4}), folds=5, fold=0)

@@ -1,11 +1,13 @@
 """Runs are found wherever they lie, told apart from unfinished and broken ones, and read whatever their age."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from birdnet_nl.errors import DataError
 from birdnet_nl.evaluation.finished_runs import find_runs, read_run
+from birdnet_nl.training.engine import EngineState
 
 
 def test_runs_are_found_at_any_depth_and_once(tmp_path, make_finished_run):
@@ -33,6 +35,8 @@ def test_a_run_is_read_whole(tmp_path, make_finished_run):
     assert run.synthetic and run.types == ("song", "call", "alarm") and run.machine == "nas x86"
     assert run.seconds["train"] == 100.0 and run.epochs == 4 and run.training_segments == 900
     assert run.workers["num_workers"] == 0 and run.workers["precision"] == "bf16"
+    assert run.workers.keys() - {"num_workers", "threads"} < {field.name for field in fields(EngineState)}
+    assert None not in run.workers.values()
 
 
 def test_an_older_run_is_read_too(tmp_path, make_finished_run):

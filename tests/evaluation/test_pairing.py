@@ -128,6 +128,17 @@ def test_runs_with_other_workers_are_not_equal(tmp_path, make_finished_run, pair
     assert [pairs["fast"] for pairs in pairing.equal_workers.values()] == [()]
 
 
+@pytest.mark.parametrize("switch", ["keeps_memory", "lean_blocks"])
+def test_runs_with_other_switches_of_the_engine_are_not_equal(tmp_path, make_finished_run, paired, switch):
+    make_finished_run(tmp_path / "a", "legacy", num_workers=0)
+    fast = make_finished_run(tmp_path / "b", "fast", num_workers=0)
+    (equal,) = paired().equal_workers.values()
+    assert len(equal["fast"]) == 1
+    engine = json.loads((fast / "metrics.json").read_text())["engine"]
+    change(fast, engine=engine | {switch: False})
+    assert [pairs["fast"] for pairs in paired().equal_workers.values()] == [()]
+
+
 def test_folds_are_joined_and_missing_ones_named(tmp_path, make_finished_run, paired):
     for name in ("legacy", "fast"):
         for fold in range(3):

@@ -82,3 +82,15 @@ def test_a_checkpoint_alone_and_a_broken_list_are_told_apart(tmp_path):
     (tmp_path / "splits.csv").write_text("a,b\n1,2\n")
     with pytest.raises(RunError, match=r"splits.csv is not the list of recordings of a run"):
         read_trained_on(tmp_path / "splits.csv", False, "recording")
+
+
+def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
+    trunk = learn([recording("XC1", tmp_path / "gone.mp3", "Ann"), recording("XC2", tmp_path / "2.mp3", content=b"2")],
+                  ["train", "val"])  # fmt: skip
+    head = learn([recording("XC3", tmp_path / "gone.mp3")], ["train"])
+    both = head.joined(trunk)
+    elsewhere = [recording(f"XC{number}", tmp_path / "other.mp3", "Ann") for number in (1, 2, 3, 4)]
+    assert [bool(both.why_known(one)) for one in elsewhere] == [True, True, True, False]
+    assert both.why_known(recording("song/x", tmp_path / "x.mp3", content=b"2")) == "the same content as 2.mp3"
+    assert both.knows_recordist(elsewhere[3]) and not head.knows_recordist(elsewhere[3])
+    assert both.of_type == head.of_type == {"song": 1}

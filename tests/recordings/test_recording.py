@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 
 
 def recording(**known) -> Recording:
@@ -25,3 +25,10 @@ def test_the_month_is_that_of_the_date_or_unknown(date, month):
 )
 def test_the_hour_is_that_of_the_time_or_unknown(time, hour):
     assert recording(time=time).hour == hour
+
+
+@pytest.mark.parametrize(
+    ("id", "number"), [("XC123", "XC123"), ("zwarte_mees/XC123", "XC123"), ("song/001", ""), ("XC12a", ""), ("", "")]
+)
+def test_a_number_is_found_before_and_behind_a_species(id, number):
+    assert xeno_canto_number(id) == number

@@ -103,6 +103,8 @@ def test_a_head_is_judged_on_recordings_that_neither_it_nor_its_trunk_met(trunk,
     assert report["head"]["pooled"]["count"] == report["results"]["recording"]["count"]
     own, trunks = read_splits(run_dir / "splits.csv"), read_splits(trunk_dir / "splits.csv")
     assert own == {id: trunks[id if id in trunks else f"merel/{id}"] for id in own}
+    met = {path.parents[1].name for path in load_trained(run_dir).trained_on.files}
+    assert met == {"xeno-canto-koolmees", "xeno-canto-merel"}  # what its trunk met too
 
 
 def test_a_head_with_a_huge_penalty_gives_the_answers_of_its_trunk(pooled, train_small, tmp_path):
@@ -131,6 +133,8 @@ def test_a_species_the_trunk_never_met_gets_a_head_too(pooled, train_small, tmp_
         (["trainer=head"], "trainer=head needs trunk=<run directory>"),
         (["trainer=head", "trunk=nowhere"], "trunk=nowhere is not a run directory"),
         (["trunk=nowhere"], "trunk=nowhere is for trainer=head"),
+        (["trainer=head", "trunk=nowhere", "data.source=spectrograms"], "data=spectrograms holds parts of recordings"),
+        (["model=bands", "teacher=nowhere"], "teacher= is for a network that is trained in steps"),
         (["model=bands", "data.segment_s=5"], "data.segment_s=5 must be 3.0 with features of bands"),
         (["model=bands", "model.pooling=mean"], "model.pooling=mean must be a list of some of mean"),
     ],
