@@ -9,8 +9,8 @@ import torch
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.data.segments import Segment
 from birdnet_nl.data.segment_activity import activity_of_segments
+from birdnet_nl.data.segments import Segment
 from birdnet_nl.evaluation.pooling import POOLINGS, pool_segments
 from birdnet_nl.models.compact_cnn import CompactCnn
 from birdnet_nl.training.bags import POOLINGS as BAGS
