@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
@@ -12,9 +11,8 @@ from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 PLACE = 3  # last parts of a file's path that tell it from others wherever its root lies: species, type, name
 
 
-@dataclass(frozen=True)
 class InheritedSplits:
-    """The splits of an earlier run.
+    """The splits of an earlier run; no dataclass, which Hydra would take for a configuration.
 
     Attributes:
         of_file: by the last parts of a file's path.
@@ -22,9 +20,10 @@ class InheritedSplits:
         of_group: by recordist, as `group_of` writes them.
     """
 
-    of_file: Mapping[tuple[str, ...], str]
-    of_number: Mapping[str, str]
-    of_group: Mapping[str, str]
+    def __init__(
+        self, of_file: Mapping[tuple[str, ...], str], of_number: Mapping[str, str], of_group: Mapping[str, str]
+    ) -> None:
+        self.of_file, self.of_number, self.of_group = of_file, of_number, of_group
 
     def assign(self, recordings: Sequence[Recording], shares: dict[str, float], seed: int) -> dict[str, str]:
         """Split of each recording by id: that of the earlier run, else that of its recordist there.

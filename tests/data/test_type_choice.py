@@ -10,7 +10,7 @@ from birdnet_nl.recordings.recording import Recording
 TYPES = ("song", "call", "alarm")
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 TANGLED = {"song": "AABD", "call": "CDEE", "alarm": "ABC"}
-"""Recordists by type. A, B, C apart for alarm, and A, B, D for song, put C and D together, whom call wants apart."""
+"""Recordists by type. A, B and C apart (alarm) and A, B and D apart (song) put C and D together, which call forbids."""
 
 
 def recordings_by(recordists: dict[str, str]) -> list[Recording]:
