@@ -40,7 +40,7 @@ from birdnet_nl.run_phases import Phases
 from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.run_training import ctrl_c_raises, train
 from birdnet_nl.species.table import Species
-from birdnet_nl.teaching import find_teacher, lesson_of, refuse_unteachable
+from birdnet_nl.teaching import features_of_teacher, find_teacher, lesson_of, refuse_unteachable
 from birdnet_nl.training.bag_classifier import BagClassifier
 from birdnet_nl.training.callbacks import Heartbeat
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
@@ -174,6 +174,7 @@ def _build_module(
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
         "teacher": str(teacher.resolve()) if teacher else None,
+        "teacher_features": features_of_teacher(teacher) if teacher else None,
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
         "trunk": str(trunk.run_dir.resolve()) if trunk else None,

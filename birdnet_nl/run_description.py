@@ -101,6 +101,8 @@ def describe_run(
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
         "features": data.features.describe() if data.features else None,
+        "teacher": module.card["teacher"],
+        "teacher_features": module.card["teacher_features"],
         "parameters": {
             "parameter_set": cfg.parameter_set,
             "species": data.species.slug,

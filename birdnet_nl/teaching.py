@@ -5,6 +5,7 @@ It may not when it learned from recordings that its student is tested on: these 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from birdnet_nl.console import say, shown
 from birdnet_nl.data.datamodule import SpeciesDataModule
@@ -14,7 +15,8 @@ from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.hearing import hear_calibrated
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.run_directory import CONFIG, METRICS
-from birdnet_nl.trained_network import load_trained
+from birdnet_nl.trained_network import find_checkpoint, load_trained
+from birdnet_nl.training.checkpoint import CARD, read_checkpoint
 from birdnet_nl.training.teacher import Lesson, TeacherAnswers
 
 ANSWERS = "teacher.npz"  # in the run directory of the student
@@ -55,6 +57,12 @@ def find_teacher(given: Path, seed: int, folds: int | None, fold: int | None) ->
     return same[0].folder
 
 
+def features_of_teacher(teacher: Path) -> dict[str, Any] | None:
+    """The pretrained network that the teacher hears with, with licence and credit; that of its own teacher too."""
+    card = read_checkpoint(find_checkpoint(teacher))[CARD]
+    return card.get("features") or card.get("teacher_features")
+
+
 def refuse_known(teacher: Path, trained_on: TrainedOn | None, tested: Sequence[Recording], allowed: bool) -> None:
     """Raise `RunError` when the teacher learned from a recording that the student is tested on, unless allowed."""
     if allowed:
@@ -78,6 +86,9 @@ def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir:
     Its answers are kept in `run_dir`, for when that run is resumed.
     """
     say(f"student of {shown(teacher)}")
+    features = features_of_teacher(teacher)
+    if features and features["licence"]:
+        say(f"its teacher hears with {features['credit']}; {features['licence']}, which may hold for the student too")
     kept = run_dir / ANSWERS
     if kept.is_file():
         answers = TeacherAnswers.read(kept)

@@ -4,11 +4,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.teaching import find_teacher, refuse_known, refuse_unteachable
+from birdnet_nl.teaching import features_of_teacher, find_teacher, refuse_known, refuse_unteachable
+from birdnet_nl.training.checkpoint import CARD
 
 
 @pytest.fixture
@@ -87,3 +89,12 @@ def test_a_run_that_would_learn_nothing_from_a_teacher_is_refused(change, messag
     refuse_unteachable(**able)
     with pytest.raises(ValueError, match=message):
         refuse_unteachable(**able | change)
+
+
+@pytest.mark.parametrize(
+    "card", [{"features": {"name": "birdnet"}}, {"features": None, "teacher_features": {"name": "birdnet"}}]
+)
+def test_what_a_teacher_hears_with_is_known_to_its_students_and_to_theirs(tmp_path, card):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"state_dict": {}, CARD: card}, tmp_path / "checkpoints/best.ckpt")
+    assert features_of_teacher(tmp_path) == {"name": "birdnet"}

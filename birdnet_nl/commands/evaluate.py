@@ -80,6 +80,9 @@ def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[
     features = trained.card.get("features")
     if features and features["licence"]:
         say(f"features of {features['credit']}; {features['licence']}, and so is the network")
+    taught_by = trained.card.get("teacher_features")
+    if taught_by and taught_by["licence"]:
+        say(f"student of a network on features of {taught_by['credit']}; {taught_by['licence']} may hold for it too")
     if not trained.decided:
         say("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")
     if trained.trained_on is None:
