@@ -43,7 +43,7 @@ from birdnet_nl.species.table import Species
 from birdnet_nl.teaching import features_of_teacher, find_teacher, lesson_of, refuse_unteachable
 from birdnet_nl.training.bag_classifier import BagClassifier
 from birdnet_nl.training.callbacks import Heartbeat
-from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, read_checkpoint
+from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, load_weights, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.head_classifier import HeadClassifier
 from birdnet_nl.training.module import TypeClassifier
@@ -108,7 +108,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         trainer = _build_trainer(cfg, run_dir, engine)
         train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
-        module.load_state_dict(best["state_dict"])
+        load_weights(module, best)
         best_row = best[CARD]["history"][-1]
         with phases.phase("test"), ctrl_c_raises(trainer):
             results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, trunk)

@@ -15,6 +15,7 @@ from birdnet_nl.files import written_whole
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training.engine import cpu_computes_bf16
 
+LEARNING_ONLY = "to_teacher."  # weights with which a student learns, and which have no part in its answers
 CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights
 
 
@@ -53,8 +54,16 @@ def keep_for_prediction(path: Path, **decided: Any) -> None:
     is replaced whole.
     """
     content = read_checkpoint(path)
+    weights = {name: value for name, value in content["state_dict"].items() if not name.startswith(LEARNING_ONLY)}
     with written_whole(path) as beside:
-        torch.save({"state_dict": content["state_dict"], CARD: content[CARD] | decided}, beside)
+        torch.save({"state_dict": weights, CARD: content[CARD] | decided}, beside)
+
+
+def load_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Give `module` all weights that its answers are made with; raises `RunError` when they are of another network."""
+    missing, unknown = module.load_state_dict(checkpoint["state_dict"], strict=False)
+    if unknown or any(not name.startswith(LEARNING_ONLY) for name in missing):
+        raise RunError("the checkpoint's weights are those of another network; train anew")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def test_a_student_of_the_same_fold_is_trained_tested_and_stands_alone(train_tur
     plain = json.loads((teacher / "metrics.json").read_text())
     assert report["test_fingerprint"] == plain["test_fingerprint"] and report["weights"] == plain["weights"]
     weights = read_checkpoint(student / "checkpoints/best.ckpt")["state_dict"]
+    assert not any("teacher" in name for name in weights)  # as large as one that had none
     assert not torch.equal(
         weights["network.head.weight"],
         read_checkpoint(teacher / "checkpoints/best.ckpt")["state_dict"]["network.head.weight"],

@@ -13,7 +13,7 @@ from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.models.build import build_network
 from birdnet_nl.training import checkpoint as checkpoint_module
-from birdnet_nl.training.checkpoint import keep_for_prediction, load_classifier, read_checkpoint
+from birdnet_nl.training.checkpoint import keep_for_prediction, load_classifier, load_weights, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
@@ -148,3 +148,17 @@ def test_what_is_decided_after_training_joins_the_card_and_changes_the_probabili
     torch.testing.assert_close(classifier.probabilities(mel_db), expected, atol=1e-6, rtol=1e-5)
     assert not list(path.parent.glob("*.part"))
     assert set(read_checkpoint(path)) == {"state_dict", "birdnet_nl"} and path.stat().st_size < before
+
+
+def test_weights_that_only_helped_to_learn_are_not_kept_and_not_missed(tmp_path):
+    student = torch.nn.ModuleDict({"network": torch.nn.Linear(2, 2), "to_teacher": torch.nn.Linear(2, 50)})
+    path = tmp_path / "best.ckpt"
+    torch.save({"state_dict": student.state_dict(), "birdnet_nl": {}}, path)
+    keep_for_prediction(path)
+    kept = read_checkpoint(path)
+    assert set(kept["state_dict"]) == {"network.weight", "network.bias"}
+    again = torch.nn.ModuleDict({"network": torch.nn.Linear(2, 2), "to_teacher": torch.nn.Linear(2, 50)})
+    load_weights(again, kept)
+    assert torch.equal(again["network"].weight, student["network"].weight)
+    with pytest.raises(RunError, match="those of another network"):
+        load_weights(again, {"state_dict": {"network.weight": kept["state_dict"]["network.weight"]}})
