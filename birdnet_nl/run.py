@@ -7,8 +7,10 @@ The configuration is read here and nowhere below; everything else receives plain
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
@@ -40,7 +42,7 @@ from birdnet_nl.run_phases import Phases
 from birdnet_nl.run_results import judge_run, show_run
 from birdnet_nl.run_training import ctrl_c_raises, train
 from birdnet_nl.species.table import Species
-from birdnet_nl.teaching import features_of_teacher, find_teacher, lesson_of, refuse_unteachable
+from birdnet_nl.teaching import describe_teacher, find_teacher, lesson_of, refuse_unteachable, tell_about_teacher
 from birdnet_nl.training.bag_classifier import BagClassifier
 from birdnet_nl.training.callbacks import Heartbeat
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, load_weights, read_checkpoint
@@ -104,7 +106,9 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
         say(f"[dim]engine: {engine}[/]")
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
-        module = _build_module(cfg, data, engine, trunk, teacher, lesson)
+        taught = describe_teacher(teacher)
+        tell_about_teacher(taught)
+        module = _build_module(cfg, data, engine, trunk, taught, lesson)
         trainer = _build_trainer(cfg, run_dir, engine)
         train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
@@ -153,7 +157,7 @@ def _build_module(
     data: SpeciesDataModule,
     engine: EngineState,
     trunk: Trunk | None,
-    teacher: Path | None,
+    taught: Mapping[str, Any],
     lesson: Lesson | None,
 ) -> TypeClassifier:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
@@ -173,8 +177,7 @@ def _build_module(
         "synthetic": data.synthetic,
         "pool": data.pool,
         "shuffled_types": data.shuffle_types,
-        "teacher": str(teacher.resolve()) if teacher else None,
-        "teacher_features": features_of_teacher(teacher) if teacher else None,
+        **taught,
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
         "trunk": str(trunk.run_dir.resolve()) if trunk else None,

@@ -3,7 +3,7 @@
 It may not when it learned from recordings that its student is tested on: these would reach the student through it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,22 @@ def find_teacher(given: Path, seed: int, folds: int | None, fold: int | None) ->
     return same[0].folder
 
 
-def features_of_teacher(teacher: Path) -> dict[str, Any] | None:
-    """The pretrained network that the teacher hears with, with licence and credit; that of its own teacher too."""
+def describe_teacher(teacher: Path | None) -> dict[str, Any]:
+    """For the student's card: the teacher's run, and the pretrained network that it, or its own teacher, hears with."""
+    if teacher is None:
+        return {"teacher": None, "teacher_features": None}
     card = read_checkpoint(find_checkpoint(teacher))[CARD]
-    return card.get("features") or card.get("teacher_features")
+    return {
+        "teacher": str(teacher.resolve()),
+        "teacher_features": card.get("features") or card.get("teacher_features"),
+    }
+
+
+def tell_about_teacher(described: Mapping[str, Any]) -> None:
+    """The licence of what a teacher hears with, which its student may fall under too."""
+    features = described["teacher_features"]
+    if features and features["licence"]:
+        say(f"its teacher hears with {features['credit']}; {features['licence']}, which may hold for the student too")
 
 
 def refuse_known(teacher: Path, trained_on: TrainedOn | None, tested: Sequence[Recording], allowed: bool) -> None:
@@ -86,9 +98,6 @@ def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir:
     Its answers are kept in `run_dir`, for when that run is resumed.
     """
     say(f"student of {shown(teacher)}")
-    features = features_of_teacher(teacher)
-    if features and features["licence"]:
-        say(f"its teacher hears with {features['credit']}; {features['licence']}, which may hold for the student too")
     kept = run_dir / ANSWERS
     if kept.is_file():
         answers = TeacherAnswers.read(kept)

@@ -9,7 +9,7 @@ import torch
 from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.teaching import features_of_teacher, find_teacher, refuse_known, refuse_unteachable
+from birdnet_nl.teaching import describe_teacher, find_teacher, refuse_known, refuse_unteachable
 from birdnet_nl.training.checkpoint import CARD
 
 
@@ -97,4 +97,4 @@ def test_a_run_that_would_learn_nothing_from_a_teacher_is_refused(change, messag
 def test_what_a_teacher_hears_with_is_known_to_its_students_and_to_theirs(tmp_path, card):
     (tmp_path / "checkpoints").mkdir()
     torch.save({"state_dict": {}, CARD: card}, tmp_path / "checkpoints/best.ckpt")
-    assert features_of_teacher(tmp_path) == {"name": "birdnet"}
+    assert describe_teacher(tmp_path) == {"teacher": str(tmp_path.resolve()), "teacher_features": {"name": "birdnet"}}

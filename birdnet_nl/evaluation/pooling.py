@@ -17,15 +17,14 @@ def pool_segments(
     `mean` gives every segment the same say. `log_mean_exp` is the logarithm of the mean exponential of the logits, each
     segment's taken relative to their mean over types: a segment that is sure weighs more than one that is not, as with
     silence between strophes. `activity` is a mean again, in which a segment weighs by how much of a bird is heard in it
-    (`audio/activity.py`), [segments] in dB; with None all weigh the same. `recordings` as for
+    (`audio/activity.py`), [segments] in dB, which the others do not need. `recordings` as for
     `training.module.pool_recordings`.
     """
     if pooling == "mean":
         return pool_recordings(probabilities, recordings)
     if pooling == "activity":
-        say = torch.ones(len(recordings)) if activity is None else activity + LEAST_ACTIVITY
-        weighted = pool_recordings(probabilities * say.unsqueeze(1), recordings)
-        return weighted / pool_recordings(say.unsqueeze(1), recordings)
+        say = (activity + LEAST_ACTIVITY).unsqueeze(1)
+        return pool_recordings(probabilities * say, recordings) / pool_recordings(say, recordings)
     logits = probabilities.clamp(min=SMALLEST).log()
     odds = (logits - logits.mean(dim=1, keepdim=True)).exp()  # against the geometric mean of the types
     pooled = pool_recordings(odds, recordings)

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from birdnet_nl.data.segment_activity import activity_of_segments
 from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.metrics import Predictions, score
 from birdnet_nl.evaluation.pooling import pool_segments
@@ -90,7 +91,8 @@ def test_the_checkpoint_alone_reproduces_the_reported_test_scores(train_in_proce
         (classifier.probabilities(mel_db), types, recordings) for mel_db, types, recordings in data.test_dataloader()
     ]
     test = Predictions.join(batches, data.datasets["test"].recording_ids)
-    pooled = pool_segments(test.probabilities, test.recordings, classifier.card["pooling"])
+    activity = activity_of_segments(data.datasets["test"], data.prepared.mels, data.mel)
+    pooled = pool_segments(test.probabilities, test.recordings, classifier.card["pooling"], activity)
     scores = {
         "recording": score(pooled, test.types_of_recordings, classifier.types),
         "segment": score(test.probabilities, test.true_types, classifier.types),
