@@ -2,10 +2,12 @@
 
     python -m benchmarks.accuracy --root ../recordings --variants turbo "original's recipe" --seeds 1 2 3
     python -m benchmarks.accuracy --root ../recordings --add "wide=trainer=turbo mel=wide" --variants turbo wide
+    python -m benchmarks.accuracy --root ../recordings --variants turbo birdnet --join turbo birdnet
 
 All species are pooled, recordists apart, and every recording is tested once for each seed. Runs that are there already
 are not repeated, so a stopped command goes on where it was. `--validation` shows the figures of validation recordings
-in place of the test's: choose with these, and look at the test when you have chosen.
+in place of the test's: choose with these, and look at the test when you have chosen. `--join` multiplies the
+probabilities of two variants, as of two who listened independently.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -30,9 +33,14 @@ from birdnet_nl.evaluation.weighted_figures import weighted_figures
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {
     "turbo": "trainer=turbo",
+    "turbo without practice": "trainer=turbo practice.use=never",
+    "birdnet": "model=birdnet",
+    "birdnet without practice": "model=birdnet practice.use=never",
+    "student": "trainer=turbo teacher={runs}/birdnet",
     "bags of three": "trainer=turbo data.crops.bag=3",
     "original's recipe": "trainer=fast",
     "shuffled types": "trainer=turbo data.shuffle_types=true",
+    "birdnet, shuffled types": "model=birdnet data.shuffle_types=true",
 }
 CONTROLS = ("majority", "metadata")
 FIGURES = {"balanced accuracy": "balanced_accuracy", "AUROC": "auroc", "song against call": "song_call"}
@@ -94,6 +102,33 @@ def summarise(runs: Sequence[FinishedRun]) -> dict[str, Any]:
     }
 
 
+def join_variants(first: Sequence[FinishedRun], second: Sequence[FinishedRun]) -> dict[str, Any]:
+    """As `summarise`, of the probabilities of both multiplied; of the test alone, for validation keeps no answers."""
+    seeds = sorted({run.seed for run in first} & {run.seed for run in second})
+    both = [
+        multiply(*(join_folds([run for run in runs if run.seed == seed]).answers for runs in (first, second)))
+        for seed in seeds
+    ]
+    return {
+        "seeds": seeds,
+        "recordings": len(both[0].truth),
+        "test": figures_of(both),
+        "validation": {"loss": None, "recording_balanced_accuracy": None},
+        "controls": dict.fromkeys(CONTROLS),
+        "train_s": None,
+        "weights": None,
+    }
+
+
+def multiply(first: Answers, second: Answers) -> Answers:
+    """The answers of two who listened independently; raises `ValueError` unless to the same recordings."""
+    if (first.ids, first.types) != (second.ids, second.types) or (first.truth != second.truth).any():
+        raise ValueError("the two variants were not tested on the same recordings; give both the same folds and seeds")
+    product = np.maximum(first.probabilities, 1e-6) * np.maximum(second.probabilities, 1e-6)
+    product /= product.sum(axis=1, keepdims=True)
+    return replace(first, probabilities=product, answers=product.argmax(axis=1))
+
+
 def _mean_of(reports: Sequence[Mapping[str, Any]], *path: str) -> float | None:
     """Mean over the runs that say it."""
     values = []
@@ -140,13 +175,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="engine.threads of every run")
     parser.add_argument("--runs", type=Path, default=Path("logs/accuracy"), help="where the runs are kept")
     parser.add_argument("--validation", action="store_true", help="show validation recordings, not the test")
+    parser.add_argument("--join", nargs=2, metavar="NAME", help="two of the variants, whose answers are multiplied")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     asked = parser.parse_args()
     known = VARIANTS | dict(text.split("=", 1) for text in asked.add)
     unknown = [name for name in asked.variants if name not in known]
     if unknown:
         parser.error(f"there is no variant called {', '.join(unknown)}; choose from {', '.join(known)}, or --add it")
-    summary = {}
+    if asked.join and not set(asked.join) <= set(asked.variants):
+        parser.error(f"--join {' '.join(asked.join)}: both must be among --variants")
+    summary, runs_of = {}, {}
     for name in asked.variants:
         folder = asked.runs.resolve() / name.replace(" ", "-").replace("'", "")
         runs = []
@@ -158,8 +196,12 @@ def main() -> None:
                 threads = [f"engine.threads={asked.threads}"] if asked.threads else []
                 train([*where, f"data.fold={fold}", f"seed={seed}", *threads, *words], run_dir)
                 runs.append(read_run(run_dir))
-        summary[name] = summarise(runs)
+        summary[name], runs_of[name] = summarise(runs), runs
         Console(width=140).print(table({name: summary[name]}, asked.validation))
+        if asked.out:
+            asked.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if asked.join and not asked.validation:
+        summary[" × ".join(asked.join)] = join_variants(*(runs_of[name] for name in asked.join))
         if asked.out:
             asked.out.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     Console(width=140).print(table(summary, asked.validation))

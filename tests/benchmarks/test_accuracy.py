@@ -46,6 +46,18 @@ def test_figures_are_means_over_seeds_of_all_folds_together(runs):
         assert figure["low"] < figure["mean"] < figure["high"]
 
 
+def test_two_variants_are_joined_by_multiplying_their_probabilities(runs):
+    answers = accuracy.join_folds(runs[:3]).answers
+    squared = answers.probabilities**2
+    by_hand = squared / squared.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(accuracy.multiply(answers, answers).probabilities, by_hand, atol=1e-4)
+    joined = accuracy.join_variants(runs, runs)
+    alone = accuracy.summarise(runs)["test"]["balanced_accuracy"]["mean"]
+    assert joined["test"]["balanced_accuracy"]["mean"] == pytest.approx(alone)  # both say the same
+    with pytest.raises(ValueError, match="not tested on the same recordings"):
+        accuracy.multiply(answers, accuracy.join_folds(runs[3:]).answers)
+
+
 def test_the_table_of_validation_shows_nothing_of_the_test(runs):
     summary = {"turbo": accuracy.summarise(runs)}
     drawn = {}
@@ -81,7 +93,7 @@ def test_an_unknown_variant_is_told(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["accuracy", "--root", str(tmp_path), "--variants", "trubo"])
     with pytest.raises(SystemExit):
         accuracy.main()
-    assert "there is no variant called trubo; choose from turbo, bags of three" in capsys.readouterr().err
+    assert "there is no variant called trubo; choose from turbo, turbo without practice" in capsys.readouterr().err
 
 
 def test_the_search_looks_at_validation_alone(runs, monkeypatch):
