@@ -40,6 +40,8 @@ VALUES most often changed
   data.split_by=segment       the original's leak, to see how it flatters
   teacher                     a finished run, or a sweep with one of the same seed and fold; loss.teacher_share,
                               loss.embedding_weight: how much of it is learned
+  practice.use                auto: real recordings are learned after, or beside, invented birds (trainer=turbo,
+                              model=birdnet); never; or a file of birdnet-nl practise
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
   engine.threads  seed  paths.logs  paths.cache
   sweep=resume                go on with the newest sweep of the same jobs; or sweep=logs/sweep-<time>

@@ -25,6 +25,7 @@ from birdnet_nl.evaluation.decision import refuse_accuracy
 from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.files import write_whole
 from birdnet_nl.models.build import build_network
+from birdnet_nl.practice import PracticeUsed, find_practice
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
     BEST,
@@ -87,6 +88,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
     instantiate(cfg.augment)
     instantiate(cfg.loss)
+    practice_settings = instantiate(cfg.practice)
     teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
     settings = trunk.data_settings() if trunk else {"mel": mel}
     data: SpeciesDataModule = instantiate(cfg.data, species=species, **settings, _convert_="object")
@@ -108,7 +110,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
         taught = describe_teacher(teacher)
         tell_about_teacher(taught)
-        module = _build_module(cfg, data, engine, trunk, taught, lesson)
+        practice = find_practice(practice_settings, _network_description(cfg, data, trunk), data)
+        module = _build_module(cfg, data, engine, trunk, taught, lesson, practice)
         trainer = _build_trainer(cfg, run_dir, engine)
         train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
@@ -152,6 +155,11 @@ def _refuse_half_a_head(cfg: DictConfig) -> None:
         raise ValueError("data=spectrograms holds parts of recordings, and a head needs whole ones; give recordings")
 
 
+def _network_description(cfg: DictConfig, data: SpeciesDataModule, trunk: Trunk | None) -> dict[str, Any]:
+    description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
+    return description if trunk is None else description | trunk.network_settings(data.species.slug)
+
+
 def _build_module(
     cfg: DictConfig,
     data: SpeciesDataModule,
@@ -159,10 +167,9 @@ def _build_module(
     trunk: Trunk | None,
     taught: Mapping[str, Any],
     lesson: Lesson | None,
+    practice: PracticeUsed,
 ) -> TypeClassifier:
-    description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
-    if trunk is not None:
-        description |= trunk.network_settings(data.species.slug)
+    description = _network_description(cfg, data, trunk)
     card = {
         "version": __version__,
         "species": asdict(data.species),
@@ -181,8 +188,15 @@ def _build_module(
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
         "trunk": str(trunk.run_dir.resolve()) if trunk else None,
+        "practice": dict(practice.card) if practice.card else None,
     }
     network = build_network(description)
+    settings: dict[str, Any] = {"optimizer": instantiate(cfg.optimizer)}
+    if practice.weights is not None:
+        practice.weights.give_to(network, data.prepared.types)
+        settings = {"optimizer": instantiate(cfg.optimizer, lr=cfg.practice.learning_rate), "practised": True}
+    elif practice.batch is not None:
+        settings |= {"practice": practice.batch, "practice_weight": cfg.practice.weight}
     if trunk is not None:
         trunk.give_weights(network, data.recording_counts()["train"])
     hears_mels = TypeClassifier if trunk is None else HeadClassifier
@@ -192,7 +206,6 @@ def _build_module(
         mel=data.mel,
         types=data.prepared.types,
         class_weights=data.class_weights(of_recordings=kind is not TypeClassifier),
-        optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
         augment=instantiate(cfg.augment),
         loss=instantiate(cfg.loss),
@@ -203,6 +216,7 @@ def _build_module(
         bag=data.crops.bag if data.crops else 1,
         shares=data.crop_dataset.shares if data.several.recordings else None,
         lesson=lesson,
+        **settings,
     )
     if trunk is not None:
         trunk.give_earlier_weights(classifier)

@@ -101,6 +101,7 @@ def describe_run(
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
         "features": data.features.describe() if data.features else None,
+        "practice": module.card["practice"],
         "teacher": module.card["teacher"],
         "teacher_features": module.card["teacher_features"],
         "parameters": {
@@ -113,7 +114,7 @@ def describe_run(
             "batch_size": data.batch_size,
             "num_workers": data.num_workers,
             "max_epochs": cfg.trainer.max_epochs,
-            "learning_rate": cfg.optimizer.lr,
+            "learning_rate": (module.card["practice"] or {}).get("learning_rate", cfg.optimizer.lr),
             "threads": engine.threads,
             "precision": engine.precision,
             "synthetic": data.synthetic,

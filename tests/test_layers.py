@@ -24,6 +24,7 @@ LAYERS = [
     {"deploy"},
     {
         *("run", "run_description", "run_directory", "run_origin", "run_phases", "run_results", "run_training"),
+        *("practice", "practising"),
         *("trained_network", "teaching", "hearing", "trunk", "evaluate_checkpoint", "evaluation_description"),
         *("disk", "sweep", "commands", "cli", "failure", "train"),
     },

@@ -89,7 +89,7 @@ def _cached(cache: Path) -> Iterator[Spare]:
 
 def _cached_paths(cache: Path) -> Iterator[tuple[Path, str]]:
     """Mels and features one by one; demo and remote recordings by species: a folder with holes would be made anew."""
-    for kind, name in (("mels", "mel"), ("features", "features")):
+    for kind, name in (("mels", "mel"), ("features", "features"), ("mels", "practice")):
         yield from ((path, kind) for path in files_below(cache / name))
     for name in ("demo", "demo_small"):
         yield from ((folder, "demo recordings") for folder in _folders(cache / name))

@@ -11,7 +11,7 @@ from birdnet_nl.evaluation.finished_runs import walk_runs
 
 LAST_CHECKPOINT = Path("checkpoints/last.ckpt")
 PICTURES = ("examples.png", "errors.png")  # the large ones; `birdnet-nl prune --runs` takes them
-CACHES = ("mel", "features", "demo", "demo_small", "remote")  # below paths.cache
+CACHES = ("mel", "features", "practice", "demo", "demo_small", "remote")  # below paths.cache
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def plan_recordings(
     wrong = set(rng.permutation(3 * recordings_per_type)[: round(level.wrong * 3 * recordings_per_type)])
     order = rng.permutation(len(claims))  # so that neither file names nor the manifest's order follow the type
     plans = [
-        _plan(slug, int(order[row]), base, claims[row], row in wrong, owners[row], level, median_s)
+        plan_recording(slug, int(order[row]), base, claims[row], row in wrong, owners[row], level, median_s)
         for row in range(len(claims))
     ]
     return sorted(plans, key=lambda plan: plan.index)
@@ -141,7 +141,7 @@ def _assign(
     return owners
 
 
-def _plan(
+def plan_recording(
     slug: str,
     index: int,
     base: tuple[int, ...],
@@ -151,6 +151,7 @@ def _plan(
     level: Difficulty,
     median_s: float,
 ) -> RecordingPlan:
+    """One recording of `claimed` types; `base` seeds the species, `owner` is who made it, where, and of which bird."""
     recordist, site, bird = owner
     seed = (*base, 1, index)
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from torch import nn
 
 from birdnet_nl.data.dataset import Batch
 from birdnet_nl.models.bag_network import BagNetwork
-from birdnet_nl.training.fitting import fit, step_counter
+from birdnet_nl.training.fitting import Practice, fit, step_counter
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
 
 
@@ -20,10 +20,17 @@ class BagClassifier(TypeClassifier):
     Two networks are fitted, by the same rule: one to the training recordings, by whose answers to the validation
     recordings temperature and threshold are decided; then one to the training and validation recordings, which is the
     result. Where recordings are few a fifth of them is worth more than the small difference between the two.
+
+    Args:
+        practice: invented recordings as a batch, to learn from beside the real ones; None for none.
+        practice_weight: of all invented recordings together, against all real ones.
     """
 
-    def __init__(self, network: nn.Module, **settings: Any) -> None:
+    def __init__(
+        self, network: nn.Module, practice: Batch | None = None, practice_weight: float = 1.0, **settings: Any
+    ) -> None:
         super().__init__(network=network, **settings)
+        self.practice, self.practice_weight = practice, practice_weight
         self.automatic_optimization = False
         self.before_validation = deepcopy(network)
         self._answering = "network"
@@ -59,7 +66,14 @@ class BagClassifier(TypeClassifier):
         truth = types_of_recordings(types, recordings)
         if isinstance(network, BagNetwork):
             network.settle(segments, recordings)
-        fit(network, lambda: network.features(segments, recordings), truth, self.loss)
+        fit(network, lambda: network.features(segments, recordings), truth, self.loss, self._practice_for(network))
+
+    def _practice_for(self, network: nn.Module) -> Practice | None:
+        if self.practice is None:
+            return None
+        segments, types, recordings = self.transfer_batch_to_device(self.practice, self.device, 0)
+        truth = types_of_recordings(types, recordings)
+        return Practice(lambda: network.features(segments, recordings), truth, self.practice_weight)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return step_counter(self.network)

@@ -51,6 +51,7 @@ class TypeClassifier(L.LightningModule):
         bag: crops of a recording that follow each other in a training batch and answer together.
         shares: of each type in each training recording, float32 [recordings, types]; None where each has one type.
         lesson: of a teacher for each training recording; then the network must show its features.
+        practised: whether the network starts from weights that have learned before.
         seed: of what `augment` and dropout draw, together with the epoch.
         card: what prediction needs beside the weights; plain values only, written into every checkpoint.
         channels_last: memory layout of the convolutions.
@@ -76,6 +77,7 @@ class TypeClassifier(L.LightningModule):
         bag: int = 1,
         shares: torch.Tensor | None = None,
         lesson: Lesson | None = None,
+        practised: bool = False,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mel)
@@ -84,7 +86,7 @@ class TypeClassifier(L.LightningModule):
             network.lean = lean_blocks
         self.loss = nn.CrossEntropyLoss(weight=class_weights)
         self.train_criterion = Objective(loss, class_weights)
-        self.bag, self.shares, self.lesson = bag, shares, lesson
+        self.bag, self.shares, self.lesson, self.practised = bag, shares, lesson, practised
         if lesson is not None:
             if not hasattr(network, "answer"):  # from `features`, which the teacher's embeddings are compared with
                 raise RunError(f"{type(network).__name__} cannot be a student; take model=compact_cnn, or no teacher")

@@ -8,7 +8,7 @@ from torch import nn
 
 from birdnet_nl.models.bag_network import BagNetwork
 from birdnet_nl.models.headed_network import HeadedNetwork
-from birdnet_nl.training.fitting import fit
+from birdnet_nl.training.fitting import Practice, aligning, fit
 
 COMPACT = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 3, "channels": [4, 6], "dropout": 0.3}
 
@@ -151,3 +151,33 @@ def test_a_head_on_kept_features_equals_training_it_in_place(mels):
 def test_a_penalty_must_be_above_zero():
     with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
         HeadedNetwork(3, COMPACT, sharpness=1.0, penalty=0)
+
+
+def test_invented_recordings_are_weighed_rows_of_the_same_regression(bags):
+    segments, recordings, truth = bags
+    rng = np.random.default_rng(5)
+    invented_truth = np.arange(90) % 3
+    invented = rng.normal(3.0, 5.0, size=(90, 17))  # another place and spread than those of the real ones
+    invented[:, :3] += 9 * np.eye(3)[invented_truth]
+    invented = torch.tensor(invented[:, :16], dtype=torch.float32)
+    network = BagNetwork(3, [8], ["mean", "maximum"], 0.5)
+    practice = Practice(lambda: invented, torch.tensor(invented_truth), 2.0)
+    fit(network, lambda: network.features(segments, recordings), truth, nn.CrossEntropyLoss(), practice)
+    real = network.features(segments, recordings)
+    moved = (invented - invented.mean(0)) / invented.std(0, correction=0) * real.std(0, correction=0) + real.mean(0)
+    rows = ((torch.cat([real, moved]) - network.shift) * network.scale).numpy()
+    weights = np.concatenate([np.ones(40), np.full(90, 2.0 * 40 / 90)])
+    theirs = LogisticRegression(C=1 / 0.5, tol=1e-8, max_iter=5000)
+    theirs.fit(rows, np.concatenate([truth, invented_truth]), sample_weight=weights)
+    ours = network(segments, recordings).softmax(dim=1).detach().numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(rows[:40]), atol=2e-3)
+
+
+def test_a_column_that_never_changes_among_invented_ones_says_nothing():
+    real = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
+    invented = torch.tensor([[7.0, 5.0], [7.0, 9.0], [7.0, 7.0]])
+    moved = aligning(invented, real)(invented)
+    assert torch.isfinite(moved).all()
+    torch.testing.assert_close(moved[:, 0], torch.full((3,), 2.0))
+    torch.testing.assert_close(moved.mean(dim=0), real.mean(dim=0))
+    torch.testing.assert_close(moved[:, 1].std(correction=0), real[:, 1].std(correction=0))

@@ -1,0 +1,123 @@
+"""Features of invented recordings, kept in files of a hundred, so that a killed computation goes on where it was."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from zipfile import BadZipFile
+
+import numpy as np
+
+from birdnet_nl.audio.resample import resample
+from birdnet_nl.features.cache import features_key
+from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.files import mark_used, written_whole
+from birdnet_nl.recordings.invented import GENERATOR, invent, type_of
+from birdnet_nl.species.table import Species
+
+IN_A_FILE = 100
+NOBODY = Species("", "", "", "", "", 0)
+"""In place of the species: an extractor that knows species says how present any of them is."""
+
+
+@dataclass(frozen=True)
+class PracticeFeatures:
+    """What an extractor made of invented recordings.
+
+    Attributes:
+        windows: float16 [windows, 1 + dimensions].
+        recordings: index of the recording of each window, int64 [windows].
+        types: of each recording, by name.
+    """
+
+    windows: np.ndarray
+    recordings: np.ndarray
+    types: list[str]
+
+
+def practice_features(
+    extractor: FeatureExtractor,
+    count: int,
+    window_hop_s: float,
+    cache_dir: Path,
+    workers: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> PracticeFeatures:
+    """Of the first `count` invented recordings, from the cache where they are there; `on_progress` is told how many."""
+    folder = cache_dir / f"{features_key(extractor, window_hop_s)}-{GENERATOR}"
+    starts = range(0, count, IN_A_FILE)
+    found: dict[int, list[np.ndarray]] = {}
+    for start in starts:
+        kept = _read(folder / f"{start:06d}.npz", extractor.dimensions)
+        if kept is not None:
+            found[start] = kept
+            on_progress(min(IN_A_FILE, count - start))
+    missing = [start for start in starts if start not in found]
+    if missing:
+        extractor.check()
+        _compute(missing, found, extractor, window_hop_s, folder, workers, count, on_progress)
+    rows = [features for start in starts for features in found[start]][:count]
+    recordings = np.repeat(np.arange(count), [len(features) for features in rows])
+    return PracticeFeatures(np.concatenate(rows), recordings, [type_of(index) for index in range(count)])
+
+
+def _compute(
+    missing: list[int],
+    found: dict[int, list[np.ndarray]],
+    extractor: FeatureExtractor,
+    window_hop_s: float,
+    folder: Path,
+    workers: int,
+    count: int,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Whole files into `folder` and `found`; each worker is a thread with a network of its own."""
+    networks: SimpleQueue[Extract] = SimpleQueue()
+    for _ in range(min(workers, len(missing))):
+        networks.put(extractor.open())
+
+    def make(start: int) -> list[np.ndarray]:
+        extract = networks.get()
+        try:
+            made = []
+            for index in range(start, start + IN_A_FILE):
+                made.append(_extract(index, extractor, window_hop_s, extract))
+                if index < count:
+                    on_progress(1)
+        finally:
+            networks.put(extract)
+        with written_whole(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
+            np.savez(file, windows=np.concatenate(made), counts=[len(features) for features in made])
+        return made
+
+    pool = ThreadPoolExecutor(max_workers=min(workers, len(missing)), thread_name_prefix="practice")
+    try:
+        futures = {pool.submit(make, start): start for start in missing}
+        for future in as_completed(futures):
+            found[futures[future]] = future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _extract(index: int, extractor: FeatureExtractor, window_hop_s: float, extract: Extract) -> np.ndarray:
+    """Of one invented recording, float16 [windows, 1 + dimensions]; what is left of it after the last is not heard."""
+    recording = invent(index)
+    rate_hz = extractor.sample_rate_hz
+    samples = resample(recording.samples, recording.sample_rate_hz, rate_hz)
+    length, hop = round(extractor.window_s * rate_hz), round(window_hop_s * rate_hz)
+    starts = range(0, len(samples) - length + 1, hop)
+    return np.stack([extract(samples[start : start + length], NOBODY) for start in starts]).astype(np.float16)
+
+
+def _read(path: Path, dimensions: int) -> list[np.ndarray] | None:
+    """None when the file is not there, or is cut."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            windows, counts = content["windows"], content["counts"]
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+        return None
+    if windows.ndim != 2 or windows.shape[1] != 1 + dimensions or counts.sum() != len(windows):
+        return None
+    mark_used(path)
+    return np.split(windows, np.cumsum(counts)[:-1])

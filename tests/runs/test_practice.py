@@ -1,0 +1,38 @@
+"""`birdnet-nl practise`: from nothing to a file that a training starts from."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from birdnet_nl.audio import invented
+from birdnet_nl.cli import app
+from birdnet_nl.models.practised import read_practised
+from birdnet_nl.recordings.invented import GENERATOR
+from birdnet_nl.run import run
+
+
+def practise(*arguments: str):
+    return CliRunner().invoke(app, ["practise", *arguments])
+
+
+@pytest.mark.slow
+def test_a_file_is_made_and_a_run_starts_from_it(tmp_path, monkeypatch, compose_config, make_recordings_folder):
+    monkeypatch.setattr(invented, "IN_A_FILE", 30)
+    out = tmp_path / "mine.pt"
+    done = practise(
+        "--recordings", "60", "--steps", "3", "--judged", "60", "--out", str(out), "--cache", str(tmp_path / "cache")
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    card = read_practised(out).card
+    assert (card["recordings"], card["steps"], card["generator"]) == (60, 3, GENERATOR)
+    make_recordings_folder(tmp_path / "data", "koolmees", {"song": 6, "call": 6}, duration_s=4.0, sample_rate_hz=32000)
+    cfg = compose_config(
+        "species=koolmees", f"data.root={tmp_path / 'data'}", "data=xeno_canto", "trainer=turbo",
+        f"practice.use={out}", "trainer.max_epochs=1", "data.crops.per_epoch=48", f"paths.cache={tmp_path / 'cache'}",
+        "parameter_set=turbo", "evaluation.figures=false", "data.num_workers=0",
+    )  # fmt: skip
+    run(cfg, tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert report["practice"]["recordings"] == 60
+    assert report["parameters"]["learning_rate"] == 2e-3
