@@ -8,9 +8,9 @@ from birdnet_nl.audio.augment import MelAugment
 NOTHING = {"mix_share": 0.0, "time_masks": 0, "longest_time_mask": 0.0, "band_masks": 0, "widest_band_mask": 0.0}
 
 
-def augment(seed: int = 0, batch: int = 200, **changes):
+def augment(seed: int = 0, batch: int = 200, loudness: float = 1, **changes):
     """Mels of normal noise and one-hot types before and after."""
-    mels = torch.randn(batch, 12, 40, generator=torch.Generator().manual_seed(9))
+    mels = loudness * torch.randn(batch, 12, 40, generator=torch.Generator().manual_seed(9))
     targets = torch.nn.functional.one_hot(torch.arange(batch) % 3, 3).float()
     before = mels.clone(), targets.clone()
     after = MelAugment(**{**NOTHING, **changes})(mels, targets, torch.Generator().manual_seed(seed))
@@ -57,6 +57,13 @@ def test_bands_are_hidden_at_all_times_and_take_the_mean():
     torch.testing.assert_close(new_mels[index][hidden[index]].mean(), mels[index].mean())
 
 
+def test_voices_and_places_are_changed_when_asked_and_types_stay():
+    for change in ({"tempo": 0.08}, {"pitch_bands": 1.0}, {"background_share": 1.0}):
+        mels, targets, new_mels, new_targets = augment(loudness=30, **change)
+        assert not torch.equal(mels, new_mels) and torch.equal(targets, new_targets)
+        assert not MelAugment(**{**NOTHING, **change}).changes_nothing
+
+
 def test_the_generator_decides():
     one, same, other = (augment(seed, mix_share=0.5, time_masks=2, longest_time_mask=0.3)[2] for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
@@ -70,6 +77,9 @@ def test_the_generator_decides():
         {"widest_band_mask": 2.0},
         {"time_masks": -1},
         {"band_masks": -1},
+        {"tempo": 1.5},
+        {"pitch_bands": -1.0},
+        {"background_share": 1.1},
     ],
 )
 def test_nonsense_is_refused(change):
