@@ -1,5 +1,7 @@
 """Features of invented recordings, kept in files of a hundred, so that a killed computation goes on where it was."""
 
+import os
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -72,12 +74,20 @@ def _compute(
     count: int,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Whole files into `folder` and `found`; each worker is a thread with a network of its own."""
+    """Whole files into `folder` and `found`; each worker is a thread with a network of its own.
+
+    Jobs of a sweep that begin together take the files in different orders, so that they share the work.
+    """
+    missing = random.Random(os.getpid()).sample(missing, len(missing))
     networks: SimpleQueue[Extract] = SimpleQueue()
     for _ in range(min(workers, len(missing))):
         networks.put(extractor.open())
 
     def make(start: int) -> list[np.ndarray]:
+        kept = _read(folder / f"{start:06d}.npz", extractor.dimensions)
+        if kept is not None:  # by another job of a sweep, meanwhile
+            on_progress(min(IN_A_FILE, count - start))
+            return kept
         extract = networks.get()
         try:
             made = []
