@@ -11,7 +11,8 @@ def test_ours_and_librosas_front_ends_are_timed_stage_by_stage_and_agree(reposit
         stages = {*STAGES, "total", "write"} - {"median"}
         assert set(front["librosa"]) == stages
         assert set(front["ours"]) == stages | ({"median"} if name.startswith("wide") else set())
-        assert all(seconds > 0 for way in ("ours", "librosa") for seconds in front[way].values())
+        measured = stages - {"mel"}  # ours is a difference of two, which other work on the machine can turn around
+        assert all(front[way][stage] > 0 for way in ("ours", "librosa") for stage in measured)
         assert front["largest_difference_db"] < 0.01
     show(result)
     assert "times as fast; largest difference" in capsys.readouterr().out
