@@ -66,6 +66,11 @@ def find_practice(settings: PracticeSettings, network: Mapping[str, Any], data: 
     if settings.use == NEVER:
         return PracticeUsed()
     named = settings.use != AUTO
+    if named and not Path(settings.use).expanduser().is_file():
+        raise RunError(
+            f"practice.use={settings.use} is neither auto nor never, nor a file that is there; birdnet-nl practise "
+            "makes such files"
+        )
     if data.synthetic:
         if named:
             raise RunError(

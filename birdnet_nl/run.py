@@ -135,6 +135,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
 
 def _refuse_nonsense(cfg: DictConfig) -> None:
     """Values that go to libraries which would answer with a traceback."""
+    if not isinstance(cfg.practice, DictConfig):
+        raise ValueError(f"practice={cfg.practice} must be practice.use={cfg.practice}, with auto, never or a file")
     for name, kind, least in (("seed", int, 0), ("trainer.max_epochs", int, 1), ("optimizer.lr", (int, float), 1e-12)):
         value = OmegaConf.select(cfg, name)
         if isinstance(value, bool) or not isinstance(value, kind) or value < least:

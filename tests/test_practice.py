@@ -8,6 +8,7 @@ import torch
 from birdnet_nl.errors import RunError
 from birdnet_nl.features import practice as feature_practice
 from birdnet_nl.features.bands import Bands
+from birdnet_nl.models.practised import SHIPPED
 from birdnet_nl.practice import PracticeSettings, find_practice
 from birdnet_nl.practising import MEL, NETWORK, SEGMENT_S
 
@@ -37,7 +38,7 @@ def test_the_demo_never_practises(data):
     data.synthetic = True
     assert find_practice(settings("auto"), NETWORK, data).weights is None
     with pytest.raises(RunError, match="the figures would flatter"):
-        find_practice(settings("mine.pt"), NETWORK, data)
+        find_practice(settings(str(SHIPPED)), NETWORK, data)
 
 
 def test_never_is_never(data):
@@ -45,15 +46,13 @@ def test_never_is_never(data):
 
 
 def test_weights_that_do_not_fit_are_left_out_or_refused_when_named(data, capsys):
-    from birdnet_nl.models.practised import SHIPPED
-
     other = {**NETWORK, "channels": [8, 16]}
     assert find_practice(settings("auto"), other, data).weights is None
     assert "of other sizes" in capsys.readouterr().err
     with pytest.raises(RunError, match="does not fit this run"):
         find_practice(settings(str(SHIPPED)), other, data)
-    with pytest.raises(RunError, match="is not there"):
-        find_practice(settings("none.pt"), NETWORK, data)
+    with pytest.raises(RunError, match=r"^practice\.use=nver is neither auto nor never, nor a file"):
+        find_practice(settings("nver"), NETWORK, data)
 
 
 def test_features_are_learned_of_invented_recordings_of_the_types_in_use(data, monkeypatch):
@@ -67,7 +66,7 @@ def test_features_are_learned_of_invented_recordings_of_the_types_in_use(data, m
     assert of_recording == [[0], [1], [0], [1]]
     assert torch.isfinite(windows.float()).all()
     with pytest.raises(RunError, match="learned from features"):
-        find_practice(settings("mine.pt"), {}, data)
+        find_practice(settings(str(SHIPPED)), {}, data)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ def practise_command(
 
     With --out practised.pt they are used by: python train.py trainer=turbo practice.use=practised.pt …
 
-    Takes about a quarter of an hour on two cores, and 1 GB of memory and of disk; a stopped command goes on where it
-    was with the recordings, and begins the training anew.
+    Takes about a quarter of an hour on two cores, 2 GB of memory and 1 GB of disk. After a stop the recordings made are
+    there, and the training begins anew.
     """
     if recordings < LEAST_RECORDINGS or judged < LEAST_RECORDINGS or steps < 1:
         raise RunError(

@@ -58,6 +58,7 @@ def test_what_is_mistyped_is_told_at_once(train_py, arguments, parts):
     [
         (["mel.f_max_hz=30000"], ["mel.f_max_hz=30000", "choose at most 24000"]),
         (["mel.hop_samples=0"], ["mel.hop_samples=0 must be above 0"]),
+        (["practice=never"], ["practice=never must be practice.use=never"]),
         (["data.batch_size=0"], ["data.batch_size=0 must be at least 1"]),
         (["data.types=[zang,roep]"], ["data.types=['zang', 'roep']", "song, call, alarm"]),
         (["data.types=song"], ["data.types=song must be a list", "[song,call]"]),
