@@ -28,20 +28,20 @@ class PracticeSettings:
 
     Attributes:
         use: `auto`, wherever the recordings are real; `never`; or a file of `birdnet-nl practise`.
-        learning_rate: at its highest, of a network that starts from practised weights.
+        rate_share: the learning rate of a network that starts from practised weights, as a share of the usual.
         recordings: invented ones, of which a network of features learns.
         weight: of all of these together, against the real ones.
     """
 
     use: str
-    learning_rate: float
+    rate_share: float
     recordings: int
     weight: float
 
     def __post_init__(self) -> None:
         if not isinstance(self.use, str) or not self.use:
             raise ValueError(f"practice.use={self.use} must be auto, never, or a file of birdnet-nl practise")
-        for name, least in (("recordings", 3), ("weight", 0), ("learning_rate", 0)):
+        for name, least in (("recordings", 3), ("weight", 0), ("rate_share", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or value < least or value == 0:
                 raise ValueError(f"practice.{name}={value} must be {'at least 3' if least else 'above 0'}")
@@ -104,7 +104,7 @@ def _with_weights(settings: PracticeSettings, network: Mapping[str, Any], data: 
         f"{'' if settings.use == AUTO else ' (' + shown(path) + ')'}"
     )
     card = {key: made[key] for key in ("generator", "recordings", "steps", "seed")}
-    return PracticeUsed(weights=practised, card=card | {"learning_rate": settings.learning_rate})
+    return PracticeUsed(weights=practised, card=card | {"rate_share": settings.rate_share})
 
 
 def _with_features(settings: PracticeSettings, data: SpeciesDataModule) -> PracticeUsed:

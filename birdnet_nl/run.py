@@ -196,7 +196,8 @@ def _build_module(
     settings: dict[str, Any] = {"optimizer": instantiate(cfg.optimizer)}
     if practice.weights is not None:
         practice.weights.give_to(network, data.prepared.types)
-        settings = {"optimizer": instantiate(cfg.optimizer, lr=cfg.practice.learning_rate), "practised": True}
+        rate = cfg.optimizer.lr * cfg.practice.rate_share
+        settings = {"optimizer": instantiate(cfg.optimizer, lr=rate), "practised": True}
     elif practice.batch is not None:
         settings |= {"practice": practice.batch, "practice_weight": cfg.practice.weight}
     if trunk is not None:

@@ -114,7 +114,7 @@ def describe_run(
             "batch_size": data.batch_size,
             "num_workers": data.num_workers,
             "max_epochs": cfg.trainer.max_epochs,
-            "learning_rate": (module.card["practice"] or {}).get("learning_rate", cfg.optimizer.lr),
+            "learning_rate": cfg.optimizer.lr * (module.card["practice"] or {}).get("rate_share", 1.0),
             "threads": engine.threads,
             "precision": engine.precision,
             "synthetic": data.synthetic,

@@ -16,7 +16,7 @@ TYPES = ["song", "call", "alarm"]
 
 
 def settings(use: str, recordings: int = 7) -> PracticeSettings:
-    return PracticeSettings(use=use, learning_rate=2e-3, recordings=recordings, weight=1.0)
+    return PracticeSettings(use=use, rate_share=0.5, recordings=recordings, weight=1.0)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def data(tmp_path):
 def test_real_recordings_start_from_the_weights_that_come_along(data):
     used = find_practice(settings("auto"), NETWORK, data)
     assert used.weights is not None and used.batch is None
-    assert used.card["learning_rate"] == 2e-3 and used.card["recordings"] > 1000
+    assert used.card["rate_share"] == 0.5 and used.card["recordings"] > 1000
 
 
 def test_the_demo_never_practises(data):
@@ -76,9 +76,9 @@ def test_features_are_learned_of_invented_recordings_of_the_types_in_use(data, m
         ({"recordings": 2}, r"^practice\.recordings=2 must be at least 3"),
         ({"recordings": 9.5}, r"^practice\.recordings=9.5 must be a whole number"),
         ({"weight": 0}, r"^practice\.weight=0 must be above 0"),
-        ({"learning_rate": -1e-3}, r"^practice\.learning_rate=-0.001 must be above 0"),
+        ({"rate_share": -0.5}, r"^practice\.rate_share=-0.5 must be above 0"),
     ],
 )
 def test_nonsense_is_refused(values, said):
     with pytest.raises(ValueError, match=said):
-        PracticeSettings(**{"use": "auto", "learning_rate": 1e-3, "recordings": 9, "weight": 1.0, **values})
+        PracticeSettings(**{"use": "auto", "rate_share": 0.5, "recordings": 9, "weight": 1.0, **values})

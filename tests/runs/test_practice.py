@@ -35,4 +35,4 @@ def test_a_file_is_made_and_a_run_starts_from_it(tmp_path, monkeypatch, compose_
     run(cfg, tmp_path / "run")
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["practice"]["recordings"] == 60
-    assert report["parameters"]["learning_rate"] == 2e-3
+    assert report["parameters"]["learning_rate"] == pytest.approx(2e-3)
