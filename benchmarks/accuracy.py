@@ -40,7 +40,7 @@ VARIANTS = {
     "bags of three": "trainer=turbo data.crops.bag=3",
     "original's recipe": "trainer=fast",
     "shuffled types": "trainer=turbo data.shuffle_types=true",
-    "birdnet, shuffled types": "model=birdnet data.shuffle_types=true",
+    "birdnet with shuffled types": "model=birdnet data.shuffle_types=true",
 }
 CONTROLS = ("majority", "metadata")
 FIGURES = {"balanced accuracy": "balanced_accuracy", "AUROC": "auroc", "song against call": "song_call"}
