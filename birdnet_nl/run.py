@@ -200,6 +200,8 @@ def _build_module(
         settings = {"optimizer": instantiate(cfg.optimizer, lr=rate), "practised": True}
     elif practice.batch is not None:
         settings |= {"practice": practice.batch, "practice_weight": cfg.practice.weight}
+    if data.several_batch is not None:
+        settings |= {"several": data.several_batch, "several_weight": data.several_weight}
     if trunk is not None:
         trunk.give_weights(network, data.recording_counts()["train"])
     hears_mels = TypeClassifier if trunk is None else HeadClassifier
@@ -217,7 +219,7 @@ def _build_module(
         channels_last=engine.channels_last,
         lean_blocks=engine.lean_blocks,
         bag=data.crops.bag if data.crops else 1,
-        shares=data.crop_dataset.shares if data.several.recordings else None,
+        shares=data.crop_dataset.shares if data.crops and data.several.recordings else None,
         lesson=lesson,
         **settings,
     )
@@ -245,12 +247,12 @@ def _build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Tra
 
 
 def _write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
-    path, prepared = run_dir / SPLITS_FILE, data.prepared
-    if resume and path.is_file() and read_splits(path) != prepared.splits:
+    path, splits = run_dir / SPLITS_FILE, data.all_splits
+    if resume and path.is_file() and read_splits(path) != splits:
         raise RunError(
             f"the recordings or their splits are no longer those of {path}; start a new run, its results would be mixed"
         )
-    write_splits(path, prepared.recordings, prepared.splits)
+    write_splits(path, [*data.prepared.recordings, *data.several.recordings], splits)
 
 
 def _quiet_libraries() -> None:

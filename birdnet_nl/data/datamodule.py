@@ -18,9 +18,17 @@ from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.loaders import Loaders
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
-from birdnet_nl.data.refusals import refuse_batches, refuse_lengths, refuse_shares, refuse_split_by, refuse_types
+from birdnet_nl.data.refusals import (
+    refuse_batches,
+    refuse_lengths,
+    refuse_several_weight,
+    refuse_shares,
+    refuse_split_by,
+    refuse_types,
+)
 from birdnet_nl.data.resident import refuse_resident
 from birdnet_nl.data.segments import cut_segments, refuse_no_segments
+from birdnet_nl.data.several_features import SharedBatch, share_batch
 from birdnet_nl.data.several_types import SeveralTypes, find_several_types
 from birdnet_nl.data.splits import refuse_fold
 from birdnet_nl.features.extractor import FeatureExtractor
@@ -57,6 +65,8 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
         features: the pretrained network whose features of the segments are served instead of their mels, the whole of
             a split as one batch; None for mels. The mels are made all the same: copies are found with them.
         features_dir: where features are kept.
+        several_weight: with `features`, of a recording of several types in training, as half of each of two types,
+            against one of one type; 0 leaves these out. With crops, `crops.several_share` is about them.
         inherited: splits of an earlier run that this one builds on; None to split anew.
     """
 
@@ -91,6 +101,7 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
         decode_workers: int | None,
         features: FeatureExtractor | None,
         features_dir: str,
+        several_weight: float,
         inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
@@ -102,6 +113,7 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
         refuse_split_by(split_by, folds, crops)
         refuse_batches(batch_size, num_workers, crops)
         refuse_resident(resident)
+        refuse_several_weight(several_weight)
         if features is not None:
             refuse_windows(features, segment_s, source)
         self.species, self.mel = species, mel
@@ -115,6 +127,7 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.resident = resident
         self.decode_workers = decode_workers or joblib.cpu_count()
+        self.several_weight = several_weight
         self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
@@ -122,6 +135,7 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
         self.several = SeveralTypes()
         self.datasets: dict[str, SegmentDataset] = {}
         self.feature_datasets: dict[str, FeatureDataset] = {}
+        self.several_batch: SharedBatch | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -160,21 +174,30 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
                 fold=self.fold,
                 inherited=self.inherited,
             )
-            if self.crops is not None and self.crops.several_share:
+            if self._learns_several:
                 self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         if self.features is not None:
-            self.feature_datasets = extract_features(
-                self.prepared,
-                self.datasets,
-                {id: len(self._starts(mel.frames)) for id, mel in self.prepared.mels.items()},
-                self.features,
-                self.segment_hop_s,
-                self.mel,
-                self.features_dir,
-                self.decode_workers,
-            )
+            self._extract()
         return self.prepared
+
+    @property
+    def _learns_several(self) -> bool:
+        if self.features is not None:
+            return self.several_weight > 0
+        return self.crops is not None and self.crops.several_share > 0
+
+    def _extract(self) -> None:
+        mels = self.prepared.mels | self.several.mels
+        windows = {id: len(self._starts(mel.frames)) for id, mel in mels.items()}
+        recordings = [*self.prepared.recordings, *self.several.recordings]
+        where = (self.features_dir, self.decode_workers)
+        features = extract_features(recordings, mels, windows, self.features, self.segment_hop_s, *where)
+        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
+        self.feature_datasets = {
+            split: FeatureDataset(dataset, features, frames_per_window) for split, dataset in self.datasets.items()
+        }
+        self.several_batch = share_batch(self.several, features, self.prepared.types)
 
     def _find(self) -> list[Recording]:
         """The recordings of every species."""
@@ -218,6 +241,11 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
             crops = CropDataset(list(shares), prepared.mels | self.several.mels, shares, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops
+
+    @property
+    def all_splits(self) -> dict[str, str]:
+        """By recording id; those of several types are for training alone."""
+        return self.prepared.splits | {recording.id: "train" for recording in self.several.recordings}
 
     @property
     def training_recordings(self) -> list[Recording]:

@@ -1,14 +1,15 @@
-"""From the segments of each split to their features."""
+"""From recordings to the features of their windows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from birdnet_nl.audio.mel import MelParams
+import numpy as np
+
+from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.console import progress_bar
-from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.prepare import PreparedRecordings
 from birdnet_nl.features.cache import cache_features
 from birdnet_nl.features.extractor import FeatureExtractor
+from birdnet_nl.recordings.recording import Recording
 
 
 def refuse_windows(extractor: FeatureExtractor, segment_s: float, source: str) -> None:
@@ -24,21 +25,20 @@ def refuse_windows(extractor: FeatureExtractor, segment_s: float, source: str) -
 
 
 def extract_features(
-    prepared: PreparedRecordings,
-    datasets: Mapping[str, SegmentDataset],
+    recordings: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
     windows: Mapping[str, int],
     extractor: FeatureExtractor,
     segment_hop_s: float,
-    mel: MelParams,
     features_dir: Path,
     workers: int,
-) -> dict[str, FeatureDataset]:
-    """Features of the same segments in the same splits, with a progress bar; `windows` counts those of a recording."""
+) -> dict[str, np.ndarray]:
+    """Features of each recording by id, float16 [windows, 1 + dimensions], with a progress bar."""
     with progress_bar() as bar:
-        task = bar.add_task(f"features of {extractor.name}", total=len(prepared.recordings))
-        features = cache_features(
-            prepared.recordings,
-            prepared.mels,
+        task = bar.add_task(f"features of {extractor.name}", total=len(recordings))
+        return cache_features(
+            recordings,
+            mels,
             windows,
             extractor,
             segment_hop_s,
@@ -46,5 +46,3 @@ def extract_features(
             workers,
             lambda: bar.advance(task),
         )
-    frames_per_window = segment_hop_s * mel.frames_per_s
-    return {split: FeatureDataset(dataset, features, frames_per_window) for split, dataset in datasets.items()}

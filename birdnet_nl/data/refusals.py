@@ -52,3 +52,9 @@ def refuse_batches(batch_size: int, num_workers: int | str, crops: CropSettings 
         raise ValueError(f"data.batch_size={batch_size} must be at least data.crops.bag={crops.bag}")
     if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
         raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
+
+
+def refuse_several_weight(weight: float) -> None:
+    """Raise `ValueError` for a weight that is none."""
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise ValueError(f"data.several_weight={weight} must lie between 0 (leave them out) and 1 (as any other)")

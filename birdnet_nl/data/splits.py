@@ -171,7 +171,7 @@ def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, 
         writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
         for recording in recordings:
             row = recording
-            kind = row.vocalization_type
+            kind = row.vocalization_type or ""  # of several types
             writer.writerow(
                 [row.id, splits[row.id], kind, row.recordist, row.quality, row.licence, os.fspath(row.path)]
             )

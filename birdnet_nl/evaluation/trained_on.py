@@ -24,7 +24,7 @@ class TrainedOn:
             Numbers of demo recordings and names such as `song/001` are used more than once, so their files decide.
         files: those that are still there.
         recordists: as `group_of` writes them.
-        of_type: how many of each type were trained on.
+        of_type: how many of each one type were trained on.
     """
 
     numbers: frozenset[str]
@@ -78,7 +78,7 @@ def read_trained_on(path: Path, synthetic: bool, split_by: str) -> TrainedOn | N
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] in learned_from]
         recordings = [Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"]) for row in rows]
-        of_type = Counter(row["type"] for row in rows if row["split"] == "train")
+        of_type = Counter(row["type"] for row in rows if row["split"] == "train" and row["type"])
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} is not the list of recordings of a run ({error!r}); put it back, or train anew"

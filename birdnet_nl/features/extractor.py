@@ -12,11 +12,16 @@ from birdnet_nl.species.table import Species
 
 PACKAGE = "birdnet_nl.features."
 
-Extract = Callable[[np.ndarray, Species], np.ndarray]
-"""One window, float32 [samples] between -1 and 1, and the species said to be heard -> float32 [1 + dimensions].
+Extract = Callable[[np.ndarray, int, Species], np.ndarray]
+"""A recording, float32 [samples] between -1 and 1, the first sample of a window, and the species said to be heard ->
+float32 [1 + dimensions] of that window.
 
-The first value is a presence: the logit of that species, 0 from an extractor that knows no species.
+The first value is a presence: the logit of that species; 0 of no species, and from an extractor that knows none. What
+is around the window may be heard too.
 """
+
+NOBODY = Species("", "", "", "", "", 0)
+"""In place of a species where none is meant, as with invented birds."""
 
 
 class FeatureExtractor(ABC):
@@ -46,6 +51,10 @@ class FeatureExtractor(ABC):
     def open(self) -> Extract:
         """Load the network for one thread: what is returned is called by that thread alone."""
 
+    @property
+    def window_samples(self) -> int:
+        return round(self.window_s * self.sample_rate_hz)
+
     def describe(self) -> dict[str, str | float]:
         """What a checkpoint keeps of it, plain values."""
         kind = type(self)
@@ -56,6 +65,13 @@ class FeatureExtractor(ABC):
             "licence": self.licence,
             "credit": self.credit,
         }
+
+
+def stretch(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """`length` samples from `start` on; silence stands before the first and after the last of them."""
+    inside = samples[max(0, start) : max(0, start + length)]
+    before = min(length, max(0, -start))
+    return np.pad(inside, (before, length - before - len(inside)))
 
 
 def build_extractor(description: Mapping[str, Any]) -> FeatureExtractor:

@@ -13,14 +13,11 @@ import numpy as np
 
 from birdnet_nl.audio.resample import resample
 from birdnet_nl.features.cache import features_key
-from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.features.extractor import NOBODY, Extract, FeatureExtractor
 from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.invented import GENERATOR, invent, type_of
-from birdnet_nl.species.table import Species
 
 IN_A_FILE = 100
-NOBODY = Species("", "", "", "", "", 0)
-"""In place of the species: an extractor that knows species says how present any of them is."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +112,8 @@ def _extract(index: int, extractor: FeatureExtractor, window_hop_s: float, extra
     recording = invent(index)
     rate_hz = extractor.sample_rate_hz
     samples = resample(recording.samples, recording.sample_rate_hz, rate_hz)
-    length, hop = round(extractor.window_s * rate_hz), round(window_hop_s * rate_hz)
-    starts = range(0, len(samples) - length + 1, hop)
-    return np.stack([extract(samples[start : start + length], NOBODY) for start in starts]).astype(np.float16)
+    starts = range(0, len(samples) - extractor.window_samples + 1, round(window_hop_s * rate_hz))
+    return np.stack([extract(samples, start, NOBODY) for start in starts]).astype(np.float16)
 
 
 def _read(path: Path, dimensions: int) -> list[np.ndarray] | None:

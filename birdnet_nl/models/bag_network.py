@@ -6,34 +6,51 @@ import torch
 from torch import nn
 
 from birdnet_nl.models.bag_pooling import BagPooling
+from birdnet_nl.models.landmarks import Landmarks
 
 
 class BagNetwork(nn.Module):
     """Features of a pretrained network, [segments, 1 + dimensions], to logits [recordings, types].
 
     A type is known of a recording and not of each of its seconds, so nothing is decided before all segments have been
-    pooled. What follows is one linear layer: some hundred recordings do not decide on more.
+    pooled. What follows is one linear layer, on the pooled features or on their nearness to landmarks: some hundred
+    recordings do not decide on more.
 
     Args:
         types: how many vocalization types, in the order of the checkpoint's list.
-        dimensions: of the blocks of a segment's features, such as an embedding and the layers before it; a presence of
-            the species stands before them (`features/extractor.py`). Each block weighs the same, whatever its size.
+        dimensions: of the blocks of a segment's features, such as the layers of a network; a presence of the species
+            stands before them (`features/extractor.py`). Each block weighs the same, whatever its size.
         pooling: see `BagPooling`.
         penalty: price of the squared weights in training, against the sum of the losses of the recordings.
+        presence: whether the presence is a block too. How surely a species is heard tells types apart: song is what
+            recognisers know best.
+        landmarks: how many at most, see `Landmarks`; 0 for none, which is a linear decision.
+        kernel_rate: see `Landmarks`.
 
     `shift` and `scale` bring each pooled feature of the training recordings around 0, and the sum of their squares to
-    1, so that the penalty means the same whatever the pooling.
+    1, so that penalty and kernel mean the same whatever the pooling.
     """
 
-    def __init__(self, types: int, dimensions: Sequence[int], pooling: Sequence[str], penalty: float) -> None:
+    def __init__(
+        self,
+        types: int,
+        dimensions: Sequence[int],
+        pooling: Sequence[str],
+        penalty: float,
+        presence: bool = False,
+        landmarks: int = 0,
+        kernel_rate: float = 0.3,
+    ) -> None:
         super().__init__()
         if penalty <= 0:
             raise ValueError(f"model.penalty={penalty} must be above 0: there are more features than recordings")
-        self.penalty = penalty
-        self.pooling = BagPooling(sum(dimensions), pooling)
-        weights = torch.cat([torch.full((size,), size**-0.5) for size in dimensions])
-        self.register_buffer("weights", weights.repeat(len(pooling)) / (len(dimensions) * len(pooling)) ** 0.5)
-        self.head = nn.Linear(self.pooling.width, types)
+        self.penalty, self.presence = penalty, presence
+        blocks = [1, *dimensions] if presence else list(dimensions)
+        self.pooling = BagPooling(sum(blocks), pooling)
+        weights = torch.cat([torch.full((size,), size**-0.5) for size in blocks])
+        self.register_buffer("weights", weights.repeat(len(pooling)) / (len(blocks) * len(pooling)) ** 0.5)
+        self.landmarks = Landmarks(self.pooling.width, landmarks, kernel_rate) if landmarks != 0 else None
+        self.head = nn.Linear(landmarks or self.pooling.width, types)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("shift", torch.zeros(self.pooling.width))
@@ -54,14 +71,22 @@ class BagNetwork(nn.Module):
     def features(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
         """Pooled: [segments, 1 + dimensions], indices of their recordings [segments] -> [recordings, width]."""
         segments = segments.float()
-        return self.pooling(segments[:, 1:], segments[:, 0], recordings)
+        return self.pooling(self._pooled_columns(segments), segments[:, 0], recordings)
 
     def settle(self, segments: torch.Tensor, recordings: torch.Tensor) -> None:
         """Learn from training recordings what pooling must know before it can begin; no types are needed."""
-        self.pooling.settle(segments.float()[:, 1:], recordings)
+        self.pooling.settle(self._pooled_columns(segments.float()), recordings)
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
-        return self.head((features - self.shift) * self.scale)
+        return self.decide(self.represent(features))
+
+    def represent(self, features: torch.Tensor) -> torch.Tensor:
+        """What the linear layer sees of pooled features; no weights are learned before it, but those of attention."""
+        scaled = (features - self.shift) * self.scale
+        return scaled if self.landmarks is None else self.landmarks(scaled)
+
+    def decide(self, represented: torch.Tensor) -> torch.Tensor:
+        return self.head(represented)
 
     def penalised(self) -> list[torch.Tensor]:
         return [self.head.weight, *([self.pooling.score.weight] if self.pooling.learns else [])]
@@ -72,3 +97,12 @@ class BagNetwork(nn.Module):
         spread = features.std(dim=0, correction=0).clamp(min=1e-6)
         self.shift.copy_(features.mean(dim=0))
         self.scale.copy_(self.weights / spread)
+
+    def place_landmarks(self, features: torch.Tensor, others: torch.Tensor | None) -> None:
+        """Among training recordings and others that stand beside them, [recordings, width] both; after `scale_by`."""
+        if self.landmarks is not None:
+            scaled = [None if rows is None else (rows - self.shift) * self.scale for rows in (features, others)]
+            self.landmarks.place(*scaled)
+
+    def _pooled_columns(self, segments: torch.Tensor) -> torch.Tensor:
+        return segments if self.presence else segments[:, 1:]

@@ -58,7 +58,15 @@ class HeadedNetwork(nn.Module):
         return self.trunk.features(*inputs).float()
 
     def answer(self, features: torch.Tensor) -> torch.Tensor:
-        return self.sharpness * self.trunk.answer(features) + self.head((features - self.shift) * self.scale)
+        return self.decide(self.represent(features))
+
+    def represent(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The trunk's answers, and the features as the head sees them; neither changes in training."""
+        return self.sharpness * self.trunk.answer(features), (features - self.shift) * self.scale
+
+    def decide(self, represented: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        of_trunk, features = represented
+        return of_trunk + self.head(features)
 
     def penalised(self) -> list[torch.Tensor]:
         return [self.head.weight, self.head.bias]
@@ -69,3 +77,6 @@ class HeadedNetwork(nn.Module):
         self.shift.copy_(features.mean(dim=0))
         spread = (features - self.shift).square().sum(dim=1).mean().sqrt()
         self.scale.copy_(1 / spread.clamp(min=1e-6))
+
+    def place_landmarks(self, features: torch.Tensor, others: torch.Tensor | None) -> None:
+        """A head has none of its own: it is linear, and the trunk keeps those that it has."""

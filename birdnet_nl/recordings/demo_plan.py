@@ -64,7 +64,10 @@ DIFFICULTIES = {
 
 @dataclass(frozen=True)
 class RecordingPlan:
-    """One recording to be made. `claimed` is what the world is told, `heard` what the bird really does."""
+    """One recording to be made. `claimed` is what the world is told, `heard` what the bird really does.
+
+    `described`: the bird sings as its species is described (`described_voices`), not as the demo has it.
+    """
 
     slug: str
     index: int
@@ -84,6 +87,7 @@ class RecordingPlan:
     duration_s: float
     chorus: tuple[tuple[str, float], ...]  # (slug, dB against the noise)
     date: str
+    described: bool = False
 
 
 def plan_recordings(

@@ -10,7 +10,8 @@ from scipy import fft
 
 from birdnet_nl.recordings.demo_plan import OCCUPANCY, RecordingPlan
 from birdnet_nl.recordings.demo_synthesis import Individual, Theme, compose, learn_themes, perform
-from birdnet_nl.recordings.demo_voices import species_voices
+from birdnet_nl.recordings.demo_voice import Voice
+from birdnet_nl.recordings.demo_voices import described_voices, species_voices
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 BIRD_LEVEL_DB = -27.0
@@ -76,11 +77,15 @@ def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarra
     return track
 
 
+def _voices(plan: RecordingPlan) -> dict[str, Voice]:
+    return described_voices()[plan.slug] if plan.described else species_voices(plan.slug)
+
+
 class _Singer:
     """The recording's individual in one bout: one or two of its themes, given in turn."""
 
     def __init__(self, plan: RecordingPlan, vocalization_type: str, rng: np.random.Generator) -> None:
-        self.voice = species_voices(plan.slug)[vocalization_type]
+        self.voice = _voices(plan)[vocalization_type]
         self.bird, self.rate_hz, self.rng = plan.individual, plan.recordist.sample_rate_hz, rng
         themes = learn_themes(self.bird, self.voice, VOCALIZATION_TYPES.index(vocalization_type))
         self.themes = [themes[index] for index in rng.permutation(len(themes))[: rng.integers(1, 3)]]
@@ -107,7 +112,7 @@ def _bird(plan: RecordingPlan, khz: np.ndarray, size: int, count: int, backgroun
     dry = sing(plan, rng, count)
     wet = fft.rfft(dry, size) * _spread(khz, _air_db(rng, plan.distance_m)) * _echo(rng, plan, size)
     active = np.count_nonzero(np.abs(dry) > 0.01 * np.abs(dry).max()) / count
-    level_db = plan.snr_db + np.mean([species_voices(plan.slug)[name].level_db for name in plan.heard])
+    level_db = plan.snr_db + np.mean([_voices(plan)[name].level_db for name in plan.heard])
     return _place(wet, background, khz, level_db + 10 * np.log10(active))
 
 

@@ -1,9 +1,12 @@
-"""The voices of all species: 14 from a table, the others from their name.
+"""The voices of all species: in the demo 14 from a table and the others from their name, in practice all described.
 
-The table holds working values; what is from the literature is marked. Its notation is explained in `demo_voice.py`.
+The table holds working values; what is from the literature is marked. `voices.txt` beside this file has the other
+species. The demo does without it, so that its recordings, and the figures on them, stay what they were. The notation is
+explained in `demo_voice.py`.
 """
 
 from functools import cache
+from pathlib import Path
 
 from birdnet_nl.recordings.demo_derived import derive_voices
 from birdnet_nl.recordings.demo_voice import Voice, parse_voices
@@ -18,6 +21,12 @@ def species_voices(slug: str) -> dict[str, Voice]:
 @cache
 def known_voices() -> dict[str, dict[str, Voice]]:
     return parse_voices(TABLE)
+
+
+@cache
+def described_voices() -> dict[str, dict[str, Voice]]:
+    """The table's and those of `voices.txt`."""
+    return known_voices() | parse_voices(Path(__file__).with_name("voices.txt").read_text(encoding="utf-8"))
 
 
 TABLE = """

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from birdnet_nl.data.dataset import Batch
+from birdnet_nl.data.several_features import SharedBatch
 from birdnet_nl.models.bag_network import BagNetwork
-from birdnet_nl.training.fitting import Practice, fit, step_counter
+from birdnet_nl.training.fitting import Beside, fit, step_counter
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
 
 
@@ -24,13 +25,22 @@ class BagClassifier(TypeClassifier):
     Args:
         practice: invented recordings as a batch, to learn from beside the real ones; None for none.
         practice_weight: of all invented recordings together, against all real ones.
+        several: recordings of several types, with shares of the types in place of types; None for none.
+        several_weight: of one of them against a recording of one type.
     """
 
     def __init__(
-        self, network: nn.Module, practice: Batch | None = None, practice_weight: float = 1.0, **settings: Any
+        self,
+        network: nn.Module,
+        practice: Batch | None = None,
+        practice_weight: float = 1.0,
+        several: SharedBatch | None = None,
+        several_weight: float = 0.0,
+        **settings: Any,
     ) -> None:
         super().__init__(network=network, **settings)
         self.practice, self.practice_weight = practice, practice_weight
+        self.several, self.several_weight = several, several_weight
         self.automatic_optimization = False
         self.before_validation = deepcopy(network)
         self._answering = "network"
@@ -66,14 +76,22 @@ class BagClassifier(TypeClassifier):
         truth = types_of_recordings(types, recordings)
         if isinstance(network, BagNetwork):
             network.settle(segments, recordings)
-        fit(network, lambda: network.features(segments, recordings), truth, self.loss, self._practice_for(network))
+        beside = [*self._practice_for(network), *self._several_for(network, len(truth))]
+        fit(network, lambda: network.features(segments, recordings), truth, self.loss, beside)
 
-    def _practice_for(self, network: nn.Module) -> Practice | None:
+    def _practice_for(self, network: nn.Module) -> list[Beside]:
         if self.practice is None:
-            return None
+            return []
         segments, types, recordings = self.transfer_batch_to_device(self.practice, self.device, 0)
         truth = types_of_recordings(types, recordings)
-        return Practice(lambda: network.features(segments, recordings), truth, self.practice_weight)
+        return [Beside(lambda: network.features(segments, recordings), truth, self.practice_weight, aligned=True)]
+
+    def _several_for(self, network: nn.Module, of_one_type: int) -> list[Beside]:
+        if self.several is None:
+            return []
+        segments, shares, recordings = self.transfer_batch_to_device(tuple(self.several), self.device, 0)
+        weight = self.several_weight * len(shares) / of_one_type
+        return [Beside(lambda: network.features(segments, recordings), shares, weight, aligned=False)]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return step_counter(self.network)

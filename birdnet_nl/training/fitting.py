@@ -1,6 +1,6 @@
 """Fitting the last linear layer of a network to whole recordings: a convex problem, solved to its end at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,35 +10,35 @@ MOST_STEPS = 300
 SMALLEST_GRADIENT = 1e-6
 SMALLEST_SPREAD = 1e-6
 
+Features = Callable[[], torch.Tensor]
+
 
 @dataclass(frozen=True)
-class Practice:
-    """Invented recordings to learn from beside the real ones.
+class Beside:
+    """Recordings to learn from beside those of one type: invented ones, or real ones of several types.
 
     Attributes:
-        features: gives those of the invented recordings [invented, width], as that of the real ones does.
-        truth: their types, int64 [invented].
-        weight: of all of them together, against all real ones.
+        features: gives theirs, [others, width], as that of the real ones does.
+        truth: their types, int64 [others], or the share of each type, float [others, types].
+        weight: of all of them together, against all real ones of one type.
+        aligned: bring each feature to mean and deviation of the real ones. How the types differ is to be learned from
+            invented recordings, not how these differ from real ones.
     """
 
-    features: Callable[[], torch.Tensor]
+    features: Features
     truth: torch.Tensor
     weight: float
+    aligned: bool
 
 
 def fit(
-    network: nn.Module,
-    features: Callable[[], torch.Tensor],
-    truth: torch.Tensor,
-    loss: nn.Module,
-    practice: Practice | None = None,
+    network: nn.Module, features: Features, truth: torch.Tensor, loss: nn.Module, beside: Sequence[Beside] = ()
 ) -> None:
     """Fit a `BagNetwork` or `HeadedNetwork` from nothing, so the result is the same for recordings in any order.
 
     `features` gives those of the recordings [recordings, width]; they are asked for once, or at each step where the
-    network learns how to pool. `truth` holds the types [recordings]. A network whose weights are all kept still stays
-    as it is. Each feature of invented recordings is brought to mean and deviation of the real ones: how the types
-    differ is learned from them, not how an invented recording differs from a real one.
+    network learns how to pool. `truth` holds the types [recordings], and `loss` weighs these. A network whose weights
+    are all kept still stays as it is.
     """
     weights = [weights for weights in network.parameters() if weights.requires_grad]
     if not weights:
@@ -46,18 +46,25 @@ def fit(
     with torch.no_grad():
         fixed = features()
         network.scale_by(fixed)
-        invented = None if practice is None else practice.features()
-        align = None if invented is None else aligning(invented, fixed)
+        others = [_aligning(one, fixed) for one in beside]
+        fixed_others = [give() for give in others]
+        network.place_landmarks(fixed, torch.cat(fixed_others) if beside else None)
+        represented = [network.represent(rows) for rows in (fixed, *fixed_others)]
     solver = torch.optim.LBFGS(
         weights, max_iter=MOST_STEPS, tolerance_grad=SMALLEST_GRADIENT, line_search_fn="strong_wolfe"
     )
 
+    def answers() -> list[torch.Tensor]:
+        if network.learns_features:
+            return [network.answer(give()) for give in (features, *others)]
+        return [network.decide(rows) for rows in represented]
+
     def objective() -> torch.Tensor:
         solver.zero_grad()
-        value = loss(network.answer(features() if network.learns_features else fixed), truth)
-        if practice is not None:
-            answers = network.answer(align(practice.features() if network.learns_features else invented))
-            value = value + practice.weight * nn.functional.cross_entropy(answers, practice.truth)
+        own, *of_others = answers()
+        value = loss(own, truth)
+        for one, answered in zip(beside, of_others, strict=True):
+            value = value + one.weight * _loss_of(one, answered, loss)
         squares = sum(penalised.square().sum() for penalised in network.penalised())
         value = value + network.penalty * squares / (2 * len(truth))
         value.backward()
@@ -67,10 +74,24 @@ def fit(
     solver.zero_grad()
 
 
-def aligning(invented: torch.Tensor, real: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What gives each column of `invented` [invented, width] mean and deviation of that of `real` [real, width]."""
-    ratio = real.std(dim=0, correction=0) / invented.std(dim=0, correction=0).clamp(min=SMALLEST_SPREAD)
-    theirs, ours = invented.mean(dim=0), real.mean(dim=0)
+def _loss_of(beside: Beside, answers: torch.Tensor, loss: nn.Module) -> torch.Tensor:
+    """Invented types are equally frequent, so they need no weights."""
+    if beside.aligned:
+        return nn.functional.cross_entropy(answers, beside.truth)
+    return loss(answers, beside.truth)
+
+
+def _aligning(beside: Beside, real: torch.Tensor) -> Features:
+    if not beside.aligned:
+        return beside.features
+    align = aligning(beside.features(), real)
+    return lambda: align(beside.features())
+
+
+def aligning(others: torch.Tensor, real: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What gives each column of `others` [others, width] mean and deviation of that of `real` [real, width]."""
+    ratio = real.std(dim=0, correction=0) / others.std(dim=0, correction=0).clamp(min=SMALLEST_SPREAD)
+    theirs, ours = others.mean(dim=0), real.mean(dim=0)
     return lambda features: (features - theirs) * ratio + ours
 
 

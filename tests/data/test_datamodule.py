@@ -1,9 +1,11 @@
 """Which segments are trained on and judged, how types are weighted, and that loading does not change a value."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from birdnet_nl.data.crops import CropSettings
@@ -12,9 +14,10 @@ from birdnet_nl.data.inherited_splits import read_inherited
 from birdnet_nl.data.splits import write_splits
 from birdnet_nl.errors import DataError
 from birdnet_nl.features.bands import Bands
+from birdnet_nl.features.extractor import stretch
 from birdnet_nl.recordings.source import DemoSettings
 from birdnet_nl.species.pool import pool_as_species
-from birdnet_nl.species.table import get_species
+from birdnet_nl.species.table import Species, get_species
 
 SPEC = {"song": 10, "call": 8, "alarm": 5}
 
@@ -41,7 +44,7 @@ def make_data(root, small_mel):
             "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
             "persistent_workers": False, "resident": "auto", "decode_workers": 2,
-            "features": None, "features_dir": "",
+            "features": None, "features_dir": "", "several_weight": 0,
         }  # fmt: skip
         data = SpeciesDataModule(**{**settings, **changes})
         if prepare:
@@ -184,6 +187,7 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"shares": {"train": 0.6, "val": 0.4}}, r"^data\.shares=.* must give train, val and test a share above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.0}}, r"^data\.shares=.* above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.4}}, r"^data\.shares=.* together 1$"),
+        ({"several_weight": 2}, r"^data\.several_weight=2 must lie between 0 .leave them out. and 1"),
         ({"batch_size": 0}, r"^data\.batch_size=0 must be at least 1$"),
         ({"num_workers": -1}, r"^data\.num_workers=-1 must be 0 \(load in this process\) or more, or auto$"),
         ({"num_workers": "many"}, r"^data\.num_workers=many must be"),
@@ -270,7 +274,11 @@ class Pitch(Bands):
     dimensions = 3
 
     def open(self):
-        return lambda clip, species: np.array([1, clip.mean(), clip.max(), clip.std()], dtype=np.float32)
+        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            clip = stretch(samples, start, 4000)
+            return np.array([1, clip.mean(), clip.max(), clip.std()], dtype=np.float32)
+
+        return extract
 
 
 def test_features_are_served_in_place_of_mels_a_split_at_once(make_data, tmp_path):
@@ -284,6 +292,22 @@ def test_features_are_served_in_place_of_mels_a_split_at_once(make_data, tmp_pat
     weights = data.class_weights(of_recordings=True)
     counts = torch.bincount(data.datasets["train"].types_of_recordings)
     torch.testing.assert_close(weights * counts, torch.full((3,), counts.sum() / 3))
+
+
+def test_recordings_of_several_types_stand_beside_those_of_one(make_data, root, tmp_path, sing):
+    shutil.copytree(root, tmp_path / "data", ignore=shutil.ignore_patterns("cache"))
+    (mixed,) = (folder for folder in (tmp_path / "data").iterdir() if (folder / "song").is_dir())
+    soundfile.write(mixed / "song" / "XC999.wav", sing(999, 2.0, 8000), 8000)
+    (mixed / "recordings.csv").write_text('file,type\nsong/XC999.wav,"call, song"\n', encoding="utf-8")
+    settings = {"features": Pitch(), "features_dir": str(tmp_path), "root": str(tmp_path / "data")}
+    without, data = make_data(**settings), make_data(**settings, several_weight=1.0)
+    assert without.several_batch is None and without.all_splits == without.prepared.splits
+    assert data.several_batch.segments.shape == (7, 4) and not data.several_batch.recordings.any()
+    assert data.several_batch.shares.tolist() == [[0.5, 0.5, 0.0]]
+    assert data.prepared.splits == without.prepared.splits
+    assert set(data.all_splits.items()) - set(data.prepared.splits.items()) == {("XC999", "train")}
+    (first,), (second,) = data.train_dataloader(), without.train_dataloader()
+    assert torch.equal(first[0], second[0])
 
 
 def test_segments_that_the_extractor_does_not_hear_are_refused(make_data, tmp_path):

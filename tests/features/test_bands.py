@@ -9,7 +9,7 @@ KOOLMEES = get_species("koolmees")
 
 
 def levels(clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    features = Bands().open()(clip.astype(np.float32), KOOLMEES)
+    features = Bands().open()(clip.astype(np.float32), 0, KOOLMEES)
     assert features.shape == (1 + Bands.dimensions,) and features[0] == 0
     return features[1 : 1 + BANDS], features[1 + BANDS :]
 

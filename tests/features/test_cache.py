@@ -9,7 +9,7 @@ import soundfile
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.errors import SetupError
 from birdnet_nl.features.cache import cache_features, features_key
-from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.features.extractor import Extract, FeatureExtractor, stretch
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species
 
@@ -32,7 +32,8 @@ class Loudness(FeatureExtractor):
     def open(self) -> Extract:
         self.opened += 1
 
-        def extract(clip: np.ndarray, species: Species) -> np.ndarray:
+        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            clip = stretch(samples, start, RATE_HZ)
             assert clip.shape == (RATE_HZ,) and clip.dtype == np.float32
             self.extracted += 1
             return np.array([len(species.slug), clip.mean(), clip.max()], dtype=np.float32)

@@ -1,11 +1,12 @@
 """What a checkpoint keeps of an extractor builds it again, and nothing else."""
 
+import numpy as np
 import pytest
 
 from birdnet_nl.errors import RunError
 from birdnet_nl.features.bands import Bands
 from birdnet_nl.features.birdnet import BirdNet
-from birdnet_nl.features.extractor import build_extractor
+from birdnet_nl.features.extractor import build_extractor, stretch
 
 
 @pytest.mark.parametrize("kind", [Bands, BirdNet])
@@ -28,3 +29,11 @@ def test_other_code_is_not_run():
 def test_features_of_another_version_are_refused():
     with pytest.raises(RunError, match=r"trained on features of birdnet 2\.3, here is version 2\.4"):
         build_extractor({**BirdNet().describe(), "version": "2.3"})
+
+
+@pytest.mark.parametrize(
+    ("start", "wanted"),
+    [(0, [1, 2, 3]), (3, [4, 5, 0]), (-2, [0, 0, 1]), (7, [0, 0, 0]), (-5, [0, 0, 0])],
+)
+def test_before_and_after_a_recording_there_is_silence(start, wanted):
+    np.testing.assert_array_equal(stretch(np.arange(1, 6), start, 3), wanted)

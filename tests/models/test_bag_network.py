@@ -59,6 +59,30 @@ def test_a_feature_that_never_changes_does_no_harm(network):
     assert torch.isfinite(network(rows, recordings)).all()
 
 
+def test_presence_is_a_block_of_its_own_where_it_is_asked_for():
+    rows, recordings = segments(*[3] * 40)
+    deaf, hearing = (BagNetwork(TYPES, BLOCKS, ["mean"], 1.0, presence=wanted) for wanted in (False, True))
+    assert (deaf.width, hearing.width) == (DIMENSIONS, 1 + DIMENSIONS)
+    features = hearing.features(rows, recordings)
+    torch.testing.assert_close(features[:, 1:], deaf.features(rows, recordings))
+    torch.testing.assert_close(features[:, 0], rows[:, 0].float().unflatten(0, (40, 3)).mean(dim=1))
+    hearing.scale_by(features)
+    assert ((features[:, 0] - hearing.shift[0]) * hearing.scale[0]).square().mean() == pytest.approx(1 / 3, rel=1e-4)
+
+
+def test_landmarks_are_placed_among_training_recordings_and_kept_with_the_weights():
+    rows, recordings = segments(*[3] * 40)
+    network = BagNetwork(TYPES, BLOCKS, ["mean", "deviation"], 1.0, landmarks=16)
+    features = network.features(rows, recordings)
+    network.scale_by(features)
+    network.place_landmarks(features, None)
+    torch.nn.init.normal_(network.head.weight, generator=torch.Generator().manual_seed(1))
+    again = BagNetwork(TYPES, BLOCKS, ["mean", "deviation"], 1.0, landmarks=16)
+    again.load_state_dict(network.state_dict())
+    torch.testing.assert_close(again(rows, recordings), network(rows, recordings))
+    assert network.landmarks.points.abs().sum(dim=1).gt(0).all()
+
+
 def test_a_penalty_must_be_above_zero():
     with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
         BagNetwork(TYPES, BLOCKS, ["mean"], penalty=0)

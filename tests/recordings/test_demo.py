@@ -21,7 +21,7 @@ from birdnet_nl.recordings.demo import make_demo_species
 from birdnet_nl.recordings.demo_plan import plan_recordings
 from birdnet_nl.recordings.demo_scene import render_clean, render_recording
 from birdnet_nl.recordings.demo_voice import parse_voices
-from birdnet_nl.recordings.demo_voices import known_voices, species_voices
+from birdnet_nl.recordings.demo_voices import described_voices, known_voices, species_voices
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.source import DEMO_MARK
@@ -209,6 +209,19 @@ def test_every_species_has_a_voice_of_its_own():
     for species in all_species()[::15]:
         plans = plan_recordings(species.slug, 1, median_s=5.0)
         assert all(np.isfinite(render_recording(plan)).all() for plan in plans)
+
+
+def test_described_species_are_of_the_table_and_each_of_their_types_sounds_otherwise():
+    voices = described_voices()
+    assert set(known_voices()) < set(voices) <= {species.slug for species in all_species()}
+    for slug, of_species in voices.items():
+        assert set(of_species) == set(VOCALIZATION_TYPES), slug
+        assert len({repr(voice) for voice in of_species.values()}) == 3, slug
+        for voice in of_species.values():
+            assert voice.variants and 0 < voice.pause_s[0] <= voice.pause_s[1], slug
+            for part in (part for variant in voice.variants for part in variant):
+                assert 1 <= part.count[0] <= part.count[1] and 0 < part.rate_hz[0] <= part.rate_hz[1], slug
+                assert all(4 <= syllable.ms[0] <= syllable.ms[1] for syllable in part.syllables), slug
 
 
 def test_the_notation_of_voices_is_read_as_explained():

@@ -8,7 +8,7 @@ from torch import nn
 
 from birdnet_nl.models.bag_network import BagNetwork
 from birdnet_nl.models.headed_network import HeadedNetwork
-from birdnet_nl.training.fitting import Practice, aligning, fit
+from birdnet_nl.training.fitting import Beside, aligning, fit
 
 COMPACT = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 3, "channels": [4, 6], "dropout": 0.3}
 
@@ -161,8 +161,8 @@ def test_invented_recordings_are_weighed_rows_of_the_same_regression(bags):
     invented[:, :3] += 9 * np.eye(3)[invented_truth]
     invented = torch.tensor(invented[:, :16], dtype=torch.float32)
     network = BagNetwork(3, [8], ["mean", "maximum"], 0.5)
-    practice = Practice(lambda: invented, torch.tensor(invented_truth), 2.0)
-    fit(network, lambda: network.features(segments, recordings), truth, nn.CrossEntropyLoss(), practice)
+    practice = Beside(lambda: invented, torch.tensor(invented_truth), 2.0, aligned=True)
+    fit(network, lambda: network.features(segments, recordings), truth, nn.CrossEntropyLoss(), [practice])
     real = network.features(segments, recordings)
     moved = (invented - invented.mean(0)) / invented.std(0, correction=0) * real.std(0, correction=0) + real.mean(0)
     rows = ((torch.cat([real, moved]) - network.shift) * network.scale).numpy()
@@ -171,6 +171,44 @@ def test_invented_recordings_are_weighed_rows_of_the_same_regression(bags):
     theirs.fit(rows, np.concatenate([truth, invented_truth]), sample_weight=weights)
     ours = network(segments, recordings).softmax(dim=1).detach().numpy()
     np.testing.assert_allclose(ours, theirs.predict_proba(rows[:40]), atol=2e-3)
+
+
+def test_recordings_of_several_types_are_learned_as_a_share_of_each(bags):
+    """As scikit-learn has it with a row for each type that a recording names, of half the weight."""
+    segments, recordings, truth = bags
+    own, weights = (segments[recordings >= 30], recordings[recordings >= 30] - 30), torch.tensor([1.0, 2.0, 0.5])
+    segments, recordings, truth = segments[recordings < 30], recordings[recordings < 30], truth[:30]
+    shares = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]] * 5)
+    network = BagNetwork(3, [8], ["mean"], 0.5)
+    several = Beside(lambda: network.features(*own), shares, 0.7 * 10 / 30, aligned=False)
+    loss = nn.CrossEntropyLoss(weight=weights)
+    fit(network, lambda: network.features(segments, recordings), truth, loss, [several])
+    scale = lambda rows: ((rows - network.shift) * network.scale).numpy()  # noqa: E731
+    rows, others = scale(network.features(segments, recordings)), scale(network.features(*own))
+    first, second = shares.argmax(dim=1), 2 - shares.flip(1).argmax(dim=1)
+    of_rows = (
+        weights[truth] * 30 / weights[truth].sum()
+    )  # torch divides by the sum of the weights, where types are given
+    theirs = LogisticRegression(C=1 / 0.5, tol=1e-8, max_iter=5000)
+    theirs.fit(
+        np.concatenate([rows, others, others]),
+        torch.cat([truth, first, second]).numpy(),
+        sample_weight=torch.cat([of_rows, 0.35 * weights[first], 0.35 * weights[second]]).numpy(),
+    )
+    ours = network(segments, recordings).softmax(dim=1).detach().numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(rows), atol=2e-3)
+
+
+def test_landmarks_learn_what_no_plane_tells_apart():
+    """Songs in the middle, calls around them."""
+    rows = torch.randn(240, 3, generator=torch.Generator().manual_seed(7))
+    truth = (rows[:, 1:3].norm(dim=1) > 1.2).long()
+    alone, right = torch.arange(120), {}
+    for landmarks in (0, 60):
+        network = BagNetwork(2, [2], ["mean"], 0.05, landmarks=landmarks, kernel_rate=1.0)
+        fit(network, lambda: network.features(rows[:120], alone), truth[:120], nn.CrossEntropyLoss())  # noqa: B023
+        right[landmarks] = float((network(rows[120:], alone).argmax(dim=1) == truth[120:]).float().mean())
+    assert right[60] > 0.85 > right[0]
 
 
 def test_a_column_that_never_changes_among_invented_ones_says_nothing():
