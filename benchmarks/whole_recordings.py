@@ -1,6 +1,8 @@
 """Features of whole recordings: which pooling and penalty to take, and what is left for a species never trained on.
 
     python -m benchmarks.whole_recordings --root ../recordings                   # choose; needs the extra [birdnet]
+    python -m benchmarks.whole_recordings --root ../recordings --values model.landmarks=0 model.presence=false
+    python -m benchmarks.whole_recordings --root ../recordings --poolings mean+deviation --practice 1500
     python -m benchmarks.whole_recordings --root ../recordings --species-out     # leave one species out after another
 
 Choosing looks at validation only: within the recordings of a fold that are not tested, four parts answer each other
@@ -32,7 +34,7 @@ from birdnet_nl.evaluation.judgement import recordist_indices
 from birdnet_nl.evaluation.metrics import score
 from birdnet_nl.models.bag_network import BagNetwork
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.training.fitting import fit
+from birdnet_nl.training.fitting import Beside, fit
 
 FOLDS, PARTS = 5, 4
 SHORT_SEGMENTS = 5  # up to 10.5 s
@@ -42,43 +44,54 @@ POOLINGS = (
     ("mean", "deviation"), ("present_mean", "deviation"),
 )  # fmt: skip
 LEARNED = (("attention",), ("attention", "deviation"))
-PENALTIES = (0.1, 0.3, 1.0)
+PENALTIES = (0.05, 0.1, 0.3)
 
 
 @dataclass(frozen=True, eq=False)
 class Bags:
-    """Recordings with the features of their segments [segments, 1 + dimensions]."""
+    """Recordings with the features of their segments [segments, 1 + dimensions].
+
+    Attributes:
+        sizes: arguments of `BagNetwork` beside types, pooling and penalty.
+        practice: features, indices of recordings and types of invented recordings; None for none.
+    """
 
     recordings: list[Recording]
     features: list[torch.Tensor]
     truth: np.ndarray
     groups: np.ndarray
     types: list[str]
-    blocks: list[int]
+    sizes: dict[str, Any]
+    practice: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     def batch(self, chosen: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         features = [self.features[index] for index in chosen]
         lengths = torch.tensor([len(rows) for rows in features])
         return torch.cat(features), torch.arange(len(chosen)).repeat_interleave(lengths)
 
+    def network(self, pooling: Sequence[str], penalty: float) -> BagNetwork:
+        return BagNetwork(len(self.types), pooling=pooling, penalty=penalty, **self.sizes)
+
     @cache  # noqa: B019  there is one such object
-    def pooled(self, pooling: tuple[str, ...]) -> torch.Tensor:
-        """Features of all recordings [recordings, width], where nothing is learned for it."""
+    def pooled(self, pooling: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features of all recordings and of the invented ones, [recordings, width]; where nothing is learned for it."""
         with torch.no_grad():
-            network = BagNetwork(len(self.types), self.blocks, pooling, penalty=1.0)
+            network = self.network(pooling, penalty=1.0)
             batch = self.batch(range(len(self.recordings)))
             network.settle(*batch)  # on all of them, for speed; no types are looked at
-            return network.features(*batch)
+            invented = None if self.practice is None else network.features(*self.practice[:2])
+            return network.features(*batch), invented
 
 
-def load_bags(root: Path, model: str, cache: str | None) -> Bags:
+def load_bags(root: Path, model: str, cache: str | None, values: Sequence[str] = (), practised: int = 0) -> Bags:
     """All recordings of one type below `root`, as `python train.py data.pool=all model=…` takes them."""
     from hydra.utils import instantiate
 
+    from birdnet_nl.features.practice import practice_features
     from birdnet_nl.species.table import Species
 
     where = [f"paths.cache={cache}"] if cache else []
-    cfg = compose_run(["species=pool", "data.pool=all", f"model={model}", f"data.root={root}", *where])
+    cfg = compose_run(["species=pool", "data.pool=all", f"model={model}", f"data.root={root}", *where, *values])
     data = instantiate(cfg.data, species=Species(**cfg.species), mel=instantiate(cfg.mel), _convert_="object")
     prepared = data.prepare()
     own: dict[str, torch.Tensor] = {}
@@ -88,12 +101,20 @@ def load_bags(root: Path, model: str, cache: str | None) -> Bags:
     recordings = list(prepared.recordings)
     truth = np.array([prepared.types.index(recording.vocalization_type) for recording in recordings])
     features = [own[recording.id] for recording in recordings]
-    return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types, list(cfg.model.dimensions))
+    sizes = {
+        name: cfg.model[name] for name in ("dimensions", "presence", "landmarks", "kernel_rate") if name in cfg.model
+    }
+    practice = None
+    if practised:
+        heard = practice_features(data.features, practised, data.segment_hop_s, data.features_dir, data.decode_workers)
+        types = torch.tensor([prepared.types.index(name) for name in heard.types])
+        practice = (torch.from_numpy(heard.windows), torch.from_numpy(heard.recordings), types)
+    return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types, sizes, practice)
 
 
 def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Sequence[str], penalty: float) -> np.ndarray:
-    """Fitted to `train` as a run fits, probabilities of `test` [recordings, types]."""
-    network = BagNetwork(len(bags.types), bags.blocks, pooling, penalty)
+    """Fitted to `train` as a run fits, probabilities of `test` [recordings, types]; of several types none are known."""
+    network = bags.network(pooling, penalty)
     truth = torch.from_numpy(bags.truth[train])
     counts = torch.bincount(truth, minlength=len(bags.types)).float()
     loss = nn.CrossEntropyLoss(weight=counts.sum() / (len(counts) * counts.clamp(min=1)))
@@ -103,8 +124,9 @@ def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Seque
         fit(network, lambda: network.features(*features_of["train"]), truth, loss)
         with torch.no_grad():
             return network(*features_of["test"]).softmax(dim=1).numpy()
-    pooled = bags.pooled(tuple(pooling))
-    fit(network, lambda: pooled[train], truth, loss)
+    pooled, invented = bags.pooled(tuple(pooling))
+    beside = [] if invented is None else [Beside(lambda: invented, bags.practice[2], 1.0, aligned=True)]
+    fit(network, lambda: pooled[train], truth, loss, beside)
     with torch.no_grad():
         return network.answer(pooled[test]).softmax(dim=1).numpy()
 
@@ -185,17 +207,22 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="*", type=int, default=[1, 2, 3])
     parser.add_argument("--species-out", action="store_true")
     parser.add_argument("--attention", action="store_true", help="choose among poolings that are learned, minutes each")
+    parser.add_argument("--poolings", nargs="*", metavar="KINDS", help="such as mean+deviation; without it all of them")
+    parser.add_argument("--values", nargs="*", default=[], metavar="KEY=VALUE", help="as for train.py")
+    parser.add_argument("--practice", type=int, default=0, help="invented recordings beside the real ones")
     parser.add_argument("--pooling", nargs="*", default=["mean", "deviation"], help="of --species-out")
-    parser.add_argument("--penalty", type=float, default=0.1, help="of --species-out")
+    parser.add_argument("--penalty", type=float, default=0.05, help="of --species-out")
     parser.add_argument("--quick", action="store_true", help="only try it out: few choices")
     parser.add_argument("--json", type=Path, help="write the figures here")
     asked = parser.parse_args()
-    bags = load_bags(asked.root, asked.model, asked.cache)
+    bags = load_bags(asked.root, asked.model, asked.cache, asked.values, asked.practice)
     if asked.species_out:
         result = leave_species_out(bags, asked.pooling, asked.penalty)
         Console().print(result)
     else:
         poolings = LEARNED if asked.attention else POOLINGS
+        if asked.poolings:
+            poolings = [tuple(kinds.split("+")) for kinds in asked.poolings]
         choices = list(product(poolings, PENALTIES))
         result = choose(bags, asked.seeds, choices[1:6:3] if asked.quick else choices)
         Console().print(table(result))

@@ -60,7 +60,13 @@ def tell_about_data(data: SpeciesDataModule) -> None:
         say(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
         texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
-        say(f"[dim]{prepared.unclear.total()} recordings not plainly of one type left out: {texts}[/]")
+        learned = len(data.several.recordings)
+        what = (
+            f"not plainly of one type, {learned} of them learned as several:"
+            if learned
+            else "not plainly of one type left out:"
+        )
+        say(f"[dim]{prepared.unclear.total()} recordings {what} {texts}[/]")
     if prepared.unusable:
         say(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
@@ -92,6 +98,7 @@ def describe_run(
         "counts": {
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
+            "several_types": len(data.several.recordings),
         },
         "left_out": {
             "types": prepared.left_out_types,

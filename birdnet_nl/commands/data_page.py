@@ -124,7 +124,7 @@ def _types_table(overview: SpeciesOverview) -> str:
 def _problems(overview: SpeciesOverview) -> str:
     lines = dict(overview.problems())
     if overview.unclear:
-        lines["not trained on, being of several or unclear types"] = [
+        lines["of several or unclear types, never tested on"] = [
             f"{text} {count}" for text, count in overview.unclear.most_common()
         ]
     if not lines:

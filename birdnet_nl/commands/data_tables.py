@@ -35,7 +35,7 @@ def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root
     )
     out.print(_types_table(overview, rules))
     if overview.unclear:
-        out.print(f"not trained on, being of several or unclear types: {_counts(overview.unclear)}", soft_wrap=True)
+        out.print(f"of several or unclear types, never tested on: {_counts(overview.unclear)}", soft_wrap=True)
     out.print(f"quality     {_counts(overview.count('quality', 'no rating'))}")
     known = f": {_counts(overview.recordists, MOST_NAMES)}" if overview.recordists else ""
     out.print(f"recordists  {len(overview.recordists)} known{known}", soft_wrap=True)

@@ -183,6 +183,8 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
 
     @property
     def _learns_several(self) -> bool:
+        if self.shuffle_types:  # their types would be true
+            return False
         if self.features is not None:
             return self.several_weight > 0
         return self.crops is not None and self.crops.several_share > 0

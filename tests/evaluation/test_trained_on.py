@@ -94,3 +94,11 @@ def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
     assert both.why_known(recording("song/x", tmp_path / "x.mp3", content=b"2")) == "the same content as 2.mp3"
     assert both.knows_recordist(elsewhere[3]) and not head.knows_recordist(elsewhere[3])
     assert both.of_type == head.of_type == {"song": 1}
+
+
+def test_a_recording_of_several_types_is_known_and_counts_as_none_of_them(learn, tmp_path):
+    several = Recording("XC2", tmp_path / "gone.mp3", "koolmees", None, "call, song", "Somebody")
+    met = learn([recording("XC1", tmp_path / "gone too.mp3"), several], ["train", "train"])
+    assert met.why_known(recording("XC2", tmp_path / "other.mp3")) == "the same number"
+    assert met.knows_recordist(recording("XC9", tmp_path / "other.mp3", "Somebody"))
+    assert met.of_type == {"song": 1}
