@@ -1,12 +1,10 @@
-"""The LightningDataModule: which recordings there are, in which split, and how they are cut; see also `loaders.py`."""
+"""The LightningDataModule: finds, splits and cuts recordings; see also `loaders.py` and `inventory.py`."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
 import lightning as L
-import torch
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.console import progress_bar
@@ -15,6 +13,7 @@ from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
 from birdnet_nl.data.extraction import extract_features, refuse_windows
 from birdnet_nl.data.inherited_splits import InheritedSplits
+from birdnet_nl.data.inventory import Inventory
 from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.loaders import Loaders
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
@@ -38,7 +37,7 @@ from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
 
 
-class SpeciesDataModule(Loaders, L.LightningDataModule):
+class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
     """Recordings of one species, or of a pool of species, as segments in batches.
 
     `prepare()` must come first: it finds and decodes the recordings and assigns the splits, and everything that is left
@@ -243,39 +242,3 @@ class SpeciesDataModule(Loaders, L.LightningDataModule):
             crops = CropDataset(list(shares), prepared.mels | self.several.mels, shares, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops
-
-    @property
-    def all_splits(self) -> dict[str, str]:
-        """By recording id; those of several types are for training alone."""
-        return self.prepared.splits | {recording.id: "train" for recording in self.several.recordings}
-
-    @property
-    def training_recordings(self) -> list[Recording]:
-        """In the order of the recording indices of training batches."""
-        by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.several.recordings)}
-        dataset = self.datasets["train"] if self.crops is None else self.crop_dataset
-        return [by_id[id] for id in dataset.recording_ids]
-
-    def recording_counts(self) -> dict[str, Counter]:
-        """Recordings of each type with a segment in each split."""
-        kind_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
-        return {split: Counter(kind_of[id] for id in dataset.recording_ids) for split, dataset in self.datasets.items()}
-
-    def segment_counts(self) -> dict[str, Counter]:
-        """Segments of each type in each split."""
-        return {
-            split: Counter(self.prepared.types[kind] for kind in dataset.types.tolist())
-            for split, dataset in self.datasets.items()
-        }
-
-    def class_weights(self, of_recordings: bool = False) -> torch.Tensor:
-        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly.
-
-        Segments are counted, or with `of_recordings` recordings.
-        """
-        if self.crops is not None:
-            return torch.ones(len(self.prepared.types))
-        train = self.datasets["train"]
-        items = train.types_of_recordings if of_recordings else train.types
-        counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
-        return counts.sum() / (len(counts) * counts.clamp(min=1))
