@@ -68,4 +68,4 @@ def test_the_weights_that_come_along_fit_our_parameter_set(compose_config):
     assert network == NETWORK
     shipped = read_practised(SHIPPED)
     assert shipped.misfit(network, mel, cfg.data.segment_s, TYPES) is None
-    assert shipped.card["judged_right"] > 0.7  # of invented recordings that they did not learn from
+    assert shipped.card["judged_right"] > 0.65  # of invented recordings that they did not learn from; chance is 0.33
