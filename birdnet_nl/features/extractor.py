@@ -16,8 +16,7 @@ Extract = Callable[[np.ndarray, int, Species], np.ndarray]
 """A recording, float32 [samples] between -1 and 1, the first sample of a window, and the species said to be heard ->
 float32 [1 + dimensions] of that window.
 
-The first value is a presence: the logit of that species; 0 of no species, and from an extractor that knows none. What
-is around the window may be heard too.
+The first value is a presence: the logit of that species; 0 of no species, and from an extractor that knows none.
 """
 
 NOBODY = Species("", "", "", "", "", 0)
@@ -68,10 +67,9 @@ class FeatureExtractor(ABC):
 
 
 def stretch(samples: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples from `start` on; silence stands before the first and after the last of them."""
-    inside = samples[max(0, start) : max(0, start + length)]
-    before = min(length, max(0, -start))
-    return np.pad(inside, (before, length - before - len(inside)))
+    """`length` samples from `start` on; beyond the end of the recording there is silence."""
+    inside = samples[start : start + length]
+    return np.pad(inside, (0, length - len(inside)))
 
 
 def build_extractor(description: Mapping[str, Any]) -> FeatureExtractor:
