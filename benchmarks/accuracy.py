@@ -36,11 +36,15 @@ VARIANTS = {
     "turbo without practice": "trainer=turbo practice.use=never",
     "birdnet": "model=birdnet",
     "birdnet without practice": "model=birdnet practice.use=never",
-    "student": "trainer=turbo teacher={runs}/birdnet",
+    "modulation": "model=modulation",
+    "modulation without practice": "model=modulation practice.use=never",
+    "student": "model=student",
+    "student of answers": "trainer=turbo teacher={runs}/birdnet",
     "bags of three": "trainer=turbo data.crops.bag=3",
     "original's recipe": "trainer=fast",
     "shuffled types": "trainer=turbo data.shuffle_types=true",
     "birdnet with shuffled types": "model=birdnet data.shuffle_types=true",
+    "student with shuffled types": "model=student data.shuffle_types=true",
 }
 CONTROLS = ("majority", "metadata")
 FIGURES = {"balanced accuracy": "balanced_accuracy", "AUROC": "auroc", "song against call": "song_call"}

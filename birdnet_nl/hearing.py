@@ -59,7 +59,7 @@ def hear(
     species = [species_of[id] for id in dataset.recording_ids]
     if card.get("features") is None:
         return _hear_segments(classifier, dataset, species, activity_of_segments(dataset, mels, classifier.mel))
-    extractor = build_extractor(card["features"])
+    extractor = build_extractor(card["features"], card.get("feature_weights"))
     with progress_bar() as bar:
         task = bar.add_task(f"features of {extractor.name}", total=len(mels))
         features = cache_features(

@@ -24,6 +24,7 @@ from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.decision import refuse_accuracy
 from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.files import write_whole
+from birdnet_nl.imitating import LEARNED, learn_to_hear
 from birdnet_nl.models.build import build_network
 from birdnet_nl.practice import PracticeUsed, find_practice
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
@@ -96,7 +97,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         refuse_mixture(trunk, data)
     tell_about_source(data)
     with phases.phase("prepare"):
-        data.prepare()
+        data.prepare(before_features=lambda: learn_to_hear(data, run_dir))
     tell_about_data(data)
     if trunk is not None:
         refuse_known(trunk, data)
@@ -128,7 +129,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     report["seconds"] = {"train": trained_s, **phases.finished()}
     report["peak_memory_mb"] = peak_memory_mb()
     write_json(run_dir / METRICS, report)
-    (run_dir / LAST).unlink(missing_ok=True)  # a finished run goes on no more
+    for for_resuming in (LAST, LEARNED):  # a finished run goes on no more
+        (run_dir / for_resuming).unlink(missing_ok=True)
     print_result(report, run_dir)
     return report["validation"]["recording_balanced_accuracy"]
 
@@ -189,6 +191,7 @@ def _build_module(
         **taught,
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
+        "feature_weights": data.features.weights() if data.features else None,
         "trunk": str(trunk.run_dir.resolve()) if trunk else None,
         "practice": dict(practice.card) if practice.card else None,
     }

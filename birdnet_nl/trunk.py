@@ -42,8 +42,9 @@ class Trunk:
 
     @property
     def extractor(self) -> FeatureExtractor | None:
-        described = self.trained.card.get("features")
-        return build_extractor(described) if described else None
+        card = self.trained.card
+        described = card.get("features")
+        return build_extractor(described, card.get("feature_weights")) if described else None
 
     def data_settings(self) -> dict[str, Any]:
         """Arguments of `SpeciesDataModule` that a head has no choice about."""

@@ -1,6 +1,6 @@
 """The LightningDataModule: finds, splits and cuts recordings; see also `loaders.py` and `inventory.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import joblib
@@ -145,8 +145,11 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         """Slugs of the species trained on together, or None for a single one."""
         return [species.slug for species in self.choices] if self.species not in self.choices else None
 
-    def prepare(self) -> PreparedRecordings:
-        """Find, decode, split and cut; with a progress bar. Raises `DataError` when that leaves nothing to train on."""
+    def prepare(self, before_features: Callable[[], None] = lambda: None) -> PreparedRecordings:
+        """Find, decode, split and cut; with a progress bar. Raises `DataError` when that leaves nothing to train on.
+
+        `before_features` is called when it is settled what may be learned from, and before any feature is extracted.
+        """
         found = self._find()
         with progress_bar() as bar:
             task = bar.add_task(
@@ -177,6 +180,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
                 self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         if self.features is not None:
+            before_features()
             self._extract()
         return self.prepared
 

@@ -42,7 +42,11 @@ def cache_features(
     Killed at any moment, what is finished stays and the rest is made next time.
     """
     folder = cache_dir / features_key(extractor, window_hop_s)
-    found = {r.id: _read(_place(folder, r, mels[r.id]), windows[r.id], extractor.dimensions) for r in recordings}
+    found: dict[str, np.ndarray | None] = dict.fromkeys([recording.id for recording in recordings])
+    if extractor.kept_on_disk:
+        for recording in recordings:
+            place = _place(folder, recording, mels[recording.id])
+            found[recording.id] = _read(place, windows[recording.id], extractor.dimensions)
     missing = [recording for recording in recordings if found[recording.id] is None]
     for _ in range(len(recordings) - len(missing)):
         on_progress()
@@ -60,9 +64,10 @@ def cache_features(
             features = _extract(recording, windows[recording.id], extractor, window_hop_s, extract)
         finally:
             networks.put(extract)
-        place = _place(folder, recording, mels[recording.id])
-        with written_whole(place, sync=False) as beside, beside.open("wb") as file:
-            np.save(file, features)
+        if extractor.kept_on_disk:
+            place = _place(folder, recording, mels[recording.id])
+            with written_whole(place, sync=False) as beside, beside.open("wb") as file:
+                np.save(file, features)
         return features
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features")

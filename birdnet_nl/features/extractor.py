@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from birdnet_nl.errors import RunError
 from birdnet_nl.species.table import Species
@@ -32,6 +33,8 @@ class FeatureExtractor(ABC):
         dimensions: of the vector of a window.
         licence, credit: of the network, empty where it has none of its own; shown when it is used and stored with every
             model made with it.
+        kept_on_disk: whether features are kept in the cache; not those of a network that each run makes anew.
+        has_learned: whether it can hear already.
     """
 
     name: ClassVar[str]
@@ -41,6 +44,8 @@ class FeatureExtractor(ABC):
     dimensions: ClassVar[int]
     licence: ClassVar[str]
     credit: ClassVar[str]
+    kept_on_disk: ClassVar[bool] = True
+    has_learned: bool = True
 
     @abstractmethod
     def check(self) -> None:
@@ -49,6 +54,14 @@ class FeatureExtractor(ABC):
     @abstractmethod
     def open(self) -> Extract:
         """Load the network for one thread: what is returned is called by that thread alone."""
+
+    def weights(self) -> dict[str, torch.Tensor] | None:
+        """What it has learned in a run, for that run's checkpoint; None where nothing of it is learned there."""
+        return None
+
+    def give(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take what `weights` gave."""
+        raise RunError(f"{self.name} has no weights of its own; use another version of birdnet_nl, or train anew")
 
     @property
     def window_samples(self) -> int:
@@ -72,10 +85,12 @@ def stretch(samples: np.ndarray, start: int, length: int) -> np.ndarray:
     return np.pad(inside, (0, length - len(inside)))
 
 
-def build_extractor(description: Mapping[str, Any]) -> FeatureExtractor:
+def build_extractor(
+    description: Mapping[str, Any], weights: Mapping[str, torch.Tensor] | None = None
+) -> FeatureExtractor:
     """The extractor that `describe` described; only classes of this package, so a checkpoint cannot name other code.
 
-    Raises `RunError` when the features of the one here are others.
+    `weights` are those of one that learned in a run. Raises `RunError` when the features of the one here are others.
     """
     target = description["_target_"]
     if not target.startswith(PACKAGE):
@@ -87,4 +102,7 @@ def build_extractor(description: Mapping[str, Any]) -> FeatureExtractor:
             f"the model was trained on features of {extractor.name} {description['version']}, here is version "
             f"{extractor.version}; use the version it was trained with, or train anew"
         )
+    if weights is not None:
+        extractor.give(weights)
+    extractor.licence, extractor.credit = description["licence"], description["credit"]
     return extractor

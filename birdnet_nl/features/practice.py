@@ -48,7 +48,7 @@ def practice_features(
     starts = range(0, count, IN_A_FILE)
     found: dict[int, list[np.ndarray]] = {}
     for start in starts:
-        kept = _read(folder / f"{start:06d}.npz", extractor.dimensions)
+        kept = _read(folder / f"{start:06d}.npz", extractor)
         if kept is not None:
             found[start] = kept
             on_progress(min(IN_A_FILE, count - start))
@@ -81,7 +81,7 @@ def _compute(
         networks.put(extractor.open())
 
     def make(start: int) -> list[np.ndarray]:
-        kept = _read(folder / f"{start:06d}.npz", extractor.dimensions)
+        kept = _read(folder / f"{start:06d}.npz", extractor)
         if kept is not None:  # by another job of a sweep, meanwhile
             on_progress(min(IN_A_FILE, count - start))
             return kept
@@ -94,8 +94,9 @@ def _compute(
                     on_progress(1)
         finally:
             networks.put(extract)
-        with written_whole(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
-            np.savez(file, windows=np.concatenate(made), counts=[len(features) for features in made])
+        if extractor.kept_on_disk:
+            with written_whole(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
+                np.savez(file, windows=np.concatenate(made), counts=[len(features) for features in made])
         return made
 
     pool = ThreadPoolExecutor(max_workers=min(workers, len(missing)), thread_name_prefix="practice")
@@ -116,14 +117,16 @@ def _extract(index: int, extractor: FeatureExtractor, window_hop_s: float, extra
     return np.stack([extract(samples, start, NOBODY) for start in starts]).astype(np.float16)
 
 
-def _read(path: Path, dimensions: int) -> list[np.ndarray] | None:
+def _read(path: Path, extractor: FeatureExtractor) -> list[np.ndarray] | None:
     """None when the file is not there, or is cut."""
+    if not extractor.kept_on_disk:
+        return None
     try:
         with np.load(path, allow_pickle=False) as content:
             windows, counts = content["windows"], content["counts"]
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
-    if windows.ndim != 2 or windows.shape[1] != 1 + dimensions or counts.sum() != len(windows):
+    if windows.ndim != 2 or windows.shape[1] != 1 + extractor.dimensions or counts.sum() != len(windows):
         return None
     mark_used(path)
     return np.split(windows, np.cumsum(counts)[:-1])

@@ -1,0 +1,102 @@
+"""A student: it has learned to hear as a large pretrained network does, and does so without it.
+
+What that network would say of a window is guessed by a compact one; how sounds move stands beside it, as in
+`modulation.py`. In training the large network must be there, afterwards no more.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from birdnet_nl.audio.modulation import ModulationMap, modulation_maps
+from birdnet_nl.errors import RunError
+from birdnet_nl.features.extractor import Extract, FeatureExtractor
+from birdnet_nl.features.modulation import MEL, SILENCE, Modulation, describe_window, scaled_mel
+from birdnet_nl.models.imitator import Imitator
+from birdnet_nl.species.table import Species
+
+
+class Student(FeatureExtractor):
+    """What its teacher would have said of three seconds, as far as it has learned to, and then `Modulation`.
+
+    Args:
+        teacher: the network that it learns from; None for one that has learned.
+        steps: of 64 windows, in which it learns.
+        invented: recordings of invented birds to hear beside the real ones, where these are real.
+        real_share: of the windows of a step.
+    """
+
+    name = "student"
+    version = "1"
+    sample_rate_hz = MEL.sample_rate_hz
+    window_s = 3.0
+    kept_on_disk = False
+
+    def __init__(
+        self,
+        teacher: FeatureExtractor | None = None,
+        steps: int = 1000,
+        invented: int = 1500,
+        real_share: float = 0.6,
+    ) -> None:
+        for name, value in (("steps", steps), ("invented", invented)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"data.features.{name}={value} must be a whole number, at least 1")
+        if isinstance(real_share, bool) or not isinstance(real_share, int | float) or not 0 < real_share < 1:
+            raise ValueError(f"data.features.real_share={real_share} must lie between 0 and 1")
+        self.teacher, self.steps, self.invented, self.real_share = teacher, steps, invented, real_share
+        self.licence = teacher.licence if teacher else ""
+        self.credit = f"a student of {teacher.credit or teacher.name}" if teacher else ""
+        self.network: Imitator | None = None
+
+    @property
+    def has_learned(self) -> bool:
+        return self.network is not None
+
+    @property
+    def dimensions(self) -> int:
+        of_teacher = len(self.network.shift) if self.has_learned else self.teacher.dimensions
+        return of_teacher + Modulation.dimensions
+
+    def check(self) -> None:
+        if not self.has_learned:
+            self.teacher.check()
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """In half precision, for a checkpoint."""
+        if not self.has_learned:
+            raise RunError("a student that has not learned yet has no weights")
+        return {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in self.network.state_dict().items()
+        }
+
+    def give(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """What it has learned, from `weights()`."""
+        self.network = Imitator(len(weights["shift"]))
+        self.network.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+        )
+        self.network.eval().to(memory_format=torch.channels_last)
+
+    def open(self) -> Extract:
+        if not self.has_learned:
+            raise RunError("a student hears nothing before it has learned; a run of model=student teaches it")
+        heard: list[tuple[np.ndarray, torch.Tensor, list[ModulationMap]]] = []  # of the last recording
+        frames = MEL.segment_frames(self.window_s)
+        network = self.network
+
+        @torch.inference_mode()
+        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            if not heard or heard[0][0] is not samples:
+                mel = scaled_mel(samples, frames)
+                heard[:] = [(samples, mel, modulation_maps(mel, MEL.frames_per_s))]
+            _, mel, maps = heard[0]
+            first = round(start / MEL.hop_samples)
+            missing = max(0, first + frames - mel.shape[1])
+            window = torch.nn.functional.pad(mel[:, first : first + frames], (0, missing), value=SILENCE)
+            guessed = network(window[None, None].contiguous(memory_format=torch.channels_last))[0]
+            return np.concatenate([[0.0], guessed.numpy(), *describe_window(mel, maps, first, first + frames)])
+
+        return extract
