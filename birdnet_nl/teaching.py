@@ -27,7 +27,7 @@ def refuse_unteachable(loss_kind: str, source: str, fitted_at_once: bool) -> Non
     if fitted_at_once:
         raise ValueError(
             "teacher= is for a network that is trained in steps, such as model=compact_cnn; heads and networks of "
-            "features are fitted at once, so leave it out"
+            "features are fitted at once, so leave it out (model=student has its teacher in data.features.teacher)"
         )
     if loss_kind == "each":
         raise ValueError(

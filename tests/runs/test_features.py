@@ -54,6 +54,17 @@ def compact(train_small, tmp_path_factory) -> Path:
     return train_small(tmp_path_factory.mktemp("features") / "compact", *POOL, *turbo)
 
 
+STUDENT = [
+    *("model=student", "data.features.teacher._target_=birdnet_nl.features.bands.Bands", "data.features.steps=30"),
+    "model.dimensions=[64,1080,96,96,96]",
+]
+
+
+@pytest.fixture(scope="module")
+def student(train_small, tmp_path_factory) -> Path:
+    return train_small(tmp_path_factory.mktemp("features") / "student", *POOL, *STUDENT)
+
+
 def metrics_of(run_dir: Path) -> dict:
     return json.loads((run_dir / "metrics.json").read_text())
 
@@ -70,6 +81,33 @@ def test_a_run_on_features_leaves_what_every_run_leaves(pooled):
     assert report["features"]["name"] == "bands" and report["decision"]["pooling"] == "network"
     assert report["epochs"] == 1 and report["calibration"]["fitted_on"] >= 10
     assert read_checkpoint(pooled / "checkpoints/best.ckpt")["birdnet_nl"]["features"] == report["features"]
+
+
+def test_how_sounds_move_tells_the_types_of_the_demo_apart(train_small, tmp_path):
+    report = metrics_of(train_small(tmp_path / "run", *POOL, "model=modulation"))
+    assert report["features"]["name"] == "modulation" and report["features"]["licence"] == ""
+    assert report["results"]["recording"]["auroc"] > 0.75
+
+
+def test_a_student_needs_its_teacher_in_training_alone(student, cache, tmp_path, monkeypatch):
+    report = metrics_of(student)
+    assert report["features"]["name"] == "student" and report["features"]["credit"] == "a student of bands"
+    assert not (student / "student.pt").exists()  # it is in the checkpoint
+    monkeypatch.setattr("birdnet_nl.features.bands.Bands.open", lambda self: pytest.fail("the teacher was asked"))
+    test_an_evaluation_gives_the_answers_of_the_run(student, cache, tmp_path)
+
+
+def test_a_student_that_was_stopped_does_not_learn_to_hear_again(train_small, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as stopped:
+        stopped.setattr("birdnet_nl.run.find_practice", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train_small(run_dir, *POOL, *STUDENT)
+    learned = torch.load(run_dir / "student.pt", weights_only=True)
+    monkeypatch.setattr("birdnet_nl.imitating.imitate", lambda *_: pytest.fail("it learned again"))
+    train_small(run_dir, *POOL, *STUDENT, resume=True)
+    kept = read_checkpoint(run_dir / "checkpoints/best.ckpt")["birdnet_nl"]["feature_weights"]
+    assert all(torch.equal(kept[name], value) for name, value in learned.items())
 
 
 def test_an_evaluation_gives_the_answers_of_the_run(pooled, cache, tmp_path):
@@ -94,7 +132,7 @@ def test_what_was_heard_is_calibrated_and_in_the_order_asked_for(pooled, compact
         torch.testing.assert_close(probabilities, reversed_probabilities.flip(0), atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("trunk", ["pooled", "compact"])
+@pytest.mark.parametrize("trunk", ["pooled", "compact", "student"])
 def test_a_head_is_judged_on_recordings_that_neither_it_nor_its_trunk_met(trunk, request, train_small, tmp_path):
     trunk_dir = request.getfixturevalue(trunk)
     run_dir = train_small(tmp_path / "head", "species=merel", "trainer=head", f"trunk={trunk_dir}")

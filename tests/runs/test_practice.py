@@ -7,9 +7,11 @@ from typer.testing import CliRunner
 
 from birdnet_nl.audio import invented
 from birdnet_nl.cli import app
+from birdnet_nl.features import practice as features_practice
 from birdnet_nl.models.practised import read_practised
 from birdnet_nl.recordings.invented import GENERATOR
 from birdnet_nl.run import run
+from birdnet_nl.training.imitation import imitate
 
 
 def practise(*arguments: str):
@@ -36,3 +38,29 @@ def test_a_file_is_made_and_a_run_starts_from_it(tmp_path, monkeypatch, compose_
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["practice"]["recordings"] == 60
     assert report["parameters"]["learning_rate"] == pytest.approx(2e-3)
+
+
+@pytest.mark.slow
+def test_a_student_hears_invented_birds_too_where_recordings_are_real(
+    tmp_path, monkeypatch, compose_config, make_recordings_folder
+):
+    monkeypatch.setattr(invented, "IN_A_FILE", 6)
+    monkeypatch.setattr(features_practice, "IN_A_FILE", 6)
+    heard: list[tuple[int, int]] = []
+
+    def watched(network, real, invented_birds, *settings):
+        heard.append((len(real.mels), len(invented_birds.mels)))
+        return imitate(network, real, invented_birds, *settings)
+
+    monkeypatch.setattr("birdnet_nl.imitating.imitate", watched)
+    make_recordings_folder(tmp_path / "data", "koolmees", {"song": 6, "call": 6}, duration_s=4.0, sample_rate_hz=32000)
+    cfg = compose_config(
+        "species=koolmees", f"data.root={tmp_path / 'data'}", "data=xeno_canto", "model=student",
+        "data.features.teacher._target_=birdnet_nl.features.bands.Bands", "model.dimensions=[64,1080,96,96,96]",
+        "data.features.steps=2", "data.features.invented=12", "practice.recordings=6", "evaluation.figures=false",
+        "parameter_set=student", f"paths.cache={tmp_path / 'cache'}", "data.num_workers=0",
+    )  # fmt: skip
+    run(cfg, tmp_path / "run")
+    report = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert heard == [(sum(report["counts"]["recordings"]["train"].values()), 12)]
+    assert report["practice"]["recordings"] == 6 and report["features"]["name"] == "student"
