@@ -23,6 +23,7 @@ from birdnet_nl.models.practised import SHIPPED, read_practised
 from birdnet_nl.training.imitation import Lessons, imitate
 
 LEARNED = "student.pt"  # in the run directory
+PRACTICE = "practice"  # beside the folder of mels
 
 
 def learn_to_hear(data: SpeciesDataModule, run_dir: Path) -> None:
@@ -87,9 +88,8 @@ def _invented_lessons(student: Student, data: SpeciesDataModule) -> Lessons:
             lambda done: bar.advance(hearing, done),
         )
         inventing = bar.add_task("mels of invented birds", total=count)
-        mels = invented_mels(
-            count, MEL, data.features_dir, joblib.cpu_count(), lambda done: bar.advance(inventing, done)
-        )
+        kept = data.cache_dir.parent / PRACTICE
+        mels = invented_mels(count, MEL, kept, joblib.cpu_count(), lambda done: bar.advance(inventing, done))
     starts = np.flatnonzero(np.diff(heard.recordings)) + 1
     return _lessons(mels, np.split(heard.windows, starts), data)
 
