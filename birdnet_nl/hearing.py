@@ -61,7 +61,7 @@ def hear(
         return _hear_segments(classifier, dataset, species, activity_of_segments(dataset, mels, classifier.mel))
     extractor = build_extractor(card["features"], card.get("feature_weights"))
     with progress_bar() as bar:
-        task = bar.add_task(f"features of {extractor.name}", total=len(mels))
+        task = bar.add_task(f"features of {extractor.name}", total=len(mels) * extractor.passes)
         features = cache_features(
             [recording for recording in recordings if recording.id in mels],
             mels,

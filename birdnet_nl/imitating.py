@@ -15,7 +15,7 @@ from birdnet_nl.data.extraction import extract_features
 from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.errors import DataError, RunError
 from birdnet_nl.features.modulation import MEL
-from birdnet_nl.features.practice import practice_features
+from birdnet_nl.features.practice import MELS, practice_features
 from birdnet_nl.features.student import Student
 from birdnet_nl.files import written_whole
 from birdnet_nl.models.imitator import Imitator
@@ -23,7 +23,6 @@ from birdnet_nl.models.practised import SHIPPED, read_practised
 from birdnet_nl.training.imitation import Lessons, imitate
 
 LEARNED = "student.pt"  # in the run directory
-PRACTICE = "practice"  # beside the folder of mels
 
 
 def learn_to_hear(data: SpeciesDataModule, run_dir: Path) -> None:
@@ -88,7 +87,7 @@ def _invented_lessons(student: Student, data: SpeciesDataModule) -> Lessons:
             lambda done: bar.advance(hearing, done),
         )
         inventing = bar.add_task("mels of invented birds", total=count)
-        kept = data.cache_dir.parent / PRACTICE
+        kept = data.features_dir.parent / MELS
         mels = invented_mels(count, MEL, kept, joblib.cpu_count(), lambda done: bar.advance(inventing, done))
     starts = np.flatnonzero(np.diff(heard.recordings)) + 1
     return _lessons(mels, np.split(heard.windows, starts), data)

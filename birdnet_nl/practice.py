@@ -110,7 +110,7 @@ def _with_weights(settings: PracticeSettings, network: Mapping[str, Any], data: 
 def _with_features(settings: PracticeSettings, data: SpeciesDataModule) -> PracticeUsed:
     say(f"practice: learns from {settings.recordings:,} invented birds beside the real ones")
     with progress_bar() as bar:
-        task = bar.add_task(f"{data.features.name} of invented birds", total=settings.recordings)
+        task = bar.add_task(f"{data.features.name} of invented birds", total=settings.recordings * data.features.passes)
         heard = practice_features(
             data.features,
             settings.recordings,

@@ -23,14 +23,24 @@ def invented_mels(
 
     Killed at any moment, whole files stay and the rest is made next time.
     """
-    folder = cache_dir / f"{GENERATOR}-{params_key(params)}"
     starts = list(range(0, count, IN_A_FILE))
     made = joblib.Parallel(n_jobs=min(workers, len(starts)), return_as="generator_unordered")(
-        joblib.delayed(_make_file)(folder / f"{start:06d}.npz", start, params) for start in starts
+        joblib.delayed(_make_file)(_place(cache_dir, params, start), start, params) for start in starts
     )
     for start in made:
         on_progress(min(IN_A_FILE, count - start))
-    return [mel for start in starts for mel in _read(folder / f"{start:06d}.npz")][:count]
+    return [mel for start in starts for mel in _read(_place(cache_dir, params, start))][:count]
+
+
+def a_file_of_mels(start: int, params: MelParams, cache_dir: Path) -> list[np.ndarray]:
+    """As `invented_mels`, of the hundred from number `start` on."""
+    place = _place(cache_dir, params, start)
+    _make_file(place, start, params)
+    return _read(place)
+
+
+def _place(cache_dir: Path, params: MelParams, start: int) -> Path:
+    return cache_dir / f"{GENERATOR}-{params_key(params)}" / f"{start:06d}.npz"
 
 
 def _make_file(path: Path, start: int, params: MelParams) -> int:

@@ -35,7 +35,7 @@ def extract_features(
 ) -> dict[str, np.ndarray]:
     """Features of each recording by id, float16 [windows, 1 + dimensions], with a progress bar."""
     with progress_bar() as bar:
-        task = bar.add_task(f"features of {extractor.name}", total=len(recordings))
+        task = bar.add_task(f"features of {extractor.name}", total=len(recordings) * extractor.passes)
         return cache_features(
             recordings,
             mels,

@@ -37,6 +37,8 @@ def cache_features(
 ) -> dict[str, np.ndarray]:
     """Features by recording id, float16 [windows, 1 + dimensions]: presence of the recording's species first.
 
+    Those of extractors that stand beside it follow; `on_progress` is called once for each recording and extractor.
+
     Window n begins at n · `window_hop_s` seconds; `windows` says how many there are of each recording, and `mels` the
     hash of its content. Each worker is a thread with a network of its own, opened when there is something to compute.
     Killed at any moment, what is finished stays and the rest is made next time.
@@ -50,8 +52,27 @@ def cache_features(
     missing = [recording for recording in recordings if found[recording.id] is None]
     for _ in range(len(recordings) - len(missing)):
         on_progress()
-    if not missing:
+    if missing:
+        _compute(missing, found, mels, windows, extractor, window_hop_s, folder, workers, on_progress)
+    if extractor.beside is None:
         return found
+    shared = (recordings, mels, windows, extractor.beside, window_hop_s, cache_dir, workers, on_progress)
+    others = cache_features(*shared)
+    return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in found.items()}
+
+
+def _compute(
+    missing: Sequence[Recording],
+    found: dict[str, np.ndarray | None],
+    mels: Mapping[str, CachedMel],
+    windows: Mapping[str, int],
+    extractor: FeatureExtractor,
+    window_hop_s: float,
+    folder: Path,
+    workers: int,
+    on_progress: Callable[[], None],
+) -> None:
+    """Into `found`, and into `folder` where they are kept."""
     extractor.check()
     workers = max(1, min(workers, len(missing)))
     networks: queue.SimpleQueue[Extract] = queue.SimpleQueue()
@@ -78,7 +99,6 @@ def cache_features(
             on_progress()
     finally:
         pool.shutdown(cancel_futures=True)
-    return found
 
 
 def _place(folder: Path, recording: Recording, mel: CachedMel) -> Path:

@@ -35,6 +35,7 @@ class FeatureExtractor(ABC):
             model made with it.
         kept_on_disk: whether features are kept in the cache; not those of a network that each run makes anew.
         has_learned: whether it can hear already.
+        beside: another extractor of the same windows, whose features stand after these; None for none.
     """
 
     name: ClassVar[str]
@@ -46,6 +47,7 @@ class FeatureExtractor(ABC):
     credit: ClassVar[str]
     kept_on_disk: ClassVar[bool] = True
     has_learned: bool = True
+    beside: "FeatureExtractor | None" = None
 
     @abstractmethod
     def check(self) -> None:
@@ -62,6 +64,11 @@ class FeatureExtractor(ABC):
     def give(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take what `weights` gave."""
         raise RunError(f"{self.name} has no weights of its own; use another version of birdnet_nl, or train anew")
+
+    @property
+    def passes(self) -> int:
+        """How many times a recording is heard: by this one, and by those beside it."""
+        return 1 + (self.beside.passes if self.beside else 0)
 
     @property
     def window_samples(self) -> int:

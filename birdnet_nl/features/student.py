@@ -1,7 +1,7 @@
 """A student: it has learned to hear as a large pretrained network does, and does so without it.
 
-What that network would say of a window is guessed by a compact one; how sounds move stands beside it, as in
-`modulation.py`. In training the large network must be there, afterwards no more.
+What that network would say of a window is guessed by a compact one; how sounds move stands beside it (`modulation.py`).
+In training the large network must be there, afterwards no more.
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from birdnet_nl.audio.modulation import ModulationMap, modulation_maps
+from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
-from birdnet_nl.features.extractor import Extract, FeatureExtractor
-from birdnet_nl.features.modulation import MEL, SILENCE, Modulation, describe_window, scaled_mel
+from birdnet_nl.features.extractor import FeatureExtractor
+from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
+from birdnet_nl.features.modulation import MEL, Modulation, with_silence
 from birdnet_nl.models.imitator import Imitator
-from birdnet_nl.species.table import Species
 
 
-class Student(FeatureExtractor):
-    """What its teacher would have said of three seconds, as far as it has learned to, and then `Modulation`.
+class Student(MelExtractor):
+    """What its teacher would have said of three seconds, as far as it has learned to; `Modulation` stands beside it.
 
     Args:
         teacher: the network that it learns from; None for one that has learned.
@@ -29,6 +29,7 @@ class Student(FeatureExtractor):
 
     name = "student"
     version = "1"
+    mel = MEL
     sample_rate_hz = MEL.sample_rate_hz
     window_s = 3.0
     kept_on_disk = False
@@ -49,6 +50,7 @@ class Student(FeatureExtractor):
         self.licence = teacher.licence if teacher else ""
         self.credit = f"a student of {teacher.credit or teacher.name}" if teacher else ""
         self.network: Imitator | None = None
+        self.beside = Modulation()
 
     @property
     def has_learned(self) -> bool:
@@ -56,8 +58,7 @@ class Student(FeatureExtractor):
 
     @property
     def dimensions(self) -> int:
-        of_teacher = len(self.network.shift) if self.has_learned else self.teacher.dimensions
-        return of_teacher + Modulation.dimensions
+        return len(self.network.shift) if self.has_learned else self.teacher.dimensions
 
     def check(self) -> None:
         if not self.has_learned:
@@ -80,23 +81,15 @@ class Student(FeatureExtractor):
         )
         self.network.eval().to(memory_format=torch.channels_last)
 
-    def open(self) -> Extract:
+    def open_mel(self) -> ExtractMel:
         if not self.has_learned:
             raise RunError("a student hears nothing before it has learned; a run of model=student teaches it")
-        heard: list[tuple[np.ndarray, torch.Tensor, list[ModulationMap]]] = []  # of the last recording
-        frames = MEL.segment_frames(self.window_s)
-        network = self.network
+        network, frames, normalise = self.network, MEL.segment_frames(self.window_s), Normalise(MEL)
 
         @torch.inference_mode()
-        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
-            if not heard or heard[0][0] is not samples:
-                mel = scaled_mel(samples, frames)
-                heard[:] = [(samples, mel, modulation_maps(mel, MEL.frames_per_s))]
-            _, mel, maps = heard[0]
-            first = round(start / MEL.hop_samples)
-            missing = max(0, first + frames - mel.shape[1])
-            window = torch.nn.functional.pad(mel[:, first : first + frames], (0, missing), value=SILENCE)
-            guessed = network(window[None, None].contiguous(memory_format=torch.channels_last))[0]
-            return np.concatenate([[0.0], guessed.numpy(), *describe_window(mel, maps, first, first + frames)])
+        def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
+            window = with_silence(mel_db[:, first : first + frames], frames)
+            heard = normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)
+            return np.concatenate([[0.0], network(heard)[0].numpy()]).astype(np.float32)
 
         return extract
