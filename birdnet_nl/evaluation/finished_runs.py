@@ -146,7 +146,7 @@ def read_run(folder: Path) -> FinishedRun:
         species, results = report["species"], report["results"]
         if not isinstance(results["recording"], dict):
             raise TypeError("results.recording is no table")
-        overrides = _overrides(folder)
+        overrides, own_model = _overrides(folder), f"model={report['parameter_set']}"  # a set by itself, as birdnet is
         return FinishedRun(
             folder=folder,
             finished=path.stat().st_mtime,
@@ -162,7 +162,7 @@ def read_run(folder: Path) -> FinishedRun:
             folds=report.get("folds"),
             fold=report.get("fold"),
             test_fingerprint=report.get("test_fingerprint") or "",
-            variant=tuple(sorted(text for text in overrides if not _is_neutral(text))),
+            variant=tuple(sorted(text for text in overrides if not (_is_neutral(text) or text == own_model))),
             worker_overrides=tuple(sorted(text for text in overrides if _key(text).startswith(WORKERS))),
             report=report,
         )

@@ -51,6 +51,14 @@ def test_overrides_tell_another_training_from_another_speed(tmp_path, make_finis
     assert run.worker_overrides == ("data.num_workers=0", "engine.threads=2")
 
 
+def test_a_model_that_is_a_set_by_itself_can_be_compared_with_other_sets(tmp_path, make_finished_run):
+    folder = make_finished_run(tmp_path / "a", overrides=["model=birdnet", "model.penalty=1"])
+    assert read_run(folder).variant == ("model.penalty=1", "model=birdnet")
+    report = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(report | {"parameter_set": "birdnet"}))
+    assert read_run(folder).variant == ("model.penalty=1",)
+
+
 def test_a_pool_has_its_own_name(tmp_path, make_finished_run):
     run = read_run(make_finished_run(tmp_path / "a", pool=["koolmees", "merel"]))
     assert (run.subject, run.dutch, run.pool) == ("pool-koolmees-merel", "2 soorten", ("koolmees", "merel"))
