@@ -1,6 +1,5 @@
 """Before a student extracts features it learns to hear, from its teacher, on what its run may learn from."""
 
-import pickle
 from pathlib import Path
 
 import joblib
@@ -9,35 +8,40 @@ import torch
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.invented import invented_mels
-from birdnet_nl.console import progress_bar, say, shown
+from birdnet_nl.console import progress_bar, say
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.extraction import extract_features
 from birdnet_nl.data.segments import cut_segments
-from birdnet_nl.errors import DataError, RunError
+from birdnet_nl.errors import DataError
 from birdnet_nl.features.modulation import MEL
 from birdnet_nl.features.practice import MELS, practice_features
 from birdnet_nl.features.student import Student
 from birdnet_nl.files import written_whole
 from birdnet_nl.models.imitator import Imitator
 from birdnet_nl.models.practised import SHIPPED, read_practised
+from birdnet_nl.models.weights_file import halved, read_tensors
 from birdnet_nl.training.imitation import Lessons, imitate
 
 LEARNED = "student.pt"  # in the run directory
 
 
 def learn_to_hear(data: SpeciesDataModule, run_dir: Path) -> None:
-    """Teach `data.features`, where that is a student that has not learned yet; otherwise nothing happens.
+    """Teach `data.features`, where that is a student that has not learned yet.
 
     It hears the training recordings, also those of several types, and invented birds where the recordings are real.
     Types do not matter. What it learned is kept in `run_dir`, for when the run is resumed.
     """
-    student = data.features
-    if not isinstance(student, Student) or student.has_learned:
+    if data.features.has_learned:
         return
     kept = run_dir / LEARNED
-    if kept.is_file():
-        student.give(_read(kept))
-        return
+    if not kept.is_file():
+        learned = _learn(data.features, data)
+        with written_whole(kept) as beside:
+            torch.save(halved(learned.state_dict()), beside)
+    data.features.give(read_tensors(kept, lambda content: content, wanted="a student", maker="a new run"))
+
+
+def _learn(student: Student, data: SpeciesDataModule) -> Imitator:
     say(f"{student.name}: learns to hear as {student.teacher.name} does")
     real, invented = _real_lessons(student, data), None
     network = Imitator(student.teacher.dimensions)
@@ -46,7 +50,7 @@ def learn_to_hear(data: SpeciesDataModule, run_dir: Path) -> None:
         network.begin_with(read_practised(SHIPPED).weights)
     with progress_bar() as bar:
         task = bar.add_task(f"learning to hear as {student.teacher.name}", total=student.steps)
-        learned = imitate(
+        return imitate(
             network,
             real,
             invented,
@@ -56,15 +60,10 @@ def learn_to_hear(data: SpeciesDataModule, run_dir: Path) -> None:
             data.seed,
             lambda loss: bar.advance(task),
         )
-    student.give(learned.state_dict())
-    with written_whole(kept) as beside:
-        torch.save(student.weights(), beside)
-    student.give(_read(kept))  # in half precision, as whoever loads it later
 
 
 def _real_lessons(student: Student, data: SpeciesDataModule) -> Lessons:
-    recordings, hop_s = data.training_recordings, data.segment_hop_s
-    recordings = [*recordings, *(one for one in data.several.recordings if one not in recordings)]
+    recordings, hop_s = [*data.training_recordings, *data.several.recordings], data.segment_hop_s
     mels, unusable = cache_mels(recordings, MEL, data.cache_dir, data.decode_workers)
     if unusable:
         raise DataError(f"{unusable[0].path} cannot be heard: it {unusable[0].reason}")
@@ -97,11 +96,3 @@ def _lessons(mels: list[np.ndarray], features: list[np.ndarray], data: SpeciesDa
     """Without the presence of the species, which stands first: a student knows no species."""
     hop = data.segment_hop_s * MEL.frames_per_s
     return Lessons(mels, [rows[:, 1:] for rows in features], hop, MEL, data.segment_s)
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{shown(path)} does not hold a student ({reason}); delete it and go on") from None

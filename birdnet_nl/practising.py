@@ -9,25 +9,13 @@ from rich.progress import Progress
 
 from birdnet_nl import __version__
 from birdnet_nl.audio.invented import invented_mels
-from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.models.practised import write_practised
 from birdnet_nl.recordings.invented import GENERATOR
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.training.practice import InventedCrops, practise, share_right
 
-# As in conf/mel/wide_coarse.yaml and conf/model/compact_cnn.yaml, which a test compares.
-MEL = MelParams(
-    sample_rate_hz=32_000,
-    n_fft=1024,
-    hop_samples=480,
-    n_mels=96,
-    f_min_hz=100.0,
-    f_max_hz=15_000.0,
-    normalisation="band_median",
-    floor_db=-10.0,
-    ceiling_db=50.0,
-)
-NETWORK = {
+NETWORK = {  # as in conf/model/compact_cnn.yaml, which a test compares
     "_target_": "birdnet_nl.models.compact_cnn.CompactCnn",
     "channels": [32, 64, 128],
     "dropout": 0.2,

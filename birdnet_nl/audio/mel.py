@@ -81,6 +81,20 @@ class MelParams:
         return 1 + round(segment_s * self.sample_rate_hz) // self.hop_samples
 
 
+WIDE_COARSE = MelParams(  # as in conf/mel/wide_coarse.yaml, which a test compares
+    sample_rate_hz=32_000,
+    n_fft=1024,
+    hop_samples=480,
+    n_mels=96,
+    f_min_hz=100.0,
+    f_max_hz=15_000.0,
+    normalisation="band_median",
+    floor_db=-10.0,
+    ceiling_db=50.0,
+)
+"""The front end of what is trained outside a run's configuration: practised weights, modulation, students."""
+
+
 @torch.inference_mode()
 def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
     """Mel in dB re full scale of a whole recording: [samples] -> float32 [mels, frames].

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,19 @@ def cache_features(
     missing = [recording for recording in recordings if found[recording.id] is None]
     for _ in range(len(recordings) - len(missing)):
         on_progress()
-    if missing:
-        _compute(missing, found, mels, windows, extractor, window_hop_s, folder, workers, on_progress)
+
+    def make(recording: Recording, extract: Extract) -> np.ndarray:
+        features = _extract(recording, windows[recording.id], extractor, window_hop_s, extract)
+        if extractor.kept_on_disk:
+            place = _place(folder, recording, mels[recording.id])
+            with written_whole(place, sync=False) as beside, beside.open("wb") as file:
+                np.save(file, features)
+        return features
+
+    with closing(_by_threads(missing, extractor, workers, make)) as finished:
+        for id, features in finished:
+            found[id] = features
+            on_progress()
     if extractor.beside is None:
         return found
     shared = (recordings, mels, windows, extractor.beside, window_hop_s, cache_dir, workers, on_progress)
@@ -61,42 +73,33 @@ def cache_features(
     return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in found.items()}
 
 
-def _compute(
+def _by_threads(
     missing: Sequence[Recording],
-    found: dict[str, np.ndarray | None],
-    mels: Mapping[str, CachedMel],
-    windows: Mapping[str, int],
     extractor: FeatureExtractor,
-    window_hop_s: float,
-    folder: Path,
     workers: int,
-    on_progress: Callable[[], None],
-) -> None:
-    """Into `found`, and into `folder` where they are kept."""
+    make: Callable[[Recording, Extract], np.ndarray],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """What `make` gives for each recording, by id, in the order in which they are finished."""
+    if not missing:
+        return
     extractor.check()
     workers = max(1, min(workers, len(missing)))
     networks: queue.SimpleQueue[Extract] = queue.SimpleQueue()
     for _ in range(workers):
         networks.put(extractor.open())
 
-    def make(recording: Recording) -> np.ndarray:
+    def lend_a_network(recording: Recording) -> np.ndarray:
         extract = networks.get()  # there is one for each thread
         try:
-            features = _extract(recording, windows[recording.id], extractor, window_hop_s, extract)
+            return make(recording, extract)
         finally:
             networks.put(extract)
-        if extractor.kept_on_disk:
-            place = _place(folder, recording, mels[recording.id])
-            with written_whole(place, sync=False) as beside, beside.open("wb") as file:
-                np.save(file, features)
-        return features
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features")
     try:
-        futures = {pool.submit(make, recording): recording.id for recording in missing}
+        futures = {pool.submit(lend_a_network, recording): recording.id for recording in missing}
         for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            on_progress()
+            yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 

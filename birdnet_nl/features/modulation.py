@@ -3,21 +3,11 @@
 import numpy as np
 import torch
 
-from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
+from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.audio.modulation import GROUPS, ModulationMap, describe_modulation, modulation_maps
 from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
 
-MEL = MelParams(  # as in conf/mel/wide_coarse.yaml, which a test compares
-    sample_rate_hz=32_000,
-    n_fft=1024,
-    hop_samples=480,
-    n_mels=96,
-    f_min_hz=100.0,
-    f_max_hz=15_000.0,
-    normalisation="band_median",
-    floor_db=-10.0,
-    ceiling_db=50.0,
-)
 MAPS = 54
 BLOCKS = (MAPS * GROUPS, MAPS * GROUPS, MAPS * GROUPS, MAPS * 2, MEL.n_mels, MEL.n_mels, MEL.n_mels)
 """Sizes of the parts of a window's vector: see `describe_modulation`, then mean, deviation and maximum of each band."""

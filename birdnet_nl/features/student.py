@@ -15,6 +15,7 @@ from birdnet_nl.features.extractor import FeatureExtractor
 from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
 from birdnet_nl.features.modulation import MEL, Modulation, with_silence
 from birdnet_nl.models.imitator import Imitator
+from birdnet_nl.models.weights_file import halved, in_full
 
 
 class Student(MelExtractor):
@@ -68,17 +69,12 @@ class Student(MelExtractor):
         """In half precision, for a checkpoint."""
         if not self.has_learned:
             raise RunError("a student that has not learned yet has no weights")
-        return {
-            name: value.half() if value.is_floating_point() else value
-            for name, value in self.network.state_dict().items()
-        }
+        return halved(self.network.state_dict())
 
     def give(self, weights: Mapping[str, torch.Tensor]) -> None:
         """What it has learned, from `weights()`."""
         self.network = Imitator(len(weights["shift"]))
-        self.network.load_state_dict(
-            {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
-        )
+        self.network.load_state_dict(in_full(weights))
         self.network.eval().to(memory_format=torch.channels_last)
 
     def open_mel(self) -> ExtractMel:

@@ -3,7 +3,6 @@
 They come with the package, made by `birdnet-nl practise`; another file of the same make can be given.
 """
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -14,8 +13,8 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.errors import RunError
 from birdnet_nl.files import written_whole
+from birdnet_nl.models.weights_file import halved, in_full, read_tensors
 
 SHIPPED = Path(str(files("birdnet_nl.models"))) / "practised_compact_cnn.pt"
 CARD = "practised"
@@ -52,24 +51,16 @@ def _sizes(network: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_practised(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
-    """In half precision, which halves the file and changes answers by less than training anew does."""
-    weights = {
-        name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()
-    }
+    """In half precision."""
     with written_whole(path) as beside:
-        torch.save({CARD: dict(card), "weights": weights}, beside)
+        torch.save({CARD: dict(card), "weights": halved(network.state_dict())}, beside)
 
 
 def read_practised(path: Path) -> PractisedWeights:
-    """Raises `RunError` for a file that is not of `write_practised`; only tensors and plain values are loaded."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        weights = {
-            name: value.float() if value.is_floating_point() else value for name, value in content["weights"].items()
-        }
-        return PractisedWeights(content[CARD], weights)
-    except FileNotFoundError:
-        raise RunError(f"{path} is not there; birdnet-nl practise writes such a file") from None
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{path} does not hold practised weights ({reason}); make it with birdnet-nl practise") from None
+    """Raises `RunError` for a file that is not of `write_practised`."""
+    return read_tensors(
+        path,
+        lambda content: PractisedWeights(content[CARD], in_full(content["weights"])),
+        wanted="practised weights",
+        maker="birdnet-nl practise",
+    )

@@ -4,20 +4,17 @@ Types are known of a few hundred recordings; what the large network makes of a w
 and of any sound that can be given to it. So there is far more to learn from.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel
 
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.models.imitator import Imitator
-from birdnet_nl.training.averaging import blend
+from birdnet_nl.training.one_cycle import train_one_cycle
 
-BATCH, PEAK_RATE, WEIGHT_DECAY, WARM_UP_SHARE, AVERAGED = 64, 6e-3, 1e-2, 0.2, 0.995
+BATCH, PEAK_RATE, WARM_UP_SHARE = 64, 6e-3, 0.2
 FURTHEST = 6.0  # deviations from the mean; what lies beyond is taken for this
 LEAST_SPREAD = 1e-3
 
@@ -85,25 +82,19 @@ def imitate(
     means, spreads = zip(*(_mean_and_spread(lessons.all_features) for lessons, _ in sources), strict=True)
     network.shift.copy_(torch.from_numpy(np.mean(means, axis=0)))
     network.scale.copy_(torch.from_numpy(np.mean(spreads, axis=0)))
-    network.to(memory_format=torch.channels_last).train()
-    averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGED), use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
-    rate = OneCycleLR(optimizer, max_lr=PEAK_RATE, total_steps=steps, pct_start=WARM_UP_SHARE)
+    network.to(memory_format=torch.channels_last)
     normalise = Normalise(params)
-    for _ in range(steps):
-        drawn = [lessons.draw(count, rng) for lessons, count in sources]
-        mel_db, wanted = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*drawn, strict=True))
-        wanted = ((wanted - network.shift) / network.scale).clamp(-FURTHEST, FURTHEST)
-        with torch.autocast("cpu", torch.bfloat16):
-            heard = network.standardised(normalise(mel_db)[:, None].to(memory_format=torch.channels_last))
-        loss = nn.functional.mse_loss(heard.float(), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
-        averaged.update_parameters(network)
-        on_step(loss.item())
-    return averaged.module.eval()
+
+    def losses() -> Iterator[torch.Tensor]:
+        while True:
+            drawn = [lessons.draw(count, rng) for lessons, count in sources]
+            mel_db, wanted = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*drawn, strict=True))
+            wanted = ((wanted - network.shift) / network.scale).clamp(-FURTHEST, FURTHEST)
+            with torch.autocast("cpu", torch.bfloat16):
+                heard = network.standardised(normalise(mel_db)[:, None].to(memory_format=torch.channels_last))
+            yield nn.functional.mse_loss(heard.float(), wanted)
+
+    return train_one_cycle(network, losses(), steps, PEAK_RATE, WARM_UP_SHARE, on_step)
 
 
 def _mean_and_spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,11 @@
 """Practice: a network learns song, call and alarm from invented birds, before it meets real ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel
 
 from birdnet_nl.audio.activity import frame_activity, window_activity
 from birdnet_nl.audio.augment import MelAugment
@@ -16,9 +13,9 @@ from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.models.build import build_network
 from birdnet_nl.recordings.invented import type_of
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.training.averaging import blend
+from birdnet_nl.training.one_cycle import train_one_cycle
 
-BATCH, PEAK_RATE, WEIGHT_DECAY, WARM_UP_SHARE, AVERAGED, SMOOTHING = 64, 4e-3, 1e-2, 0.25, 0.995, 0.1
+BATCH, PEAK_RATE, WARM_UP_SHARE, SMOOTHING = 64, 4e-3, 0.25, 0.1
 CHOICES, ACTIVE_SHARE = 3, 0.8  # of crops, as in trainer=turbo
 
 
@@ -73,25 +70,18 @@ def practise(
     torch.manual_seed(seed)
     rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     network = build_network(description).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGED), use_buffers=True)
     augment = MelAugment(mix_share=0.5, time_masks=1, longest_time_mask=0.2, band_masks=1, widest_band_mask=0.2)
     normalise = Normalise(params)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE, weight_decay=WEIGHT_DECAY)
-    rate = OneCycleLR(optimizer, max_lr=PEAK_RATE, total_steps=steps, pct_start=WARM_UP_SHARE)
-    network.train()
-    for _, (mel_db, types) in zip(range(steps), crops.batches(rng), strict=False):
-        shares = nn.functional.one_hot(types, len(VOCALIZATION_TYPES)).float()
-        mel_db, shares = augment(mel_db, shares, draws)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(normalise(mel_db)[:, None].to(memory_format=torch.channels_last))
-        loss = nn.functional.cross_entropy(logits.float(), shares, label_smoothing=SMOOTHING)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rate.step()
-        averaged.update_parameters(network)
-        on_step(loss.item())
-    return averaged.module.eval()
+
+    def losses() -> Iterator[torch.Tensor]:
+        for mel_db, types in crops.batches(rng):
+            shares = nn.functional.one_hot(types, len(VOCALIZATION_TYPES)).float()
+            mel_db, shares = augment(mel_db, shares, draws)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(normalise(mel_db)[:, None].to(memory_format=torch.channels_last))
+            yield nn.functional.cross_entropy(logits.float(), shares, label_smoothing=SMOOTHING)
+
+    return train_one_cycle(network, losses(), steps, PEAK_RATE, WARM_UP_SHARE, on_step)
 
 
 @torch.inference_mode()

@@ -21,6 +21,8 @@ def one_cycle(optimizer: Optimizer, total_steps: int, warm_up_share: float) -> d
     """Rise to the optimiser's rate over `warm_up_share` of all steps, then fall to nothing (Smith, 2018)."""
     if not 0 < warm_up_share < 1:
         raise ValueError(f"scheduler.warm_up_share={warm_up_share} must lie between 0 and 1")
+    if warm_up_share * total_steps == 1:  # a rise of no length, which OneCycleLR would divide by
+        warm_up_share *= 1 + 1e-6
     peaks = [group["lr"] for group in optimizer.param_groups]
     scheduler = OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps, pct_start=warm_up_share)
     return {"scheduler": scheduler, "interval": "step"}

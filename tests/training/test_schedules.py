@@ -37,3 +37,12 @@ def test_after_validation_the_rate_is_multiplied_and_never_below_the_least(optim
 def test_a_cycle_must_rise_and_fall(optimizer, share):
     with pytest.raises(ValueError, match=r"^scheduler\.warm_up_share="):
         one_cycle(optimizer, 10, share)
+
+
+@pytest.mark.parametrize(("steps", "share"), [(1, 0.25), (4, 0.25), (5, 0.2), (2, 0.5)])
+def test_a_rise_may_be_as_short_as_a_step(optimizer, steps, share):
+    made = one_cycle(optimizer, steps, share)
+    for _ in range(steps - 1):
+        optimizer.step()
+        made["scheduler"].step()
+    assert 0 <= optimizer.param_groups[0]["lr"] <= 0.004
