@@ -24,7 +24,8 @@ CHOICES (group=option)
   trainer   parameter set: fast (default), legacy, turbo, head (with trunk=<run directory>)
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       front end: emsn (default, the original's), wide, wide_coarse
-  model     network: emsn_cnn (default, the original's), compact_cnn, modulation, student, birdnet, bands, head
+  model     network: emsn_cnn (default, the original's), compact_cnn, modulation, practised, student, birdnet,
+            bands, head
   augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
   launcher  jobs of -m: basic (default, one after the other), joblib, ray, slurm, submitit_local (docs/scale.md)

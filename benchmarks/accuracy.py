@@ -38,6 +38,8 @@ VARIANTS = {
     "birdnet without practice": "model=birdnet practice.use=never",
     "modulation": "model=modulation",
     "modulation without practice": "model=modulation practice.use=never",
+    "practised": "model=practised",
+    "practised without practice": "model=practised practice.use=never",
     "student": "model=student",
     "student of answers": "trainer=turbo teacher={runs}/birdnet",
     "bags of three": "trainer=turbo data.crops.bag=3",

@@ -103,7 +103,7 @@ def test_every_network_is_built(compose_config, option):
     assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 300
 
 
-@pytest.mark.parametrize("model", ["birdnet", "bands", "modulation", "student", "head"])
+@pytest.mark.parametrize("model", ["birdnet", "bands", "modulation", "practised", "student", "head"])
 @pytest.mark.parametrize("trainer", ["fast", "legacy", "turbo", "head"])
 def test_what_is_fitted_at_once_needs_one_epoch_whatever_the_parameter_set(compose_config, model, trainer):
     cfg = compose_config("species=koolmees", f"trainer={trainer}", f"model={model}")

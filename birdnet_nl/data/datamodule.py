@@ -11,7 +11,7 @@ from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.extraction import extract_features, refuse_windows
+from birdnet_nl.data.extraction import extract_features, refuse_demo, refuse_windows
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.inventory import Inventory
 from birdnet_nl.data.leaks import assert_apart
@@ -130,6 +130,8 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
+        if features is not None:
+            refuse_demo(features, self.synthetic)
         self.prepared: PreparedRecordings | None = None
         self.several = SeveralTypes()
         self.datasets: dict[str, SegmentDataset] = {}

@@ -24,6 +24,15 @@ def refuse_windows(extractor: FeatureExtractor, segment_s: float, source: str) -
     extractor.check()
 
 
+def refuse_demo(extractor: FeatureExtractor, synthetic: bool) -> None:
+    """Raise `ValueError` where an extractor has practised on what it would be tested with."""
+    if synthetic and extractor.heard_invented:
+        raise ValueError(
+            f"model={extractor.name} has practised on invented birds, which are made as the demo's are, so its figures "
+            "would flatter; give real recordings with data.root=<folder>, or take model=modulation"
+        )
+
+
 def extract_features(
     recordings: Sequence[Recording],
     mels: Mapping[str, CachedMel],

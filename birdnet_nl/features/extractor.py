@@ -35,11 +35,12 @@ class FeatureExtractor(ABC):
             model made with it.
         kept_on_disk: whether features are kept in the cache; not those of a network that each run makes anew.
         has_learned: whether it can hear already.
+        heard_invented: whether it has practised on invented birds, which are made as the demo's are.
         beside: another extractor of the same windows, whose features stand after these; None for none.
     """
 
     name: ClassVar[str]
-    version: ClassVar[str]
+    version: str
     sample_rate_hz: ClassVar[int]
     window_s: ClassVar[float]
     dimensions: ClassVar[int]
@@ -47,6 +48,7 @@ class FeatureExtractor(ABC):
     credit: ClassVar[str]
     kept_on_disk: ClassVar[bool] = True
     has_learned: bool = True
+    heard_invented: ClassVar[bool] = False
     beside: "FeatureExtractor | None" = None
 
     @abstractmethod
@@ -104,12 +106,12 @@ def build_extractor(
         raise RunError(f"a feature extractor must come from {PACKAGE.rstrip('.')}, not from {target}")
     module, _, name = target.rpartition(".")
     extractor = getattr(importlib.import_module(module), name)()
+    if weights is not None:
+        extractor.give(weights)
     if extractor.version != description["version"]:
         raise RunError(
             f"the model was trained on features of {extractor.name} {description['version']}, here is version "
             f"{extractor.version}; use the version it was trained with, or train anew"
         )
-    if weights is not None:
-        extractor.give(weights)
     extractor.licence, extractor.credit = description["licence"], description["credit"]
     return extractor

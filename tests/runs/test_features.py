@@ -1,6 +1,7 @@
 """Runs on features, and heads on them: from the command line's values to a tested classifier that others can use."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from birdnet_nl.evaluation.predictions_file import read_predictions
 from birdnet_nl.failure import explain
 from birdnet_nl.hearing import hear_calibrated
 from birdnet_nl.recordings.folder import read_species_folder
+from birdnet_nl.recordings.source import DEMO_MARK
 from birdnet_nl.species.table import get_species
 from birdnet_nl.trained_network import load_trained
 from birdnet_nl.training.checkpoint import read_checkpoint
@@ -87,6 +89,31 @@ def test_how_sounds_move_tells_the_types_of_the_demo_apart(train_small, tmp_path
     report = metrics_of(train_small(tmp_path / "run", *POOL, "model=modulation"))
     assert report["features"]["name"] == "modulation" and report["features"]["licence"] == ""
     assert report["results"]["recording"]["auroc"] > 0.75
+
+
+def test_layers_that_have_practised_are_not_judged_on_the_demo(train_small, tmp_path):
+    with pytest.raises(Exception) as refused:
+        train_small(tmp_path / "run", *POOL, "model=practised")
+    assert "model=practised has practised on invented birds" in explain(refused.value)
+
+
+def test_layers_that_have_practised_travel_with_the_checkpoint(pooled, train_small, cache, tmp_path):
+    for slug in ("koolmees", "merel"):  # without the mark of the demo, as if real
+        (folder,) = (cache / "demo").rglob(f"xeno-canto-{slug}")
+        shutil.copytree(folder, tmp_path / "real" / folder.name, ignore=shutil.ignore_patterns(DEMO_MARK))
+    where = ["data=xeno_canto", f"data.root={tmp_path / 'real'}", "practice.use=never"]
+    run_dir = train_small(tmp_path / "run", *where, *POOL, "model=practised")
+    report, card = metrics_of(run_dir), read_checkpoint(run_dir / "checkpoints/best.ckpt")["birdnet_nl"]
+    assert report["features"]["name"] == "practised" and report["results"]["recording"]["auroc"] > 0.75
+    assert sum(value.numel() for value in card["feature_weights"].values()) > 300_000
+    out = tmp_path / "out"
+    given = ["--data", str(tmp_path / "real"), "--cache", str(cache), "--out", str(out)]
+    result = CliRunner().invoke(app, ["evaluate", str(run_dir), *given])
+    assert result.exit_code == 0, result.output
+    theirs, ours = probabilities_in(out), probabilities_in(run_dir)
+    assert theirs.keys() == ours.keys()
+    for id, probabilities in ours.items():
+        np.testing.assert_allclose(theirs[id], probabilities, atol=1e-3)
 
 
 def test_a_student_needs_its_teacher_in_training_alone(student, cache, tmp_path, monkeypatch):

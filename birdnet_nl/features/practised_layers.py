@@ -1,0 +1,78 @@
+"""What a network that has practised on invented birds makes of a window, layer by layer; no real recording taught it.
+
+Its last layer has learned what song, call and alarm of invented birds are like, its first ones what sounds are made of.
+Which of it holds for real birds, the decision learns from recordings. How sounds move stands beside it.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from birdnet_nl.audio.mel import Normalise
+from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
+from birdnet_nl.features.modulation import MEL, Modulation, with_silence
+from birdnet_nl.models.compact_cnn import CompactCnn
+from birdnet_nl.models.layer_statistics import STATISTICS, layer_statistics
+from birdnet_nl.models.practised import SHIPPED, read_practised
+from birdnet_nl.models.weights_file import halved, in_full
+
+CHANNELS = (32, 64, 128)
+BLOCKS = tuple(STATISTICS * channels for channels in CHANNELS)
+"""Sizes of the parts of a window's vector: one for each residual block."""
+
+
+class PractisedLayers(MelExtractor):
+    """Of three seconds, four numbers for each channel of the three residual blocks; `Modulation` stands beside it.
+
+    The weights are those that come with the package, or, of a finished run, those it was made with.
+    """
+
+    name = "practised"
+    mel = MEL
+    sample_rate_hz = MEL.sample_rate_hz
+    window_s = 3.0
+    dimensions = sum(BLOCKS)
+    licence = ""
+    credit = ""
+    heard_invented = True
+
+    def __init__(self) -> None:
+        self.beside = Modulation()
+        self._take(read_practised(SHIPPED).weights)
+
+    def check(self) -> None:
+        """Nothing is needed."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """In half precision, for a checkpoint."""
+        return halved(self.network.state_dict())
+
+    def give(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Those of `weights()`."""
+        self._take(in_full(weights))
+
+    def open_mel(self) -> ExtractMel:
+        network, frames, normalise = self.network, MEL.segment_frames(self.window_s), Normalise(MEL)
+
+        @torch.inference_mode()
+        def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
+            window = with_silence(mel_db[:, first : first + frames], frames)
+            heard = network.stem(normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last))
+            layers = []
+            for block in network.blocks:
+                heard = block(heard)
+                layers.append(layer_statistics(heard)[0].numpy())
+            return np.concatenate([[0.0], *layers]).astype(np.float32)
+
+        return extract
+
+    def _take(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self.network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)
+        self.network.load_state_dict(weights)
+        self.network.eval().to(memory_format=torch.channels_last)
+        content = hashlib.sha256()
+        for value in weights.values():
+            content.update(value.half().numpy().tobytes())
+        self.version = f"1-{content.hexdigest()[:8]}"  # what was kept of other weights is not taken for these
