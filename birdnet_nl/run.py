@@ -89,6 +89,8 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
     instantiate(cfg.augment)
     instantiate(cfg.loss)
+    if trunk is None:
+        build_network({**OmegaConf.to_container(cfg.model, resolve=True), "types": len(cfg.data.types)})
     practice_settings = instantiate(cfg.practice)
     teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
     settings = trunk.data_settings() if trunk else {"mel": mel}

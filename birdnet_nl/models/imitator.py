@@ -31,8 +31,7 @@ class Imitator(nn.Module):
 
     def standardised(self, mel: torch.Tensor) -> torch.Tensor:
         """The answer around 0 with a deviation near 1, which training compares."""
-        features = self.trunk.blocks(self.trunk.stem(mel))  # -> [batch, channels, mels/16, frames/16]
-        return self.to_teacher(layer_statistics(features))
+        return self.to_teacher(layer_statistics(self.trunk.last_layer(mel)))
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take stem and blocks of a `CompactCnn` that has practised (`models/practised.py`)."""

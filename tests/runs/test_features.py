@@ -10,6 +10,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
@@ -208,3 +209,16 @@ def test_mistakes_are_told_in_a_sentence(overrides, sentence, train_small, tmp_p
     with pytest.raises(Exception) as caught:
         train_small(tmp_path / "run", "species=merel", *overrides)
     assert sentence in explain(caught.value)
+
+
+@pytest.mark.parametrize("mistake", ["model.landmarks=1", "model.penalty=0", "model.kernel_rate=-1"])
+def test_a_network_that_cannot_be_is_refused_before_anything_takes_time(mistake, train_small, tmp_path, monkeypatch):
+    monkeypatch.setattr("birdnet_nl.run.instantiate", _without_data)
+    with pytest.raises(Exception) as caught:
+        train_small(tmp_path / "run", *POOL, "model=modulation", mistake)
+    assert mistake in explain(caught.value)
+
+
+def _without_data(node, **settings):
+    target = (node or {}).get("_target_", "")
+    return pytest.fail("recordings were looked for") if "DataModule" in target else instantiate(node, **settings)
