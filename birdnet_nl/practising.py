@@ -11,7 +11,7 @@ from birdnet_nl import __version__
 from birdnet_nl.audio.invented import invented_mels
 from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.models.practised import write_practised
-from birdnet_nl.recordings.invented import GENERATOR, voice_of
+from birdnet_nl.recordings.invented import GENERATOR
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.training.practice import InventedCrops, practise, share_right
 
@@ -33,8 +33,7 @@ def make_practised(
     mels = invented_mels(
         recordings + judged, MEL, cache_dir, os.cpu_count() or 1, lambda done: bar.advance(hearing, done)
     )
-    species = [voice_of(index) for index in range(recordings)]
-    learned = InventedCrops(mels[:recordings], 0, MEL, SEGMENT_S, species)
+    learned = InventedCrops(mels[:recordings], 0, MEL, SEGMENT_S)
     others = InventedCrops(mels[recordings:], recordings, MEL, SEGMENT_S)
     training = bar.add_task("practising", total=steps)
     network = practise(NETWORK, learned, MEL, steps, seed, lambda loss: bar.advance(training))

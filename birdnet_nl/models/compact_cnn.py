@@ -75,13 +75,8 @@ class CompactCnn(nn.Module):
 
     def features(self, mel: torch.Tensor) -> torch.Tensor:
         """What the answer is made of, float32 [batch, width]."""
-        return self.pool(self.last_layer(mel))
-
-    def last_layer(self, mel: torch.Tensor) -> torch.Tensor:
-        return self.blocks(self.stem(mel))  # [batch, 1, mels, frames] -> [batch, channels, mels/16, frames/16]
-
-    def pool(self, last_layer: torch.Tensor) -> torch.Tensor:
-        over_time = last_layer.mean(dim=2).float()  # -> [batch, channels, frames/16]
+        features = self.blocks(self.stem(mel))  # [batch, 1, mels, frames] -> [batch, channels, mels/16, frames/16]
+        over_time = features.mean(dim=2).float()  # -> [batch, channels, frames/16]
         return self.pooling(over_time)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,8 @@ class Imitator(nn.Module):
 
     def standardised(self, mel: torch.Tensor) -> torch.Tensor:
         """The answer around 0 with a deviation near 1, which training compares."""
-        return self.to_teacher(layer_statistics(self.trunk.last_layer(mel)))
+        features = self.trunk.blocks(self.trunk.stem(mel))  # -> [batch, channels, mels/16, frames/16]
+        return self.to_teacher(layer_statistics(features))
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take stem and blocks of a `CompactCnn` that has practised (`models/practised.py`)."""

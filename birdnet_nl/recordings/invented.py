@@ -45,12 +45,6 @@ def type_of(index: int) -> str:
     return VOCALIZATION_TYPES[index % len(VOCALIZATION_TYPES)]
 
 
-def voice_of(index: int) -> str | None:
-    """Slug of the species that lends its voice; None where the voice is derived from the number."""
-    plan = plan_invented(index)
-    return plan.slug if plan.described else None
-
-
 def plan_invented(index: int) -> RecordingPlan:
     """Who sings what, where and how, for the recording of this number."""
     if index < 0:
