@@ -53,6 +53,8 @@ def evaluate_command(
     folders = choose_folders(data, members, names)
     synthetic = trained.card["synthetic"] or any((path / DEMO_MARK).is_file() for ps in folders.values() for path in ps)
     tell_before(trained, members, list(folders))
+    if synthetic and trained.card.get("practice"):
+        warn("this network has practised on invented birds, which are made as the demo's are, so these figures flatter")
     if with_training_recordings:
         warn("--with-training-recordings: whatever it was trained on is judged too, so the figures are far too good")
     folder = claim_folder(out.expanduser() if out else new_folder(trained.home, data, synthetic))

@@ -1,6 +1,7 @@
 """`birdnet-nl practise`: from nothing to a file that a training starts from."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -10,6 +11,7 @@ from birdnet_nl.cli import app
 from birdnet_nl.features import practice as features_practice
 from birdnet_nl.models.practised import read_practised
 from birdnet_nl.recordings.invented import GENERATOR
+from birdnet_nl.recordings.source import DEMO_MARK
 from birdnet_nl.run import run
 from birdnet_nl.training.imitation import imitate
 
@@ -38,6 +40,13 @@ def test_a_file_is_made_and_a_run_starts_from_it(tmp_path, monkeypatch, compose_
     report = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert report["practice"]["recordings"] == 60
     assert report["parameters"]["learning_rate"] == pytest.approx(2e-3)
+    shutil.copytree(tmp_path / "data", tmp_path / "demo")
+    (tmp_path / "demo" / "xeno-canto-koolmees" / DEMO_MARK).write_text("{}")
+    for folder in ("data", "demo"):
+        where = ["--data", str(tmp_path / folder), "--cache", str(tmp_path / "cache"), "--with-training-recordings"]
+        judged = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run"), *where])
+        assert judged.exit_code == 0, judged.output
+        assert ("has practised on invented birds" in " ".join(judged.output.split())) == (folder == "demo")
 
 
 @pytest.mark.slow
