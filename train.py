@@ -13,6 +13,7 @@ EXAMPLES
   python train.py -m species=all trainer=turbo sweep=resume           after a kill: only what is not finished
   python train.py -m species=koolmees sweeper=optuna trainer=turbo    search for better parameter values
   python train.py species=koolmees trainer.max_epochs=5 seed=2        any value below
+  python train.py data.pool=all model=practised data.root=/nas/xc     nothing to install, decided per recording
   python train.py data.pool=all model=birdnet data.root=/nas/xc       BirdNET's features, the extra [birdnet]
   python train.py species=vink trainer=head trunk=logs/birdnet/pool-all/<time>   a head of its own, in seconds
   python train.py resume=logs/fast/koolmees/<time>                    go on with a run that was stopped
@@ -24,8 +25,7 @@ CHOICES (group=option)
   trainer   parameter set: fast (default), legacy, turbo, head (with trunk=<run directory>)
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       front end: emsn (default, the original's), wide, wide_coarse
-  model     network: emsn_cnn (default, the original's), compact_cnn, modulation, practised, student, birdnet,
-            bands, head
+  model     network: emsn_cnn (default), compact_cnn, modulation, practised, student, birdnet, bands, head
   augment   mels in training: none (default), mix_and_mask
   engine    auto (default), plain (no speed-ups)
   launcher  jobs of -m: basic (default, one after the other), joblib, ray, slurm, submitit_local (docs/scale.md)
@@ -42,7 +42,7 @@ VALUES most often changed
   teacher                     a finished run, or a sweep with one of the same seed and fold; loss.teacher_share,
                               loss.embedding_weight: how much of it is learned
   practice.use                auto: real recordings are learned after, or beside, invented birds (trainer=turbo,
-                              model=birdnet); never; or a file of birdnet-nl practise
+                              model=practised or birdnet); never; or a file of birdnet-nl practise
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience
   engine.threads  seed  paths.logs  paths.cache
   sweep=resume                go on with the newest sweep of the same jobs; or sweep=logs/sweep-<time>

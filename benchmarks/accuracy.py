@@ -46,6 +46,7 @@ VARIANTS = {
     "original's recipe": "trainer=fast",
     "shuffled types": "trainer=turbo data.shuffle_types=true",
     "birdnet with shuffled types": "model=birdnet data.shuffle_types=true",
+    "practised with shuffled types": "model=practised data.shuffle_types=true",
     "student with shuffled types": "model=student data.shuffle_types=true",
 }
 CONTROLS = ("majority", "metadata")

@@ -82,8 +82,8 @@ def find_practice(settings: PracticeSettings, network: Mapping[str, Any], data: 
     if data.features is not None:
         if named:
             raise RunError(
-                f"practice.use={settings.use} holds weights of a network of mels, and {data.features.name} is learned "
-                "from features; take practice.use=auto, or never"
+                f"practice.use={settings.use} holds weights for a network of mels that is trained in steps, and "
+                f"model={data.features.name} is not; take practice.use=auto, or never"
             )
         return _with_features(settings, data)
     return _with_weights(settings, network, data)

@@ -25,7 +25,7 @@ from birdnet_nl.evaluation.decision import refuse_accuracy
 from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.files import write_whole
 from birdnet_nl.imitating import LEARNED, learn_to_hear
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.build import build_network, refuse_network
 from birdnet_nl.practice import PracticeUsed, find_practice
 from birdnet_nl.run_description import describe_run, peak_memory_mb, tell_about_data, tell_about_source
 from birdnet_nl.run_directory import (
@@ -90,7 +90,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     instantiate(cfg.augment)
     instantiate(cfg.loss)
     if trunk is None:
-        build_network({**OmegaConf.to_container(cfg.model, resolve=True), "types": len(cfg.data.types)})
+        refuse_network(OmegaConf.to_container(cfg.model, resolve=True))
     practice_settings = instantiate(cfg.practice)
     teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
     settings = trunk.data_settings() if trunk else {"mel": mel}
@@ -153,7 +153,7 @@ def _refuse_half_a_head(cfg: DictConfig) -> None:
     if headed and not cfg.trunk:
         raise ValueError(
             "trainer=head needs trunk=<run directory>, a finished run of several species; make one with python "
-            "train.py data.pool=all trainer=turbo, or with model=birdnet"
+            "train.py data.pool=all trainer=turbo, or with model=practised or birdnet"
         )
     if cfg.trunk and not headed:
         raise ValueError(f"trunk={cfg.trunk} is for trainer=head; add that, or leave out trunk")

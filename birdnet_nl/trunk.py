@@ -93,7 +93,7 @@ def load_trunk(run_dir: Path) -> Trunk:
     if not hasattr(network, "answer") or hasattr(network, "trunk"):
         raise RunError(
             f"trunk={run_dir} is a {type(network).__name__}, which cannot carry a head; give a run of "
-            "model=compact_cnn or model=birdnet"
+            "model=compact_cnn, practised, student or birdnet"
         )
     if trained.split_by == "segment":
         raise RunError(f"trunk={run_dir} was split by segment, so it knows every recording; give one that was not")

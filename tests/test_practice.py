@@ -65,7 +65,7 @@ def test_features_are_learned_of_invented_recordings_of_the_types_in_use(data, m
     of_recording = [types[recordings == index].unique().tolist() for index in range(4)]
     assert of_recording == [[0], [1], [0], [1]]
     assert torch.isfinite(windows.float()).all()
-    with pytest.raises(RunError, match="learned from features"):
+    with pytest.raises(RunError, match=r"is not; take practice\.use=auto, or never"):
         find_practice(settings(str(SHIPPED)), {}, data)
 
 

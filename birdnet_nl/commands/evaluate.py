@@ -1,9 +1,10 @@
 """`birdnet-nl evaluate`: any checkpoint on any folder of recordings, with the report of a run."""
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -53,7 +54,7 @@ def evaluate_command(
     folders = choose_folders(data, members, names)
     synthetic = trained.card["synthetic"] or any((path / DEMO_MARK).is_file() for ps in folders.values() for path in ps)
     tell_before(trained, members, list(folders))
-    if synthetic and trained.card.get("practice"):
+    if synthetic and has_practised(trained.card):
         warn("this network has practised on invented birds, which are made as the demo's are, so these figures flatter")
     if with_training_recordings:
         warn("--with-training-recordings: whatever it was trained on is judged too, so the figures are far too good")
@@ -90,6 +91,14 @@ def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[
     if trained.trained_on is None:
         where = shown(trained.home)
         say(f"[bold red]no splits.csv in {where}: whether it was trained on these recordings is not known[/]")
+
+
+def has_practised(card: Mapping[str, Any]) -> bool:
+    """Whether the network, or what it hears with, knows invented birds."""
+    from birdnet_nl.features.practice import HEARD_INVENTED
+
+    features = card.get("features") or {}
+    return bool(card.get("practice")) or (not card["synthetic"] and features.get("name") in HEARD_INVENTED)
 
 
 def new_folder(home: Path, data: Path, synthetic: bool) -> Path:

@@ -28,8 +28,9 @@ def refuse_demo(extractor: FeatureExtractor, synthetic: bool) -> None:
     """Raise `ValueError` where an extractor has practised on what it would be tested with."""
     if synthetic and extractor.heard_invented:
         raise ValueError(
-            f"model={extractor.name} has practised on invented birds, which are made as the demo's are, so its figures "
-            "would flatter; give real recordings with data.root=<folder>, or take model=modulation"
+            f"features of {extractor.name} cannot be judged on the demo: they come of practice on invented birds, "
+            "which are made as the demo's are, so the figures would flatter; give real recordings "
+            "(data.root=<folder>, without data=demo), or take model=modulation"
         )
 
 

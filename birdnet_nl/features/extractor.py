@@ -60,7 +60,7 @@ class FeatureExtractor(ABC):
         """Load the network for one thread: what is returned is called by that thread alone."""
 
     def weights(self) -> dict[str, torch.Tensor] | None:
-        """What it has learned in a run, for that run's checkpoint; None where nothing of it is learned there."""
+        """What a checkpoint must carry for it to hear the same later; None where the package has all of it."""
         return None
 
     def give(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -99,19 +99,23 @@ def build_extractor(
 ) -> FeatureExtractor:
     """The extractor that `describe` described; only classes of this package, so a checkpoint cannot name other code.
 
-    `weights` are those of one that learned in a run. Raises `RunError` when the features of the one here are others.
+    `weights` are what `weights()` gave. Raises `RunError` when the features of the one here are others.
     """
     target = description["_target_"]
     if not target.startswith(PACKAGE):
         raise RunError(f"a feature extractor must come from {PACKAGE.rstrip('.')}, not from {target}")
     module, _, name = target.rpartition(".")
     extractor = getattr(importlib.import_module(module), name)()
-    if weights is not None:
-        extractor.give(weights)
-    if extractor.version != description["version"]:
+    try:
+        if weights is not None:
+            extractor.give(weights)
+        fits = extractor.version == description["version"]
+    except (RuntimeError, KeyError):  # of torch, for weights of other names or sizes
+        fits = False
+    if not fits:
         raise RunError(
-            f"the model was trained on features of {extractor.name} {description['version']}, here is version "
-            f"{extractor.version}; use the version it was trained with, or train anew"
+            f"the model was trained on features of {extractor.name} {description['version']}, which this version of "
+            "birdnet_nl does not make; use the version it was trained with, or train anew"
         )
     extractor.licence, extractor.credit = description["licence"], description["credit"]
     return extractor

@@ -20,6 +20,7 @@ from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.invented import GENERATOR, invent, type_of
 
 IN_A_FILE = 100
+HEARD_INVENTED = ("practised", "student")  # extractors that learned from invented birds before, or beside, real ones
 MELS = "practice"  # beside the folder of features
 
 Hear = Callable[[int], Iterator[np.ndarray]]

@@ -40,7 +40,21 @@ class PractisedLayers(MelExtractor):
 
     def __init__(self) -> None:
         self.beside = Modulation()
-        self._take(read_practised(SHIPPED).weights)
+        self._network: CompactCnn | None = None
+
+    @property
+    def network(self) -> CompactCnn:
+        if self._network is None:
+            self._take(read_practised(SHIPPED).weights)
+        return self._network
+
+    @property
+    def version(self) -> str:
+        """Differs with the weights: what was kept of others is not taken for these."""
+        content = hashlib.sha256()
+        for value in self.weights().values():
+            content.update(value.numpy().tobytes())
+        return f"1-{content.hexdigest()[:8]}"
 
     def check(self) -> None:
         """Nothing is needed."""
@@ -59,20 +73,16 @@ class PractisedLayers(MelExtractor):
         @torch.inference_mode()
         def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
             window = with_silence(mel_db[:, first : first + frames], frames)
-            heard = network.stem(normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last))
-            layers = []
+            mel = normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)
+            heard, layers = network.stem(mel), []  # [1, 1, mels, frames] -> [1, channels, mels/4, frames/4]
             for block in network.blocks:
-                heard = block(heard)
+                heard = block(heard)  # each but the first halves mels and frames
                 layers.append(layer_statistics(heard)[0].numpy())
             return np.concatenate([[0.0], *layers]).astype(np.float32)
 
         return extract
 
     def _take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self.network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)
-        self.network.load_state_dict(weights)
-        self.network.eval().to(memory_format=torch.channels_last)
-        content = hashlib.sha256()
-        for value in weights.values():
-            content.update(value.half().numpy().tobytes())
-        self.version = f"1-{content.hexdigest()[:8]}"  # what was kept of other weights is not taken for these
+        network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)
+        network.load_state_dict(weights)
+        self._network = network.eval().to(memory_format=torch.channels_last)

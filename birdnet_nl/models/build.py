@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from birdnet_nl.errors import RunError
@@ -19,3 +20,9 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
     module, _, name = target.rpartition(".")
     sizes = {key: value for key, value in description.items() if not key.startswith("_")}
     return getattr(importlib.import_module(module), name)(**sizes)
+
+
+def refuse_network(description: Mapping[str, Any]) -> None:
+    """Raise what building the network would raise, without the types, and leave the random numbers as they are."""
+    with torch.random.fork_rng(devices=[]):
+        build_network({**description, "types": 3})

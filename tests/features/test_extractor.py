@@ -27,7 +27,7 @@ def test_other_code_is_not_run():
 
 
 def test_features_of_another_version_are_refused():
-    with pytest.raises(RunError, match=r"trained on features of birdnet 2\.3, here is version 2\.4"):
+    with pytest.raises(RunError, match=r"features of birdnet 2\.3, which this version of birdnet_nl does not make"):
         build_extractor({**BirdNet().describe(), "version": "2.3"})
 
 

@@ -61,6 +61,19 @@ def test_what_is_kept_of_other_weights_is_not_taken_for_these():
         build_extractor(made.describe(), PractisedLayers().weights())
 
 
+@pytest.mark.parametrize("spoil", [lambda value: value.flatten()[:1], lambda value: value.new_zeros(3)])
+def test_weights_of_other_sizes_are_of_another_version(spoil):
+    made = PractisedLayers()
+    with pytest.raises(RunError, match="use the version it was trained with"):
+        build_extractor(made.describe(), {name: spoil(value) for name, value in made.weights().items()})
+
+
+def test_a_finished_run_does_not_need_the_weights_of_the_package(monkeypatch):
+    described, weights = PractisedLayers().describe(), PractisedLayers().weights()
+    monkeypatch.setattr("birdnet_nl.features.practised_layers.read_practised", lambda path: pytest.fail("read"))
+    assert build_extractor(described, weights).version == described["version"]
+
+
 def test_statistics_are_of_each_channel_alone():
     features = torch.zeros(2, 3, 4, 5)
     features[0, 1, 2] = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from birdnet_nl.errors import RunError
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.build import build_network, refuse_network
 from birdnet_nl.models.emsn_cnn import EmsnCnn
 
 TINY = {
@@ -21,6 +21,18 @@ def test_a_description_gives_its_network():
 
 def test_words_of_hydra_are_not_sizes():
     assert isinstance(build_network({**TINY, "_convert_": "object", "_partial_": False}), EmsnCnn)
+
+
+def test_a_look_ahead_refuses_what_building_would_and_changes_no_random_number():
+    torch.manual_seed(3)
+    expected = build_network(TINY).state_dict()
+    torch.manual_seed(3)
+    refuse_network({name: value for name, value in TINY.items() if name != "types"})
+    for name, value in build_network(TINY).state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=0, rtol=0)
+    with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
+        bag = "birdnet_nl.models.bag_network.BagNetwork"
+        refuse_network({"_target_": bag, "dimensions": [4], "pooling": ["mean"], "penalty": 0})
 
 
 def test_the_description_is_left_as_it_was():

@@ -95,7 +95,7 @@ def test_how_sounds_move_tells_the_types_of_the_demo_apart(train_small, tmp_path
 def test_layers_that_have_practised_are_not_judged_on_the_demo(train_small, tmp_path):
     with pytest.raises(Exception) as refused:
         train_small(tmp_path / "run", *POOL, "model=practised")
-    assert "model=practised has practised on invented birds" in explain(refused.value)
+    assert "features of practised cannot be judged on the demo" in explain(refused.value)
 
 
 def test_layers_that_have_practised_travel_with_the_checkpoint(pooled, train_small, cache, tmp_path):
