@@ -13,7 +13,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.extraction import extract_features
 from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.errors import DataError
-from birdnet_nl.features.modulation import MEL
+from birdnet_nl.features.mel_extractor import MEL
 from birdnet_nl.features.practice import MELS, practice_features
 from birdnet_nl.features.student import Student
 from birdnet_nl.files import written_whole

@@ -17,8 +17,6 @@ class Bands(FeatureExtractor):
     sample_rate_hz = 32_000
     window_s = 3.0
     dimensions = 64
-    licence = ""
-    credit = ""
 
     def check(self) -> None:
         """Nothing is needed."""

@@ -44,8 +44,8 @@ class FeatureExtractor(ABC):
     sample_rate_hz: ClassVar[int]
     window_s: ClassVar[float]
     dimensions: ClassVar[int]
-    licence: ClassVar[str]
-    credit: ClassVar[str]
+    licence: str = ""
+    credit: str = ""
     kept_on_disk: ClassVar[bool] = True
     has_learned: bool = True
     heard_invented: ClassVar[bool] = False

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
+import torch
 
-from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
+from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
 from birdnet_nl.features.extractor import Extract, FeatureExtractor
 from birdnet_nl.species.table import Species
 
@@ -15,9 +17,14 @@ ExtractMel = Callable[[np.ndarray, int], np.ndarray]
 
 
 class MelExtractor(FeatureExtractor):
-    """An extractor with a front end of its own, `mel`; its sample rate is that of the front end."""
+    """An extractor of three seconds with a front end of its own, `mel`; its sample rate is that of the front end."""
 
-    mel: ClassVar[MelParams]
+    mel: ClassVar[MelParams] = MEL
+    sample_rate_hz = MEL.sample_rate_hz
+    window_s = 3.0
+
+    def check(self) -> None:
+        """Nothing is needed."""
 
     @abstractmethod
     def open_mel(self) -> ExtractMel:
@@ -33,3 +40,15 @@ class MelExtractor(FeatureExtractor):
             return extract_mel(heard[1], round(start / self.mel.hop_samples))
 
         return extract
+
+
+def with_silence(mel_db: np.ndarray, least_frames: int) -> torch.Tensor:
+    """The mel, [mels, frames], with silence at its end where it is shorter."""
+    missing = max(0, least_frames - mel_db.shape[1])
+    return torch.nn.functional.pad(torch.from_numpy(mel_db), (0, missing), value=MEL.padding_db)
+
+
+def window_for_network(mel_db: np.ndarray, first: int, frames: int, normalise: Normalise) -> torch.Tensor:
+    """A window of a recording as a network of mels wants it, scaled to 0…1: [mels, all] -> [1, 1, mels, frames]."""
+    window = with_silence(mel_db[:, first : first + frames], frames)
+    return normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)

@@ -3,10 +3,9 @@
 import numpy as np
 import torch
 
-from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.audio.modulation import GROUPS, ModulationMap, describe_modulation, modulation_maps
-from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
+from birdnet_nl.features.mel_extractor import MEL, ExtractMel, MelExtractor, with_silence
 
 MAPS = 54
 BLOCKS = (MAPS * GROUPS, MAPS * GROUPS, MAPS * GROUPS, MAPS * 2, MEL.n_mels, MEL.n_mels, MEL.n_mels)
@@ -18,15 +17,7 @@ class Modulation(MelExtractor):
 
     name = "modulation"
     version = "1"
-    mel = MEL
-    sample_rate_hz = MEL.sample_rate_hz
-    window_s = 3.0
     dimensions = sum(BLOCKS)
-    licence = ""
-    credit = ""
-
-    def check(self) -> None:
-        """Nothing is needed."""
 
     def open_mel(self) -> ExtractMel:
         heard: list[tuple[np.ndarray, torch.Tensor, list[ModulationMap]]] = []  # of the last recording
@@ -40,12 +31,6 @@ class Modulation(MelExtractor):
             return np.concatenate([[0.0], *_describe(mel, maps, first, first + frames)]).astype(np.float32)
 
         return extract
-
-
-def with_silence(mel_db: np.ndarray, least_frames: int) -> torch.Tensor:
-    """The mel, [mels, frames], with silence at its end where it is shorter."""
-    missing = max(0, least_frames - mel_db.shape[1])
-    return torch.nn.functional.pad(torch.from_numpy(mel_db), (0, missing), value=MEL.padding_db)
 
 
 def _describe(mel: torch.Tensor, maps: list[ModulationMap], first: int, end: int) -> list[np.ndarray]:

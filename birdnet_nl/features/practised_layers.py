@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
-from birdnet_nl.features.modulation import MEL, Modulation, with_silence
+from birdnet_nl.features.mel_extractor import MEL, ExtractMel, MelExtractor, window_for_network
+from birdnet_nl.features.modulation import Modulation
 from birdnet_nl.models.compact_cnn import CompactCnn
+from birdnet_nl.models.imitator import TRUNK
 from birdnet_nl.models.layer_statistics import STATISTICS, layer_statistics
 from birdnet_nl.models.practised import SHIPPED, read_practised
 from birdnet_nl.models.weights_file import halved, in_full
 
-CHANNELS = (32, 64, 128)
-BLOCKS = tuple(STATISTICS * channels for channels in CHANNELS)
+BLOCKS = tuple(STATISTICS * channels for channels in TRUNK["channels"])
 """Sizes of the parts of a window's vector: one for each residual block."""
 
 
@@ -30,12 +30,7 @@ class PractisedLayers(MelExtractor):
     """
 
     name = "practised"
-    mel = MEL
-    sample_rate_hz = MEL.sample_rate_hz
-    window_s = 3.0
     dimensions = sum(BLOCKS)
-    licence = ""
-    credit = ""
     heard_invented = True
 
     def __init__(self) -> None:
@@ -56,9 +51,6 @@ class PractisedLayers(MelExtractor):
             content.update(value.numpy().tobytes())
         return f"1-{content.hexdigest()[:8]}"
 
-    def check(self) -> None:
-        """Nothing is needed."""
-
     def weights(self) -> dict[str, torch.Tensor]:
         """In half precision, for a checkpoint."""
         return halved(self.network.state_dict())
@@ -72,8 +64,7 @@ class PractisedLayers(MelExtractor):
 
         @torch.inference_mode()
         def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
-            window = with_silence(mel_db[:, first : first + frames], frames)
-            mel = normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)
+            mel = window_for_network(mel_db, first, frames, normalise)
             heard, layers = network.stem(mel), []  # [1, 1, mels, frames] -> [1, channels, mels/4, frames/4]
             for block in network.blocks:
                 heard = block(heard)  # each but the first halves mels and frames
@@ -83,6 +74,6 @@ class PractisedLayers(MelExtractor):
         return extract
 
     def _take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)
+        network = CompactCnn(types=3, **TRUNK)
         network.load_state_dict(weights)
         self._network = network.eval().to(memory_format=torch.channels_last)

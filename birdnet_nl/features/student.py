@@ -12,8 +12,8 @@ import torch
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.errors import RunError
 from birdnet_nl.features.extractor import FeatureExtractor
-from birdnet_nl.features.mel_extractor import ExtractMel, MelExtractor
-from birdnet_nl.features.modulation import MEL, Modulation, with_silence
+from birdnet_nl.features.mel_extractor import MEL, ExtractMel, MelExtractor, window_for_network
+from birdnet_nl.features.modulation import Modulation
 from birdnet_nl.models.imitator import Imitator
 from birdnet_nl.models.weights_file import halved, in_full
 
@@ -30,9 +30,6 @@ class Student(MelExtractor):
 
     name = "student"
     version = "1"
-    mel = MEL
-    sample_rate_hz = MEL.sample_rate_hz
-    window_s = 3.0
     kept_on_disk = False
 
     def __init__(
@@ -84,8 +81,7 @@ class Student(MelExtractor):
 
         @torch.inference_mode()
         def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
-            window = with_silence(mel_db[:, first : first + frames], frames)
-            heard = normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)
+            heard = window_for_network(mel_db, first, frames, normalise)
             return np.concatenate([[0.0], network(heard)[0].numpy()]).astype(np.float32)
 
         return extract

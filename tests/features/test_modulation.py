@@ -7,7 +7,8 @@ import pytest
 from hydra.utils import instantiate
 
 from birdnet_nl.features.extractor import NOBODY
-from birdnet_nl.features.modulation import BLOCKS, MEL, Modulation
+from birdnet_nl.features.mel_extractor import MEL
+from birdnet_nl.features.modulation import BLOCKS, Modulation
 
 
 def chirps(seconds: float) -> np.ndarray:

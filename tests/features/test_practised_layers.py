@@ -8,7 +8,8 @@ from birdnet_nl.audio.mel import Normalise, log_mel
 from birdnet_nl.errors import RunError
 from birdnet_nl.features.cache import features_key
 from birdnet_nl.features.extractor import NOBODY, build_extractor
-from birdnet_nl.features.modulation import MEL, Modulation
+from birdnet_nl.features.mel_extractor import MEL
+from birdnet_nl.features.modulation import Modulation
 from birdnet_nl.features.practised_layers import BLOCKS, PractisedLayers
 from birdnet_nl.models.layer_statistics import layer_statistics
 
