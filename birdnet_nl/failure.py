@@ -39,7 +39,8 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_here(cause)):
-            return str(cause)
+            resolving = re.search(r"raised while resolving interpolation: (.*?)\s+full_key:", str(cause), re.DOTALL)
+            return resolving[1] if resolving else str(cause)  # OmegaConf wraps what a resolver raised
     for cause in chain:
         if type(cause).__module__.startswith("submitit."):
             return f"a job ended without an answer ({str(cause).splitlines()[0]}); its log is in .submitit of the sweep"

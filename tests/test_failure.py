@@ -175,3 +175,9 @@ def test_an_error_that_was_answered_does_not_hide_a_later_bug():
             raise TypeError("a bug") from None
 
     assert explain(caught(fail)) is None
+
+
+def test_what_a_resolver_of_ours_refuses_is_its_own_sentence(compose_config):
+    cfg = compose_config("species=pool", "data.pool=al")
+    sentence = explain(caught(lambda: cfg.species.slug))
+    assert sentence.startswith("species=al is not a species") and "full_key" not in sentence
