@@ -63,11 +63,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads its
 import hydra
 from omegaconf import OmegaConf
 
-from birdnet_nl.console import say, screen, shown
-from birdnet_nl.failure import tell
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.sweep.arguments import known_sweep, prepare_sweep
 from birdnet_nl.sweep.job import recorded, train_job
+from birdnet_nl.util.console import say, screen, shown
+from birdnet_nl.util.failure import tell
 
 CONFIG_DIR = Path(__file__).resolve().parent / "conf"
 
@@ -76,14 +76,14 @@ train = hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name=
 
 def resume(run_dir: Path, overrides: list[str]) -> None:
     """Go on with the run in `run_dir`; `overrides` such as `trainer.max_epochs=40` change its stored configuration."""
-    from birdnet_nl.run_directory import change_config, log_to_file, read_config
+    from birdnet_nl.util.run_directory import change_config, log_to_file, read_config
 
     stored = read_config(run_dir)
     cfg = change_config(run_dir, stored, overrides)
     log_to_file(run_dir)
     say(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {shown(run_dir)}")
     with recorded(run_dir, cfg, resumed_from=stored):
-        from birdnet_nl.run import run
+        from birdnet_nl.runs.train import run
 
         run(cfg, run_dir, resume=True)
 

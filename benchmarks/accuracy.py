@@ -24,11 +24,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from birdnet_nl.evaluation.answers import Answers, between
-from birdnet_nl.evaluation.finished_runs import FinishedRun, read_run
+from birdnet_nl.comparison.finished_runs import FinishedRun, read_run
+from birdnet_nl.comparison.predictions import Answers, between
+from birdnet_nl.comparison.results import join_folds
 from birdnet_nl.evaluation.intervals import DRAWS, draw_weights, interval
-from birdnet_nl.evaluation.results import join_folds
-from birdnet_nl.evaluation.weighted_figures import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {

@@ -6,11 +6,11 @@ python benchmarks/comparison_coverage.py
 import numpy as np
 from scipy import stats
 
-from birdnet_nl.evaluation.answers import Answers, balanced_accuracy, confusion
-from birdnet_nl.evaluation.compare_bootstrap import difference_draws
-from birdnet_nl.evaluation.compare_statistics import hodges_lehmann, mean_estimate, percentile_interval
-from birdnet_nl.evaluation.pairing import Pair
-from birdnet_nl.evaluation.results import Result
+from birdnet_nl.comparison.bootstrap import difference_draws
+from birdnet_nl.comparison.pairing import Pair
+from birdnet_nl.comparison.predictions import Answers, balanced_accuracy, confusion
+from birdnet_nl.comparison.results import Result
+from birdnet_nl.comparison.statistics import hodges_lehmann, mean_estimate, percentile_interval
 
 TYPES = ("song", "call", "alarm")
 SIMULATIONS, SPLITS = 1000, 400

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from birdnet_nl.evaluation.finished_runs import find_runs
+from birdnet_nl.comparison.finished_runs import find_runs
 
 DRAWS = 20
 

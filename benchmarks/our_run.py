@@ -34,7 +34,7 @@ def time_run(overrides: Sequence[str], segments: int | None = None, epochs: int 
     `worker_memory_mb` is the peak of the largest DataLoader worker; most of it is shared with the process itself.
     """
     from benchmarks.run_clock import Enough
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
 
     with TemporaryDirectory() as folder:
         file = Path(folder) / "clock.json"
@@ -49,7 +49,7 @@ def time_run(overrides: Sequence[str], segments: int | None = None, epochs: int 
 
 def finish_run(overrides: Sequence[str], run_dir: str) -> dict[str, Any]:
     """Train and test to the end in `run_dir`; seconds of the training and balanced accuracy on the test recordings."""
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
 
     file = Path(run_dir).with_suffix(".clock.json")
     run(compose_run([*overrides, CLOCK.format(file=file, segments="null", epochs="null")]), Path(run_dir))

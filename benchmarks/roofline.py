@@ -44,7 +44,7 @@ def training_flops_of(overrides: Sequence[str]) -> dict[str, float]:
     from omegaconf import OmegaConf
 
     from benchmarks.our_run import compose_run
-    from birdnet_nl.models.build import build_network
+    from birdnet_nl.models.registry import build_network
 
     cfg = compose_run(overrides)
     mel = instantiate(cfg.mel)

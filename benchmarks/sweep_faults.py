@@ -28,13 +28,13 @@ from rich.table import Table
 from benchmarks.command_line import run_part
 from benchmarks.processes import ROOT
 from benchmarks.sweep_outcome import count
-from birdnet_nl.console import progress_bar
-from birdnet_nl.errors import RunError
-from birdnet_nl.recordings.demo import make_demo_species
-from birdnet_nl.run_directory import METRICS
 from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State, true_record
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
+from birdnet_nl.synthetic.demo import make_demo_species
+from birdnet_nl.util.console import progress_bar
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.run_directory import METRICS
 
 LOOK_EVERY_S = 0.2
 LONGEST_S = 4 * 3600

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.run_directory import METRICS
 from birdnet_nl.sweep.job_file import LOG, State, true_record
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
+from birdnet_nl.util.run_directory import METRICS
 
 
 def count(logs: Path, spoilt: Sequence[str]) -> dict[str, Any]:

@@ -30,11 +30,11 @@ from torch import nn
 
 from benchmarks.our_run import compose_run
 from birdnet_nl.data.splits import assign_splits
-from birdnet_nl.evaluation.judgement import recordist_indices
+from birdnet_nl.evaluation.evaluate import recordist_indices
 from birdnet_nl.evaluation.metrics import score
-from birdnet_nl.models.bag_network import BagNetwork
+from birdnet_nl.models.recording_classifier import BagNetwork
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.training.fitting import Beside, fit
+from birdnet_nl.training.probe import Beside, fit
 
 FOLDS, PARTS = 5, 4
 SHORT_SEGMENTS = 5  # up to 10.5 s
@@ -87,7 +87,7 @@ def load_bags(root: Path, model: str, cache: str | None, values: Sequence[str] =
     """All recordings of one type below `root`, as `python train.py data.pool=all model=…` takes them."""
     from hydra.utils import instantiate
 
-    from birdnet_nl.features.practice import practice_features
+    from birdnet_nl.embeddings.synthetic import practice_features
     from birdnet_nl.species.table import Species
 
     where = [f"paths.cache={cache}"] if cache else []

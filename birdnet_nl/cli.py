@@ -4,9 +4,9 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, evaluate, importing, practise, promote, prune, rerun, status
-from birdnet_nl.console import screen
-from birdnet_nl.errors import BirdnetNlError
+from birdnet_nl.commands import compare, data, download, evaluate, importing, pretrain, promote, prune, rerun, status
+from birdnet_nl.util.console import screen
+from birdnet_nl.util.errors import BirdnetNlError
 
 
 class TidyGroup(TyperGroup):
@@ -37,7 +37,7 @@ app.command("data")(data.data_command)
 app.command("evaluate")(evaluate.evaluate_command)
 app.command("compare")(compare.compare_command)
 app.command("rerun")(rerun.rerun_command)
-app.command("practise")(practise.practise_command)
+app.command("practise")(pretrain.practise_command)
 app.command("promote")(promote.promote_command)
 app.command("prune")(prune.prune_command)
 app.command("status")(status.status_command)

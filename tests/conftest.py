@@ -17,8 +17,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.evaluation.finished_runs import read_run
-from birdnet_nl.models.build import build_network
+from birdnet_nl.comparison.finished_runs import read_run
+from birdnet_nl.models.registry import build_network
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL_NETWORK = {

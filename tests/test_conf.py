@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.registry import build_network
 from birdnet_nl.species.table import Species, all_species, get_species
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -92,13 +92,18 @@ def test_the_ground_imports_nothing_but_itself():
 
 def test_hydra_is_read_in_three_files_and_where_sweeps_are_made():
     in_sweeps = {f"birdnet_nl/sweep/{name}.py" for name in ("composing", "expanding", "job", "sweeper")}
-    assert importers_of("hydra") == {"train.py", "birdnet_nl/species/selection.py", "birdnet_nl/run.py", *in_sweeps}
+    assert importers_of("hydra") == {
+        "train.py",
+        "birdnet_nl/species/selection.py",
+        "birdnet_nl/runs/train.py",
+        *in_sweeps,
+    }
     assert {name for name in importers_of("omegaconf") if not name.startswith("birdnet_nl/sweep/")} == {
         "train.py",
         "birdnet_nl/species/selection.py",
-        "birdnet_nl/run.py",
-        "birdnet_nl/run_description.py",
-        "birdnet_nl/run_directory.py",
+        "birdnet_nl/runs/train.py",
+        "birdnet_nl/runs/report.py",
+        "birdnet_nl/util/run_directory.py",
     }
 
 
@@ -132,9 +137,9 @@ def test_lightning_stays_in_training_and_beside_it():
     homes = {
         "birdnet_nl/data/datamodule.py",
         "birdnet_nl/evaluation/tensorboard.py",
-        "birdnet_nl/run.py",
-        "birdnet_nl/run_results.py",
-        "birdnet_nl/run_training.py",
+        "birdnet_nl/runs/train.py",
+        "birdnet_nl/runs/test.py",
+        "birdnet_nl/runs/fit.py",
     }
     found = {name for name in importers_of("lightning") if not name.startswith("birdnet_nl/training/")}
     assert found == homes
@@ -149,7 +154,7 @@ def test_species_and_recordings_know_no_torch():
 
 @pytest.mark.parametrize(
     "module",
-    ["train", "birdnet_nl.cli", "birdnet_nl.failure", "birdnet_nl.recordings.source", "birdnet_nl.sweep.sweeper"],
+    ["train", "birdnet_nl.cli", "birdnet_nl.util.failure", "birdnet_nl.data.sources", "birdnet_nl.sweep.sweeper"],
 )
 def test_entry_points_import_without_torch(module):
     code = (
@@ -162,6 +167,6 @@ def test_entry_points_import_without_torch(module):
 
 
 def test_the_check_itself_sees_an_import_inside_a_function():
-    inside = {name for name in imports_of(ROOT / "train.py") if name.startswith("birdnet_nl.run.")}
-    assert inside == {"birdnet_nl.run.run"}
+    inside = {name for name in imports_of(ROOT / "train.py") if name.startswith("birdnet_nl.runs.train.")}
+    assert inside == {"birdnet_nl.runs.train.run"}
     assert not inside & imports_of(ROOT / "train.py", top_level_only=True)

@@ -12,9 +12,9 @@ import torch
 
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
-from birdnet_nl.errors import DataError
-from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import mark_used, written_whole
 
 FORMAT_VERSION = 2  # raise when the computation of a mel changes, so that old files are not taken for new ones
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.errors import DataError
 
 SILENCE_PEAK = 1e-4
 """A recording whose largest sample stays below this (-80 dB re full scale) holds no sound."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import csr_array
 
-from birdnet_nl.errors import SetupError
+from birdnet_nl.util.errors import SetupError
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode_blocks
-from birdnet_nl.errors import DataError
-from birdnet_nl.files import write_whole
 from birdnet_nl.recordings.manifest import sha256_of
 from birdnet_nl.recordings.sound_file import read_sound_facts
+from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import write_whole
 
 CLIPPED_LEVEL = 0.999  # of full scale; louder samples were cut off by the recorder or the encoder
 FORMAT_VERSION = 1  # raise when the facts change, so that old ones are not taken for new

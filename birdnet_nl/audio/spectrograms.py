@@ -8,9 +8,9 @@ import numpy as np
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, write_mel
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.files import mark_used
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.spectrogram_folder import segment_files
+from birdnet_nl.util.files import mark_used
 
 
 def cache_spectrograms(

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from birdnet_nl.console import progress_bar, screen, shown
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.console import progress_bar, screen, shown
+from birdnet_nl.util.errors import DataError
 
 
 def compare_command(
@@ -31,8 +31,8 @@ def compare_command(
     """
     from birdnet_nl.commands.compare_tables import markdown_of, show_comparison
     from birdnet_nl.commands.compare_values import as_csv, as_values
-    from birdnet_nl.evaluation.compare import compare_runs
-    from birdnet_nl.evaluation.finished_runs import find_runs
+    from birdnet_nl.comparison.compare import compare_runs
+    from birdnet_nl.comparison.finished_runs import find_runs
 
     tops = [folder.expanduser() for folder in folders or [Path("logs")]]
     with progress_bar() as bar:
@@ -68,7 +68,7 @@ def _any(found) -> bool:
 
 
 def _write(option: str, path: Path, text: str) -> None:
-    from birdnet_nl.files import write_whole
+    from birdnet_nl.util.files import write_whole
 
     path = path.expanduser()
     try:

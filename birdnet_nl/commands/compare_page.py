@@ -7,10 +7,10 @@ from birdnet_nl.commands.compare_rows import WordTable, mean_figure, tables_of, 
 from birdnet_nl.commands.compare_tables import FEW_NOTE, remainder, title_of, warnings_of
 from birdnet_nl.commands.cross_validation_table import cross_validation_table
 from birdnet_nl.commands.data_page_style import STYLE
-from birdnet_nl.evaluation import compare_plots as plots
-from birdnet_nl.evaluation.compare import Comparison, Section
-from birdnet_nl.evaluation.compare_verdicts import CONFIRMED, REFUTED, points
-from birdnet_nl.evaluation.recording_figures import to_svg
+from birdnet_nl.comparison import plots as plots
+from birdnet_nl.comparison.compare import Comparison, Section
+from birdnet_nl.comparison.verdicts import CONFIRMED, REFUTED, points
+from birdnet_nl.evaluation.recording_plots import to_svg
 
 VERDICT_CLASSES = {CONFIRMED: "yes", REFUTED: "no"}
 LONG_TABLE, MOST_DRAWN = 20, 40  # rows and species; longer tables and pictures are folded

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from birdnet_nl.evaluation.compare import Section, SetComparison, SpeciesComparison
-from birdnet_nl.evaluation.compare_speed import Speed, seconds_per_epoch
-from birdnet_nl.evaluation.compare_statistics import LEVEL, Estimate, Overall
-from birdnet_nl.evaluation.compare_verdicts import points
-from birdnet_nl.evaluation.finished_runs import FinishedRun
-from birdnet_nl.evaluation.results import PHASES, Result
+from birdnet_nl.comparison.compare import Section, SetComparison, SpeciesComparison
+from birdnet_nl.comparison.finished_runs import FinishedRun
+from birdnet_nl.comparison.results import PHASES, Result
+from birdnet_nl.comparison.speed import Speed, seconds_per_epoch
+from birdnet_nl.comparison.statistics import LEVEL, Estimate, Overall
+from birdnet_nl.comparison.verdicts import points
 from birdnet_nl.species.table import all_species
 
 ABSENT = "–"

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from birdnet_nl.commands.compare_rows import WordTable, tables_of
 from birdnet_nl.commands.cross_validation_table import cross_validation_table
-from birdnet_nl.evaluation.compare import Comparison, Section
-from birdnet_nl.evaluation.compare_verdicts import CONFIRMED, REFUTED
+from birdnet_nl.comparison.compare import Comparison, Section
+from birdnet_nl.comparison.verdicts import CONFIRMED, REFUTED
 
 MOST_LINES = 8  # of what was left out
 COLOURS = {CONFIRMED: "green", REFUTED: "red"}

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from birdnet_nl.commands.cross_validation_table import cross_validation_values
-from birdnet_nl.evaluation.compare import Comparison, Section, SetComparison, SpeciesComparison
-from birdnet_nl.evaluation.compare_speed import Speed
-from birdnet_nl.evaluation.compare_statistics import Estimate, Overall
-from birdnet_nl.evaluation.results import PHASES, Result
+from birdnet_nl.comparison.compare import Comparison, Section, SetComparison, SpeciesComparison
+from birdnet_nl.comparison.results import PHASES, Result
+from birdnet_nl.comparison.speed import Speed
+from birdnet_nl.comparison.statistics import Estimate, Overall
 
 FIGURES = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "recall/song", "recall/call", "recall/alarm")
 

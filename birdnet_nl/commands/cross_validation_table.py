@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from birdnet_nl.commands.compare_rows import ABSENT, WordTable
-from birdnet_nl.evaluation.cross_validation import CrossValidation, over_seeds
-from birdnet_nl.evaluation.results import PHASES
+from birdnet_nl.comparison.cross_validation import CrossValidation, over_seeds
+from birdnet_nl.comparison.results import PHASES
 
 HEADS = (
     "out of fold", "seed", "recordings", "balanced accuracy", "macro-F1", "AUROC", "song : call", "recalls", "ECE",

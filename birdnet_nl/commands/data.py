@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from birdnet_nl.console import progress_bar, screen, shown
-from birdnet_nl.errors import DataError, SelectionError
-from birdnet_nl.recordings.source import DEFAULT_ROOT
+from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.species.table import Species, all_species, species_called
+from birdnet_nl.util.console import progress_bar, screen, shown
+from birdnet_nl.util.errors import DataError, SelectionError
 
 if TYPE_CHECKING:
     from birdnet_nl.data.overview import SpeciesOverview
@@ -47,7 +47,7 @@ def data_command(
     from birdnet_nl.commands.data_report import all_values
     from birdnet_nl.commands.data_tables import show_many, show_one
     from birdnet_nl.data.training_rules import TrainingRules
-    from birdnet_nl.recordings.vocalization import FLIGHT_CALL_CHOICES
+    from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
 
     if not (names or all_):
         raise SelectionError("no species named; try birdnet-nl data koolmees, or --all")
@@ -83,9 +83,9 @@ def look(
     """Overviews of the species that have recordings, in the order of `chosen`, and the species that have none."""
     from birdnet_nl.audio.inspection import FactsCache, inspect_files
     from birdnet_nl.data.overview import overview_of
+    from birdnet_nl.data.sources import DEMO_MARK
     from birdnet_nl.recordings.folder import find_species_folders
     from birdnet_nl.recordings.library import files_by_id, find_recordings
-    from birdnet_nl.recordings.source import DEMO_MARK
 
     found, folders = {}, {}
     with progress_bar() as bar:
@@ -120,7 +120,7 @@ def write_page(
 ) -> None:
     """The page, written beside and renamed."""
     from birdnet_nl.commands.data_page import page_of
-    from birdnet_nl.files import write_whole
+    from birdnet_nl.util.files import write_whole
 
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)

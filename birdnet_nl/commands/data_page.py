@@ -11,10 +11,10 @@ from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, peop
 from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview, licence_name
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
-from birdnet_nl.errors import DataError
-from birdnet_nl.evaluation import recording_figures as figures
+from birdnet_nl.evaluation import recording_plots as figures
 from birdnet_nl.evaluation.recording_examples import Example, choose_examples, make_example, ticks
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.errors import DataError
 
 MOST_SECTIONS = 12  # species with a section of their own; beyond that a table and pictures of all together
 EXAMPLES_PER_TYPE = 2  # when the page is about one species, else 1

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview, TypeOverview
+from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.choice import Filters
-from birdnet_nl.recordings.source import DEFAULT_ROOT
 
 STANDARD = Filters()
 VERDICTS = {"yes": "yes", "just": "enough to train, few to test on", "no": "no"}

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.console import shown
-from birdnet_nl.disk.usage import DiskReport, measure_disk
+from birdnet_nl.deploy.disk_usage import DiskReport, measure_disk
+from birdnet_nl.util.console import shown
 
 GB, MB = 1e9, 1e6
 

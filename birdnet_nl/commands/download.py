@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.console import progress_bar, screen
-from birdnet_nl.errors import SelectionError
+from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.recordings.choice import QUALITIES, Filters
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS
-from birdnet_nl.recordings.politeness import DELAY_S, HOURLY_BUDGET
-from birdnet_nl.recordings.source import DEFAULT_ROOT
+from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET
 from birdnet_nl.species.table import Species, species_called
+from birdnet_nl.util.console import progress_bar, screen
+from birdnet_nl.util.errors import SelectionError
 
 if TYPE_CHECKING:
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from birdnet_nl.console import say, shown, warn
-from birdnet_nl.errors import RunError
-from birdnet_nl.recordings.source import DEFAULT_ROOT, DEMO_MARK
+from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.console import say, shown, warn
+from birdnet_nl.util.errors import RunError
 
 if TYPE_CHECKING:
-    from birdnet_nl.trained_network import TrainedNetwork
+    from birdnet_nl.inference.classifier import TrainedNetwork
 
 EVALUATIONS = "evaluations"  # in the run directory
 MOST_NAMED = 5
@@ -44,8 +44,8 @@ def evaluate_command(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does, before torch is loaded
     from birdnet_nl.commands.evaluate_choice import choose_folders, trained_species
     from birdnet_nl.commands.evaluate_tables import print_evaluation, tell_what_is_left_out
-    from birdnet_nl.evaluate_checkpoint import evaluate
-    from birdnet_nl.trained_network import load_trained
+    from birdnet_nl.inference.classifier import load_trained
+    from birdnet_nl.runs.evaluate import evaluate
 
     trained = load_trained(network.expanduser())
     data = data.expanduser()
@@ -95,7 +95,7 @@ def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[
 
 def has_practised(card: Mapping[str, Any]) -> bool:
     """Whether the network, or what it hears with, knows invented birds."""
-    from birdnet_nl.features.practice import HEARD_INVENTED
+    from birdnet_nl.embeddings.synthetic import HEARD_INVENTED
 
     features = card.get("features") or {}
     return bool(card.get("practice")) or (not card["synthetic"] and features.get("name") in HEARD_INVENTED)

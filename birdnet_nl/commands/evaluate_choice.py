@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import species_of_folder
 from birdnet_nl.species.table import Species, get_species, species_called
+from birdnet_nl.util.errors import DataError
 
 LAYOUT = "xeno-canto-<species>/<song|call|alarm>/*.mp3"
 

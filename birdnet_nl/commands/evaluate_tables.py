@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.markup import escape
 
-from birdnet_nl.console import say, screen, shown
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
 from birdnet_nl.evaluation.report import result_table
-from birdnet_nl.evaluation_description import knows_what_it_judged
+from birdnet_nl.runs.evaluation_description import knows_what_it_judged
+from birdnet_nl.util.console import say, screen, shown
 
 MOST_LISTED = 5
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from birdnet_nl.console import progress_bar, screen
-from birdnet_nl.errors import DataError, SelectionError
+from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS
-from birdnet_nl.recordings.source import DEFAULT_ROOT
+from birdnet_nl.util.console import progress_bar, screen
+from birdnet_nl.util.errors import DataError, SelectionError
 
 MOST_EXAMPLES = 5
 

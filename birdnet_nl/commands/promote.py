@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from birdnet_nl.console import progress_bar, shown
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.console import progress_bar, shown
+from birdnet_nl.util.errors import DataError
 
 
 def promote_command(
@@ -74,7 +74,7 @@ def promote_command(
 
 
 def _find(folders: list[Path]):
-    from birdnet_nl.evaluation.finished_runs import find_runs
+    from birdnet_nl.comparison.finished_runs import find_runs
 
     tops = [folder.expanduser() for folder in folders]
     found = find_runs(tops)

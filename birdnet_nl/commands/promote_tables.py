@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.console import shown
+from birdnet_nl.comparison.finished_runs import FoundRuns
 from birdnet_nl.deploy.promotion import KEPT, UNCHANGED, WORSE, Decision, Promotion, validation_now
 from birdnet_nl.deploy.versions import Version, active_version, all_versions
-from birdnet_nl.evaluation.finished_runs import FoundRuns
+from birdnet_nl.util.console import shown
 
 COLOURS = {"new": "green", "better": "green", "worse": "bold red", "not comparable": "yellow"}
 MOST_LISTED = 8

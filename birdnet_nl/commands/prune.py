@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from birdnet_nl.commands.disk_tables import megabytes
-from birdnet_nl.console import progress_bar
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.console import progress_bar
+from birdnet_nl.util.errors import DataError
 
 UNITS_S = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
 UNITS_BYTES = {"mb": 1e6, "gb": 1e9, "tb": 1e12}
@@ -32,7 +32,7 @@ def prune_command(
 
     Example: birdnet-nl prune --older-than 14d --cache-size 20GB --runs --yes
     """
-    from birdnet_nl.disk.pruning import remove, spare_caches, spare_run_files
+    from birdnet_nl.deploy.prune import remove, spare_caches, spare_run_files
 
     age_s = parse_quantity(older_than, UNITS_S, "--older-than", "30d, 12h or 4w")
     most = parse_quantity(cache_size, UNITS_BYTES, "--cache-size", "5GB or 500MB") if cache_size else None

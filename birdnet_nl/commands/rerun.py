@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.console import shown
-from birdnet_nl.errors import RunError
-from birdnet_nl.recordings.source import SYNTHETIC
+from birdnet_nl.data.sources import SYNTHETIC
+from birdnet_nl.util.console import shown
+from birdnet_nl.util.errors import RunError
 
 
 def rerun_command(
@@ -23,7 +23,7 @@ def rerun_command(
     Example: birdnet-nl rerun logs/fast/koolmees/2026-11-23_17-34-57
     """
     from birdnet_nl.commands.rerun_difference import circumstances, differing_figures
-    from birdnet_nl.run_directory import CONFIG, METRICS, log_to_file, read_config, read_json
+    from birdnet_nl.util.run_directory import CONFIG, METRICS, log_to_file, read_config, read_json
 
     run = run.expanduser().resolve()
     for name in (CONFIG, METRICS):
@@ -36,7 +36,7 @@ def rerun_command(
         shutil.copytree(run / ".hydra", folder / ".hydra")
     log_to_file(folder)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does, before torch is loaded
-    from birdnet_nl.run import run as train
+    from birdnet_nl.runs.train import run as train
 
     train(cfg, folder)
     now = read_json(folder / METRICS)

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from birdnet_nl.console import screen, shown
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.console import screen, shown
+from birdnet_nl.util.errors import DataError
 
 REFRESH_S = 2.0
 
@@ -44,8 +44,8 @@ def status_command(
         _show_disk(folder, cache.expanduser(), models, json_)
         return
     from birdnet_nl.commands.status_tables import show_status
-    from birdnet_nl.sweep.ledger import exit_code
-    from birdnet_nl.sweep.standing import Watch, rebuild_sweep
+    from birdnet_nl.sweep.status import Watch, rebuild_sweep
+    from birdnet_nl.sweep.table import exit_code
 
     language = "dutch" if dutch else "english"
     if rebuild:
@@ -68,7 +68,7 @@ def status_command(
         out.print(show_status(standing, language, all_))
     if html:
         from birdnet_nl.commands.status_page import page_of
-        from birdnet_nl.files import write_whole
+        from birdnet_nl.util.files import write_whole
 
         write_whole(html.expanduser(), page_of(standing, language))
         screen.print(f"The page is {shown(html.expanduser())}", soft_wrap=True)
@@ -77,7 +77,7 @@ def status_command(
 
 def _show_disk(logs: Path, cache: Path, models: Path, json_: bool) -> None:
     from birdnet_nl.commands.disk_tables import disk_values, show_disk
-    from birdnet_nl.disk.usage import measure_disk
+    from birdnet_nl.deploy.disk_usage import measure_disk
 
     if json_:
         typer.echo(json.dumps(disk_values(measure_disk(logs, cache, models)), ensure_ascii=False, indent=1))

@@ -6,10 +6,10 @@ from html import escape
 
 from birdnet_nl.commands.status_tables import state_name
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.ledger import UNWELL, Row, group_reasons
-from birdnet_nl.sweep.standing import Standing
+from birdnet_nl.sweep.progress import in_words
+from birdnet_nl.sweep.status import Standing
 from birdnet_nl.sweep.sweep_file import resume_command
-from birdnet_nl.sweep.watching import in_words
+from birdnet_nl.sweep.table import UNWELL, Row, group_reasons
 
 STYLE = """
 :root{--ink:#1d2a2f;--soft:#5f7078;--line:#dde5e8;--paper:#fbfcfc;--card:#fff;--done:#2e8b57;--running:#2b7bbb;

@@ -8,12 +8,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from birdnet_nl.console import shown
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.ledger import UNWELL, Row, group_reasons
-from birdnet_nl.sweep.standing import Standing
+from birdnet_nl.sweep.progress import in_words
+from birdnet_nl.sweep.status import Standing
 from birdnet_nl.sweep.sweep_file import resume_command
-from birdnet_nl.sweep.watching import in_words
+from birdnet_nl.sweep.table import UNWELL, Row, group_reasons
+from birdnet_nl.util.console import shown
 
 COLOURS = {
     State.WAITING: "dim",

@@ -7,17 +7,21 @@ import joblib
 import lightning as L
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.console import progress_bar
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.extraction import extract_features, refuse_demo, refuse_windows
+from birdnet_nl.data.deduplicate import assert_apart
 from birdnet_nl.data.inherited_splits import InheritedSplits
-from birdnet_nl.data.inventory import Inventory
-from birdnet_nl.data.leaks import assert_apart
 from birdnet_nl.data.loaders import Loaders
+from birdnet_nl.data.multilabel import SeveralTypes, find_several_types
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
-from birdnet_nl.data.refusals import (
+from birdnet_nl.data.resident import refuse_resident
+from birdnet_nl.data.segments import cut_segments, refuse_no_segments
+from birdnet_nl.data.several_features import SharedBatch, share_batch
+from birdnet_nl.data.sources import DemoSettings, choose_sources, read_source, with_own_ids
+from birdnet_nl.data.splits import refuse_fold
+from birdnet_nl.data.summary import Inventory
+from birdnet_nl.data.validation import (
     refuse_batches,
     refuse_lengths,
     refuse_several_weight,
@@ -25,16 +29,12 @@ from birdnet_nl.data.refusals import (
     refuse_split_by,
     refuse_types,
 )
-from birdnet_nl.data.resident import refuse_resident
-from birdnet_nl.data.segments import cut_segments, refuse_no_segments
-from birdnet_nl.data.several_features import SharedBatch, share_batch
-from birdnet_nl.data.several_types import SeveralTypes, find_several_types
-from birdnet_nl.data.splits import refuse_fold
-from birdnet_nl.features.extractor import FeatureExtractor
+from birdnet_nl.embeddings.base import FeatureExtractor
+from birdnet_nl.embeddings.extraction import extract_features, refuse_demo, refuse_windows
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.source import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.console import progress_bar
 
 
 class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):

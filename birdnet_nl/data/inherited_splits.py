@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
-from birdnet_nl.errors import DataError, RunError
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
+from birdnet_nl.util.errors import DataError, RunError
 
 PLACE = 3  # last parts of a file's path that tell it from others wherever its root lies: species, type, name
 

@@ -5,7 +5,7 @@ from torch.utils.data import Dataset, Sampler
 
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.feeding import AUTO, SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.loading import AUTO, SegmentBatches, SteadyLoader, choose_workers
 from birdnet_nl.data.resident import ResidentLoader, stays_on
 
 Loader = SteadyLoader | ResidentLoader

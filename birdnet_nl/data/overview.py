@@ -13,11 +13,11 @@ from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.data.splits import SPLITS, group_of, usable_types
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, LEAST_COMPARED_S, TrainingRules
 from birdnet_nl.data.type_choice import ChosenTypes, choose_types
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import licence_code
+from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.library import FoundRecording
-from birdnet_nl.recordings.vocalization import classify_type
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.errors import DataError
 
 CLIPPED_SHARE = 1e-4  # of the samples; with more a recording counts as clipped
 DUPLICATE = "has the same content as another file"

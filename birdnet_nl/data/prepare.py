@@ -10,13 +10,13 @@ from pathlib import Path
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.audio.spectrograms import cache_spectrograms
+from birdnet_nl.data.deduplicate import without_copies
 from birdnet_nl.data.inherited_splits import InheritedSplits
-from birdnet_nl.data.leaks import without_copies
 from birdnet_nl.data.near_duplicates import SameSound
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.type_choice import ChosenTypes, choose_types
-from birdnet_nl.errors import DataError, TooFewRecordingsError
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError, TooFewRecordingsError
 
 MakeMels = Callable[[Sequence[Recording]], tuple[dict[str, CachedMel], list[UnusableFile]]]
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from birdnet_nl.data.crops import training_shares
-from birdnet_nl.data.several_types import SeveralTypes
+from birdnet_nl.data.multilabel import SeveralTypes
 
 
 class SharedBatch(NamedTuple):

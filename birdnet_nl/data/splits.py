@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.errors import TooFewRecordingsError
-from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import TooFewRecordingsError
+from birdnet_nl.util.files import written_whole
 
 SPLITS = ("train", "val", "test")
 ATTEMPTS = 60  # random orders tried; the most even assignment is kept

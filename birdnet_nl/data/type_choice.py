@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from birdnet_nl.data.splits import SPLITS, assign_splits, usable_types
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdnet_nl.evaluation.finished_runs import BY_RECORDING, FinishedRun
-from birdnet_nl.evaluation.pairing import LeftOut
+from birdnet_nl.comparison.finished_runs import BY_RECORDING, FinishedRun
+from birdnet_nl.comparison.pairing import LeftOut
 
 CHECKPOINT = Path("checkpoints/best.ckpt")  # in a run directory
 TAUGHT_THE_TEST = "teacher_knows_test=true"

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl import __version__
+from birdnet_nl.comparison.finished_runs import FinishedRun
 from birdnet_nl.deploy.candidates import CHECKPOINT
 from birdnet_nl.deploy.model_file import sha256_of, shipped_bytes
 from birdnet_nl.deploy.promotion import WORSE, Decision, Promotion
 from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, read_version
-from birdnet_nl.errors import RunError
-from birdnet_nl.evaluation.finished_runs import FinishedRun
-from birdnet_nl.files import write_whole, written_whole
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import write_whole, written_whole
 
 PAPERS = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # of the run: what the model rests on
 FIGURES = ("balanced_accuracy", "macro_f1", "auroc", "accuracy", "recall", "precision", "intervals", "counts", "count")

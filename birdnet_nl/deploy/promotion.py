@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from birdnet_nl.comparison.finished_runs import FinishedRun
+from birdnet_nl.comparison.pairing import LeftOut
 from birdnet_nl.deploy.candidates import CHECKPOINT, choose_candidates, validation_of
 from birdnet_nl.deploy.model_file import sha256_of, shipped_bytes
 from birdnet_nl.deploy.versions import Version
-from birdnet_nl.errors import RunError
-from birdnet_nl.evaluation.finished_runs import FinishedRun
-from birdnet_nl.evaluation.pairing import LeftOut
+from birdnet_nl.util.errors import RunError
 
 NEW, BETTER, EQUAL, WORSE, APART, UNCHANGED, KEPT = (
     "new", "better", "equal", "worse", "not comparable", "unchanged", "no new run",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.deploy.model_file import sha256_of
-from birdnet_nl.errors import RunError
-from birdnet_nl.files import write_whole
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import write_whole
 
 MANIFEST, ACTIVE, MODEL = "manifest.json", "active", "best.ckpt"
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from birdnet_nl.evaluation.weighted_figures import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_figures
 
 DRAWS = 2000
 SHARE = 0.95

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.errors import RunError
-from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import written_whole
 
 COLUMNS = ("recording_id", "file", "species", "recordist", "true_type", "answer", "certain", "segments")
 

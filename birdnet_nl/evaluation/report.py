@@ -7,12 +7,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from birdnet_nl.console import log, screen, shown
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
-from birdnet_nl.evaluation.figures import draw_confusion, draw_curves
-from birdnet_nl.evaluation.judgement import Judgement
+from birdnet_nl.evaluation.evaluate import Judgement
 from birdnet_nl.evaluation.pictures import encode_figure
-from birdnet_nl.evaluation.probability_figures import draw_precision_recall, draw_reliability
+from birdnet_nl.evaluation.plots import draw_confusion, draw_curves
+from birdnet_nl.evaluation.probability_plots import draw_precision_recall, draw_reliability
+from birdnet_nl.util.console import log, screen, shown
 
 NOTHING = "–"
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.errors import DataError
-from birdnet_nl.evaluation.figures import draw_examples
+from birdnet_nl.evaluation.plots import draw_examples
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError
 
 MOST_ERRORS = 6
 SAMPLE_RATE_HZ = 24000  # of the clips to listen to

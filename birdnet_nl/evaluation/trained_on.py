@@ -9,8 +9,8 @@ from pathlib import Path
 
 from birdnet_nl.audio.cache import content_hash
 from birdnet_nl.data.splits import SPLITS, group_of
-from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
+from birdnet_nl.util.errors import RunError
 
 LEARNED_FROM = ("train", "val")  # validation chose the epoch, the temperature, the pooling and the threshold
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from birdnet_nl.errors import RunError
+from birdnet_nl.util.errors import RunError
 
 Taken = TypeVar("Taken")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
+from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS, Row
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.vocalization import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
 from birdnet_nl.species.table import Species
 
 QUALITIES = ("A", "B", "C", "D", "E")

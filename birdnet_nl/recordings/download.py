@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdnet_nl.errors import DataError
-from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.choice import Candidate
 from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 from birdnet_nl.recordings.manifest import (
@@ -19,6 +17,8 @@ from birdnet_nl.recordings.manifest import (
 )
 from birdnet_nl.recordings.sound_file import read_sound_facts, what_is_wrong
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
+from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import written_whole
 
 MOST_FAILURES_IN_A_ROW = 10
 

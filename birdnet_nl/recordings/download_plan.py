@@ -15,10 +15,10 @@ from birdnet_nl.recordings.choice import (
     scientific_names,
 )
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES, recording_id
+from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows, species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.sound_file import what_is_wrong
-from birdnet_nl.recordings.vocalization import classify_type
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
 from birdnet_nl.species.table import Species
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from birdnet_nl.errors import DataError
-from birdnet_nl.recordings.csv_table import read_csv
+from birdnet_nl.recordings.labels import SEVERAL, classify_type
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.vocalization import SEVERAL, classify_type
 from birdnet_nl.species.table import Species, find_species, normalise_name
+from birdnet_nl.util.csv_table import read_csv
+from birdnet_nl.util.errors import DataError
 
 SOUND_SUFFIXES = {".mp3", ".wav", ".flac", ".ogg"}
 MANIFEST = "recordings.csv"

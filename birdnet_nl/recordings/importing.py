@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdnet_nl.errors import DataError
-from birdnet_nl.files import written_whole
 from birdnet_nl.recordings.folder import MANIFEST, recording_id, sound_files, species_of_folder
+from birdnet_nl.recordings.labels import SEVERAL, UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import (
     TYPE_FOLDERS,
     Row,
@@ -23,8 +22,9 @@ from birdnet_nl.recordings.manifest import (
 from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.recordings.tables import read_table
 from birdnet_nl.recordings.tags import read_tags, species_in
-from birdnet_nl.recordings.vocalization import SEVERAL, UNKNOWN, classify_type
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import written_whole
 
 WAYS = ("reference", "copy", "link")
 TABLES = (MANIFEST, "train_metadata.csv")  # read without being named when they lie in the folder that is imported

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from birdnet_nl.errors import DataError, SetupError
 from birdnet_nl.recordings.choice import parse_length_s, whole_url
-from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.folder import (
     MANIFEST,
     find_species_folders,
@@ -20,10 +18,12 @@ from birdnet_nl.recordings.folder import (
     species_of_folder,
 )
 from birdnet_nl.recordings.folder import read_manifest as read_known_columns
+from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import Row
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.recordings.vocalization import classify_type
 from birdnet_nl.species.table import Species, find_species, species_called
+from birdnet_nl.util.csv_table import read_csv
+from birdnet_nl.util.errors import DataError, SetupError
 
 if TYPE_CHECKING:
     import pandas

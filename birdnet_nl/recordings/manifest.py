@@ -7,11 +7,11 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from birdnet_nl.files import write_whole
-from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.folder import COLUMN_NAMES, MANIFEST
-from birdnet_nl.recordings.vocalization import ALARM, CALL, OTHER, SEVERAL, SONG
+from birdnet_nl.recordings.labels import ALARM, CALL, OTHER, SEVERAL, SONG
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.csv_table import read_csv
+from birdnet_nl.util.files import write_whole
 
 ATTRIBUTION = "ATTRIBUTION.md"
 TYPE_FOLDERS = {SONG: "song", CALL: "call", ALARM: "alarm", SEVERAL: "mixed", OTHER: "other"}

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.console import progress_bar
-from birdnet_nl.errors import BirdnetNlError, DataError, SetupError
-from birdnet_nl.files import mark_used, written_whole
 from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.console import progress_bar
+from birdnet_nl.util.errors import BirdnetNlError, DataError, SetupError
+from birdnet_nl.util.files import mark_used, written_whole
 
 COPIED = {*SOUND_SUFFIXES, ".npy", ".csv", ".json", ".md"}
 AT_A_TIME = 8

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import candidate_of
-from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.manifest import COLUMNS, Row
 from birdnet_nl.species.table import Species, find_species
+from birdnet_nl.util.csv_table import read_csv
+from birdnet_nl.util.errors import DataError
 
 COLUMN_NAMES = {  # our column, and what others call it
     "path": ("file", "path", "filename", "file_name", "filepath"),

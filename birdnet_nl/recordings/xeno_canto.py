@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from birdnet_nl.errors import BirdnetNlError, SetupError
-from birdnet_nl.recordings.politeness import DELAY_S, HOURLY_BUDGET, Pace, Secret, retry_after_s
+from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET, Pace, Secret, retry_after_s
+from birdnet_nl.util.errors import BirdnetNlError, SetupError
 
 BASE_URL = "https://xeno-canto.org"
 KEY_VARIABLE = "XENO_CANTO_API_KEY"

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.table import Species, all_species, species_called
+from birdnet_nl.util.errors import SelectionError
 
 NAMED_IN_SLUG = 3  # a pool of more species is called after their number
 

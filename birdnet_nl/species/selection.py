@@ -7,9 +7,9 @@ from functools import partial
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.pool import pool_as_species
 from birdnet_nl.species.table import Species, all_species, find_species, species_called
+from birdnet_nl.util.errors import SelectionError
 
 POOL = "pool"  # the option of the group `species` that stands for the species of data.pool
 

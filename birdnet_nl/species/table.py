@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from birdnet_nl.errors import SelectionError
+from birdnet_nl.util.errors import SelectionError
 
 
 @dataclass(frozen=True)

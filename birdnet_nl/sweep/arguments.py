@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from birdnet_nl.errors import RunError, SelectionError
 from birdnet_nl.sweep.jobs import key_of, value_of
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
+from birdnet_nl.util.errors import RunError, SelectionError
 
 MULTIRUN = {"-m", "--multirun"}
 PLAN = "--plan"

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from birdnet_nl.recordings.source import synthetic_mark
+from birdnet_nl.data.sources import synthetic_mark
 from birdnet_nl.species.table import find_species
 from birdnet_nl.sweep.jobs import Job, key_of, kind_of, number_jobs, value_of
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from birdnet_nl.errors import BirdnetNlError
+from birdnet_nl.data.sources import choose_sources
 from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES
 from birdnet_nl.recordings.remote import list_remote_files
-from birdnet_nl.recordings.source import choose_sources
-from birdnet_nl.run_directory import CHANGEABLE
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import BirdnetNlError
+from birdnet_nl.util.run_directory import CHANGEABLE
 
 NOT_COUNTED = (
     *("species", "paths", "sweep", "resume", "evaluation.figures"),

@@ -21,17 +21,17 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from birdnet_nl.console import log, say, screen, shown
-from birdnet_nl.errors import RunError
-from birdnet_nl.failure import tell
-from birdnet_nl.recordings.source import synthetic_mark
-from birdnet_nl.run_directory import CONFIG, HEARTBEAT, refuse_claimed, write_config
+from birdnet_nl.data.sources import synthetic_mark
 from birdnet_nl.species.selection import register_species
 from birdnet_nl.sweep.background import repeated
+from birdnet_nl.sweep.failure_reasons import reason_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import JobRecord, State, is_at_work, read_record, write_record
 from birdnet_nl.sweep.processes import leave_with_parent, memory_mb, this_process
-from birdnet_nl.sweep.reasons import reason_of
+from birdnet_nl.util.console import log, say, screen, shown
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.failure import tell
+from birdnet_nl.util.run_directory import CONFIG, HEARTBEAT, refuse_claimed, write_config
 
 LAUNCHER = "BIRDNET_NL_LAUNCHER"  # environment variable with the number of the process that started a sweep
 BEAT_S = 5.0
@@ -56,7 +56,7 @@ def train_job(cfg: DictConfig) -> float | None:
                 f"[bold]{cfg.species.dutch}[/] ({cfg.species.scientific}), "
                 f"trainer={cfg.parameter_set}, seed {cfg.seed} → {shown(run_dir)}"
             )
-            from birdnet_nl.run import run  # torch and lightning: seconds, so only where they are needed
+            from birdnet_nl.runs.train import run  # torch and lightning: seconds, so only where they are needed
 
             return run(cfg, run_dir, resume=goes_on)
     except Exception as error:

@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.files import write_whole
-from birdnet_nl.run_directory import HEARTBEAT, METRICS
 from birdnet_nl.sweep.processes import ProcessMark
+from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.run_directory import HEARTBEAT, METRICS
 
 JOB, LOG = "job.json", "train.log"
 SILENT_S = 300.0  # a process on another machine that wrote no heartbeat for so long is taken for dead

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from birdnet_nl.recordings.source import SYNTHETIC
+from birdnet_nl.data.sources import SYNTHETIC
 
 NOT_OF_THE_JOB = ("sweep", "launcher", "sweeper", "hydra", "paths", "resume")
 

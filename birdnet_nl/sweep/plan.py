@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.console import shown
-from birdnet_nl.errors import BirdnetNlError
-from birdnet_nl.recordings.source import SYNTHETIC, choose_sources
+from birdnet_nl.data.sources import SYNTHETIC, choose_sources
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import find_species, get_species
 from birdnet_nl.sweep.expanding import PlannedJobs, pool_of
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.jobs import Job
-from birdnet_nl.sweep.ledger import jobs_below, read_row
 from birdnet_nl.sweep.processes import this_process
-from birdnet_nl.sweep.settling import Settled, Step
-from birdnet_nl.sweep.watching import in_words
+from birdnet_nl.sweep.progress import in_words
+from birdnet_nl.sweep.resume_plan import Settled, Step
+from birdnet_nl.sweep.table import jobs_below, read_row
+from birdnet_nl.util.console import shown
+from birdnet_nl.util.errors import BirdnetNlError
 
 DEMO, MISSING = "synthetic demo recordings", "no recordings"
 NAMED = 12

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from rich.markup import escape
 
-from birdnet_nl.console import say, screen, shown
-from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.ledger import UNWELL, Ledger, Row, count_states, group_reasons
-from birdnet_nl.sweep.settling import Settled, Step
+from birdnet_nl.sweep.resume_plan import Settled, Step
 from birdnet_nl.sweep.sweep_file import Sweep, resume_command
+from birdnet_nl.sweep.table import UNWELL, Ledger, Row, count_states, group_reasons
+from birdnet_nl.util.console import say, screen, shown
+from birdnet_nl.util.errors import RunError
 
 NAMED = 8  # species of a reason; the others are counted
 

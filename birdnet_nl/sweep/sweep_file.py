@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from birdnet_nl.console import shown
-from birdnet_nl.errors import RunError
-from birdnet_nl.files import write_whole
 from birdnet_nl.sweep.jobs import Job, same_job
 from birdnet_nl.sweep.processes import ProcessMark, this_process
+from birdnet_nl.util.console import shown
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import write_whole
 
 SWEEP, LOCK = "sweep.json", "sweep.lock"
 FOLDERS = "sweep-*"

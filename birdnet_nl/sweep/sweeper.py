@@ -19,11 +19,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from birdnet_nl.console import shown, warn
-from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.composing import QuickLoader
 from birdnet_nl.sweep.dead_workers import heard_deaths
 from birdnet_nl.sweep.expanding import PlannedJobs, combinations, plan_jobs, pool_of
+from birdnet_nl.sweep.failure_reasons import is_disk_full
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import (
     FORESEEN,
@@ -39,11 +38,12 @@ from birdnet_nl.sweep.jobs import Job, keep_folders
 from birdnet_nl.sweep.launchers import at_a_time, tells_of_jobs
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
-from birdnet_nl.sweep.reasons import is_disk_full
-from birdnet_nl.sweep.settling import Settled, Step, put_aside, settle
+from birdnet_nl.sweep.progress import watched
+from birdnet_nl.sweep.resume_plan import Settled, Step, put_aside, settle
 from birdnet_nl.sweep.summary import finish, interrupted, tell_start
 from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, resume_command, write_sweep
-from birdnet_nl.sweep.watching import watched
+from birdnet_nl.util.console import shown, warn
+from birdnet_nl.util.errors import RunError
 from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
 NAME = "resumable"

@@ -7,8 +7,8 @@ from pathlib import Path
 import lightning as L
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from birdnet_nl.console import log, screen
-from birdnet_nl.files import written_whole
+from birdnet_nl.util.console import log, screen
+from birdnet_nl.util.files import written_whole
 
 HEARTBEAT_EVERY_S = 2.0
 

@@ -10,10 +10,10 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams, Normalise
-from birdnet_nl.errors import RunError
-from birdnet_nl.files import written_whole
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.registry import build_network
 from birdnet_nl.training.engine import cpu_computes_bf16
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import written_whole
 
 LEARNING_ONLY = "to_teacher."  # weights with which a student learns, and which have no part in its answers
 CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights

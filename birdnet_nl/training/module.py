@@ -15,10 +15,10 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.errors import RunError
 from birdnet_nl.training.checkpoint import CARD
-from birdnet_nl.training.objective import LossSettings, Objective
+from birdnet_nl.training.losses import LossSettings, Objective
 from birdnet_nl.training.teacher import Lesson
+from birdnet_nl.util.errors import RunError
 
 
 def pool_recordings(probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from birdnet_nl.errors import RunError
-from birdnet_nl.files import written_whole
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import written_whole
 
 
 @dataclass(frozen=True)

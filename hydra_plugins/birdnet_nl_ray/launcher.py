@@ -39,7 +39,7 @@ class RayLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         ray = self._start()
-        from birdnet_nl.console import screen
+        from birdnet_nl.util.console import screen
         from hydra_plugins.birdnet_nl_ray.progress import Progress, names_of
 
         cores = int(ray.cluster_resources().get("CPU", 0))
@@ -64,7 +64,7 @@ class RayLauncher(Launcher):
 
     def _start(self) -> Any:
         """Ray, connected; a local cluster ends with this process. Raises `SetupError`."""
-        from birdnet_nl.errors import SetupError
+        from birdnet_nl.util.errors import SetupError
 
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
@@ -105,7 +105,7 @@ def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
         job_subdir_key="hydra.sweep.subdir",
     )
     if result.status == JobStatus.FAILED:
-        from birdnet_nl.failure import explain
+        from birdnet_nl.util.failure import explain
 
         result._return_value.sentence = explain(result._return_value)  # here, since tracebacks do not travel
     return result
@@ -113,7 +113,7 @@ def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
 
 def _result_of(ray: Any, job: Any, overrides: Sequence[str]) -> JobReturn:
     """What the job returned; a failure when its worker or machine died."""
-    from birdnet_nl.errors import RunError
+    from birdnet_nl.util.errors import RunError
 
     try:
         return ray.get(job)

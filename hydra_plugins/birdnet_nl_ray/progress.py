@@ -8,8 +8,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from rich.markup import escape
 
-from birdnet_nl.console import screen, shown
-from birdnet_nl.failure import explain
+from birdnet_nl.util.console import screen, shown
+from birdnet_nl.util.failure import explain
 
 
 class Progress:

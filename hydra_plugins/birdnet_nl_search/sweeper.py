@@ -19,7 +19,7 @@ class SearchSweeper(Sweeper):
     """Args: see `conf/hydra/sweeper/optuna_search.yaml`. What `train` returns is maximised: the validation figure."""
 
     def __init__(self, trials: int, at_a_time: int, seed: int, folder: str, params: DictConfig | dict) -> None:
-        from birdnet_nl.errors import SetupError
+        from birdnet_nl.util.errors import SetupError
 
         if trials < 1 or at_a_time < 1:
             raise ValueError(
@@ -38,8 +38,8 @@ class SearchSweeper(Sweeper):
         import optuna
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
-        from birdnet_nl.console import screen, shown
-        from birdnet_nl.errors import RunError
+        from birdnet_nl.util.console import screen, shown
+        from birdnet_nl.util.errors import RunError
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -77,8 +77,8 @@ class SearchSweeper(Sweeper):
         self._tell_best(study)
 
     def _tell_best(self, study: Any) -> None:
-        from birdnet_nl.console import screen, shown
-        from birdnet_nl.files import write_whole
+        from birdnet_nl.util.console import screen, shown
+        from birdnet_nl.util.files import write_whole
         from hydra_plugins.birdnet_nl_search.parameter_set import parameter_set_of
 
         best, config = study.best_trial, self.given["config"]
@@ -97,7 +97,7 @@ class SearchSweeper(Sweeper):
 
 def refuse_several(arguments: list[str]) -> None:
     """A search compares parameter values on one species, one seed and one fold; raises `SelectionError` for several."""
-    from birdnet_nl.errors import SelectionError
+    from birdnet_nl.util.errors import SelectionError
 
     for override in OverridesParser.create().parse_overrides(arguments):
         if override.is_sweep_override() and override.key_or_group in ("species", "trainer", "seed", "data.fold"):

@@ -15,8 +15,8 @@ from birdnet_nl.audio import cache as cache_module
 from birdnet_nl.audio.cache import cache_mel, cache_mels, content_hash, params_key, to_float16
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import log_mel
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError
 
 # for each parameter another value that is possible beside the rest of `small_mel`
 OTHER = {

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.errors import DataError
 
 RATE_HZ = 48000
 

@@ -11,7 +11,7 @@ from birdnet_nl.audio import inspection
 from birdnet_nl.audio.cache import cache_mel, content_hash
 from birdnet_nl.audio.decode import decode, decode_blocks
 from birdnet_nl.audio.inspection import FactsCache, FileFacts, inspect_file, inspect_files
-from birdnet_nl.errors import DataError
+from birdnet_nl.util.errors import DataError
 
 RATE_HZ = 8000
 

@@ -73,7 +73,7 @@ def test_computing_a_mel_with_a_broken_torchaudio_says_in_one_sentence_what_to_d
     code = """
 import numpy as np
 from birdnet_nl.audio.mel import MelParams, log_mel
-from birdnet_nl.errors import SetupError
+from birdnet_nl.util.errors import SetupError
 params = MelParams(8000, 256, 128, 16, 200.0, 4000.0, "segment_peak", -80.0, 0.0)
 try:
     log_mel(np.zeros(800, dtype=np.float32), params)

@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks import accuracy, search
-from birdnet_nl.evaluation.finished_runs import read_run
+from birdnet_nl.comparison.finished_runs import read_run
 
 
 @pytest.fixture

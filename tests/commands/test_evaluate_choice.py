@@ -3,8 +3,8 @@
 import pytest
 
 from birdnet_nl.commands.evaluate_choice import choose_folders, trained_species
-from birdnet_nl.errors import DataError, SelectionError
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError, SelectionError
 
 KOOLMEES, MEREL, VINK = map(get_species, ("koolmees", "merel", "vink"))
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
 from birdnet_nl.commands.disk_tables import disk_values, show_disk
-from birdnet_nl.disk.usage import measure_disk
+from birdnet_nl.deploy.disk_usage import measure_disk
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import torch
 from birdnet_nl.data.crops import CropSettings
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.inherited_splits import read_inherited
+from birdnet_nl.data.sources import DemoSettings
 from birdnet_nl.data.splits import write_splits
-from birdnet_nl.errors import DataError
-from birdnet_nl.features.bands import Bands
-from birdnet_nl.features.extractor import stretch
-from birdnet_nl.recordings.source import DemoSettings
+from birdnet_nl.embeddings.bands import Bands
+from birdnet_nl.embeddings.base import stretch
 from birdnet_nl.species.pool import pool_as_species
 from birdnet_nl.species.table import Species, get_species
+from birdnet_nl.util.errors import DataError
 
 SPEC = {"song": 10, "call": 8, "alarm": 5}
 

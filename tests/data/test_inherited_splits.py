@@ -6,8 +6,8 @@ import pytest
 
 from birdnet_nl.data.inherited_splits import InheritedSplits, read_inherited
 from birdnet_nl.data.splits import write_splits
-from birdnet_nl.errors import RunError
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import RunError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 

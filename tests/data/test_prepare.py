@@ -8,9 +8,9 @@ import pytest
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.data.prepare import prepare_recordings
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError
 
 MEREL = get_species("merel")
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}

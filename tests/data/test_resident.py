@@ -8,7 +8,7 @@ from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data import resident
 from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.data.feeding import SegmentBatches
+from birdnet_nl.data.loading import SegmentBatches
 from birdnet_nl.data.resident import ResidentLoader, refuse_resident, resident_bytes, stays_on
 from birdnet_nl.data.segments import Segment
 

@@ -19,8 +19,8 @@ from birdnet_nl.data.splits import (
     usable_types,
     write_splits,
 )
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import DataError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 TYPES = ("song", "call", "alarm")

@@ -9,8 +9,8 @@ from birdnet_nl.deploy import make_version as make_version_module
 from birdnet_nl.deploy.make_version import make_version
 from birdnet_nl.deploy.model_file import sha256_of
 from birdnet_nl.deploy.promotion import plan_promotion
-from birdnet_nl.errors import RunError
 from birdnet_nl.training.checkpoint import load_classifier
+from birdnet_nl.util.errors import RunError
 
 
 def plan(*runs, base=None):

@@ -4,7 +4,7 @@ import pytest
 
 from birdnet_nl.deploy.make_version import make_version
 from birdnet_nl.deploy.promotion import APART, BETTER, EQUAL, KEPT, NEW, UNCHANGED, WORSE, plan_promotion
-from birdnet_nl.errors import RunError
+from birdnet_nl.util.errors import RunError
 
 HALF, MOST, ALL = [True, False] * 18, [True] * 30 + [False] * 6, [True] * 36
 

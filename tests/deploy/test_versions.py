@@ -5,7 +5,7 @@ import pytest
 from birdnet_nl.deploy.make_version import make_version
 from birdnet_nl.deploy.promotion import plan_promotion
 from birdnet_nl.deploy.versions import activate, active_version, all_versions, base_for, read_version, refuse_name
-from birdnet_nl.errors import RunError
+from birdnet_nl.util.errors import RunError
 
 
 @pytest.fixture

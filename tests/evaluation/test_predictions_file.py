@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.predictions_file import answers_of, read_predictions, write_predictions
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import RunError
 
 TYPES = ["song", "alarm"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from birdnet_nl.data.splits import write_splits
-from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.trained_on import read_trained_on
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.errors import RunError
 
 
 def recording(id: str, path: Path, recordist: str = "", content: bytes | None = None) -> Recording:

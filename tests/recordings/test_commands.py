@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
 from birdnet_nl.commands.download import species_named
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.table import all_species
+from birdnet_nl.util.errors import SelectionError
 
 
 def run(*words, **env):

@@ -12,12 +12,12 @@ import time
 
 import pytest
 
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.choice import Filters, candidate_of, choose, licence_code, parse_length_s
 from birdnet_nl.recordings.download import download
 from birdnet_nl.recordings.download_plan import plan_downloads
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError
 
 KOOLMEES = get_species("koolmees")
 

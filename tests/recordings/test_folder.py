@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import (
     find_species_folders,
     read_manifest,
@@ -14,6 +13,7 @@ from birdnet_nl.recordings.folder import (
     species_of_folder,
 )
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError
 
 MEREL = get_species("merel")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from mutagen.id3 import COMM, ID3, TIT2, WCOP
 
-from birdnet_nl.errors import DataError
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.importing import import_recordings
+from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.tags import parse_comment, read_tags, species_in, with_tags
-from birdnet_nl.recordings.vocalization import classify_type
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 COMMENT = (

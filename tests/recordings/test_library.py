@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from birdnet_nl.errors import DataError, SelectionError, SetupError
 from birdnet_nl.recordings.library import as_frame, files_by_id, find_recordings, read_manifest
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError, SelectionError, SetupError
 
 FULL = {
     "file": "song/XC1.wav", "xc_id": "1", "slug": "koolmees", "type": "adult, male, song", "quality": "B",

@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlparse
 import fsspec
 import pytest
 
-from birdnet_nl.errors import DataError, SetupError
+from birdnet_nl.data.sources import DEMO_MARK, DemoSettings, choose_source, read_source
 from birdnet_nl.recordings import remote as remote_module
 from birdnet_nl.recordings.remote import copy_remote_folders, is_url, list_remote_files, local_root
-from birdnet_nl.recordings.source import DEMO_MARK, DemoSettings, choose_source, read_source
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import DataError, SetupError
 
 MEREL, VINK = get_species("merel"), get_species("vink")
 NO_DEMO = DemoSettings("nowhere", 1, "normal", 0)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from birdnet_nl.recordings.politeness import Pace, retry_after_s
+from birdnet_nl.recordings.rate_limit import Pace, retry_after_s
 from birdnet_nl.recordings.sound_file import what_is_wrong
 from birdnet_nl.recordings.xeno_canto import ApiKeyError, BusyError, DownloadError, XenoCanto
 

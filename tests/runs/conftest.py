@@ -62,7 +62,7 @@ def train_in_process(cache: Path) -> Callable[..., Path]:
     """Train in this process, as a job of Hydra's would, and give the run directory."""
     sys.path.insert(0, str(ROOT))
     import train  # noqa: F401  registers the species and the resolver
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
 
     def train_run(run_dir: Path, *overrides: str) -> Path:
         GlobalHydra.instance().clear()
@@ -79,7 +79,7 @@ def train_turbo_in_process(cache: Path) -> Callable[..., Path]:
     """Train as `trainer=turbo`, in this process, and give the run directory."""
     sys.path.insert(0, str(ROOT))
     import train  # noqa: F401  registers the species and the resolvers
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
 
     def train_run(run_dir: Path, *overrides: str, resume: bool = False) -> Path:
         GlobalHydra.instance().clear()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from birdnet_nl.failure import explain
+from birdnet_nl.util.failure import explain
 
 
 def make_folder(root: Path, kinds: dict[str, int], content: bytes | None = None) -> None:
@@ -119,7 +119,7 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_
     """The third checkpoint meets a full disk; with space again, `resume` ends the run."""
     from omegaconf import OmegaConf
 
-    import birdnet_nl.run
+    import birdnet_nl.runs.train
     from birdnet_nl.training.checkpoint import WholeCheckpoints
 
     saves = []
@@ -132,7 +132,7 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_
         save(self, checkpoint, path, storage_options)
 
     said = []
-    monkeypatch.setattr(birdnet_nl.run, "say", said.append)
+    monkeypatch.setattr(birdnet_nl.runs.train, "say", said.append)
     monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save_until_full)
     run_dir = tmp_path / "run"
     with pytest.raises(OSError) as caught:
@@ -140,7 +140,7 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_
     assert "the disk is full" in explain(caught.value) and "resume=" in explain(caught.value)
     assert re.search(r"go on with: python train.py resume=", said[-1])
     monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save)
-    birdnet_nl.run.run(OmegaConf.load(run_dir / "config.yaml"), run_dir, resume=True)
+    birdnet_nl.runs.train.run(OmegaConf.load(run_dir / "config.yaml"), run_dir, resume=True)
     assert (run_dir / "metrics.json").is_file()
 
 

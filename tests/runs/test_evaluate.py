@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
-from birdnet_nl.evaluation.finished_runs import find_runs
+from birdnet_nl.comparison.finished_runs import find_runs
 from birdnet_nl.evaluation.predictions_file import read_predictions
 
 pytestmark = pytest.mark.slow

@@ -14,15 +14,15 @@ from hydra.utils import instantiate
 from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
+from birdnet_nl.data.sources import DEMO_MARK
 from birdnet_nl.data.splits import read_splits
 from birdnet_nl.evaluation.predictions_file import read_predictions
-from birdnet_nl.failure import explain
-from birdnet_nl.hearing import hear_calibrated
+from birdnet_nl.inference.classifier import load_trained
+from birdnet_nl.inference.predict import hear_calibrated
 from birdnet_nl.recordings.folder import read_species_folder
-from birdnet_nl.recordings.source import DEMO_MARK
 from birdnet_nl.species.table import get_species
-from birdnet_nl.trained_network import load_trained
 from birdnet_nl.training.checkpoint import read_checkpoint
+from birdnet_nl.util.failure import explain
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ POOL = ["species=pool", "data.pool=[koolmees,merel]"]
 def train_small(cache) -> Callable[..., Path]:
     """Train on the small demo; gives the run directory."""
     import train  # noqa: F401  registers the species and the resolvers
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
 
     def made(run_dir: Path, *overrides: str, resume: bool = False) -> Path:
         GlobalHydra.instance().clear()
@@ -58,7 +58,7 @@ def compact(train_small, tmp_path_factory) -> Path:
 
 
 STUDENT = [
-    *("model=student", "data.features.teacher._target_=birdnet_nl.features.bands.Bands", "data.features.steps=30"),
+    *("model=student", "data.features.teacher._target_=birdnet_nl.embeddings.bands.Bands", "data.features.steps=30"),
     "model.dimensions=[64,1080,96,96,96]",
 ]
 
@@ -121,18 +121,18 @@ def test_a_student_needs_its_teacher_in_training_alone(student, cache, tmp_path,
     report = metrics_of(student)
     assert report["features"]["name"] == "student" and report["features"]["credit"] == "a student of bands"
     assert not (student / "student.pt").exists()  # it is in the checkpoint
-    monkeypatch.setattr("birdnet_nl.features.bands.Bands.open", lambda self: pytest.fail("the teacher was asked"))
+    monkeypatch.setattr("birdnet_nl.embeddings.bands.Bands.open", lambda self: pytest.fail("the teacher was asked"))
     test_an_evaluation_gives_the_answers_of_the_run(student, cache, tmp_path)
 
 
 def test_a_student_that_was_stopped_does_not_learn_to_hear_again(train_small, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
     with monkeypatch.context() as stopped:
-        stopped.setattr("birdnet_nl.run.find_practice", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        stopped.setattr("birdnet_nl.runs.train.find_practice", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train_small(run_dir, *POOL, *STUDENT)
     learned = torch.load(run_dir / "student.pt", weights_only=True)
-    monkeypatch.setattr("birdnet_nl.imitating.imitate", lambda *_: pytest.fail("it learned again"))
+    monkeypatch.setattr("birdnet_nl.training.imitating.imitate", lambda *_: pytest.fail("it learned again"))
     train_small(run_dir, *POOL, *STUDENT, resume=True)
     kept = read_checkpoint(run_dir / "checkpoints/best.ckpt")["birdnet_nl"]["feature_weights"]
     assert all(torch.equal(kept[name], value) for name, value in learned.items())
@@ -181,7 +181,7 @@ def test_a_head_with_a_huge_penalty_gives_the_answers_of_its_trunk(pooled, train
 
 
 def test_with_too_few_recordings_the_answer_for_all_species_stands(pooled, train_small, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("birdnet_nl.trunk.LEAST_OF_TYPE", 100)
+    monkeypatch.setattr("birdnet_nl.runs.base_model.LEAST_OF_TYPE", 100)
     report = metrics_of(train_small(tmp_path / "head", "species=merel", "trainer=head", f"trunk={pooled}"))
     assert not report["head"]["fitted"] and report["head"]["moved"] < 1e-4
     assert "too few training recordings of merel for a head" in " ".join(capsys.readouterr().err.split())
@@ -213,7 +213,7 @@ def test_mistakes_are_told_in_a_sentence(overrides, sentence, train_small, tmp_p
 
 @pytest.mark.parametrize("mistake", ["model.landmarks=1", "model.penalty=0", "model.kernel_rate=-1"])
 def test_a_network_that_cannot_be_is_refused_before_anything_takes_time(mistake, train_small, tmp_path, monkeypatch):
-    monkeypatch.setattr("birdnet_nl.run.instantiate", _without_data)
+    monkeypatch.setattr("birdnet_nl.runs.train.instantiate", _without_data)
     with pytest.raises(Exception) as caught:
         train_small(tmp_path / "run", *POOL, "model=modulation", mistake)
     assert mistake in explain(caught.value)

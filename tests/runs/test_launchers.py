@@ -8,8 +8,8 @@ import pytest
 from hydra.core.utils import JobStatus
 from hydra.errors import MissingConfigException
 
-from birdnet_nl.errors import SetupError
-from birdnet_nl.failure import explain
+from birdnet_nl.util.errors import SetupError
+from birdnet_nl.util.failure import explain
 from hydra_plugins.birdnet_nl_ray.launcher import RayLauncher, _result_of
 from hydra_plugins.birdnet_nl_ray.progress import names_of
 

@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 
 from birdnet_nl.audio import invented
 from birdnet_nl.cli import app
-from birdnet_nl.features import practice as features_practice
-from birdnet_nl.models.practised import read_practised
-from birdnet_nl.recordings.invented import GENERATOR
-from birdnet_nl.recordings.source import DEMO_MARK
-from birdnet_nl.run import run
-from birdnet_nl.training.imitation import imitate
+from birdnet_nl.data.sources import DEMO_MARK
+from birdnet_nl.embeddings import synthetic as features_practice
+from birdnet_nl.models.pretrained import read_practised
+from birdnet_nl.runs.train import run
+from birdnet_nl.synthetic.generator import GENERATOR
+from birdnet_nl.training.distill import imitate
 
 
 def practise(*arguments: str):
@@ -61,11 +61,11 @@ def test_a_student_hears_invented_birds_too_where_recordings_are_real(
         heard.append((len(real.mels), len(invented_birds.mels)))
         return imitate(network, real, invented_birds, *settings)
 
-    monkeypatch.setattr("birdnet_nl.imitating.imitate", watched)
+    monkeypatch.setattr("birdnet_nl.training.imitating.imitate", watched)
     make_recordings_folder(tmp_path / "data", "koolmees", {"song": 6, "call": 6}, duration_s=4.0, sample_rate_hz=32000)
     cfg = compose_config(
         "species=koolmees", f"data.root={tmp_path / 'data'}", "data=xeno_canto", "model=student",
-        "data.features.teacher._target_=birdnet_nl.features.bands.Bands", "model.dimensions=[64,1080,96,96,96]",
+        "data.features.teacher._target_=birdnet_nl.embeddings.bands.Bands", "model.dimensions=[64,1080,96,96,96]",
         "data.features.steps=2", "data.features.invented=12", "practice.recordings=6", "evaluation.figures=false",
         "parameter_set=student", f"paths.cache={tmp_path / 'cache'}", "data.num_workers=0",
     )  # fmt: skip

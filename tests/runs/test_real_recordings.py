@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.failure import explain
+from birdnet_nl.util.failure import explain
 
 RECORDINGS = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="no real recordings here")

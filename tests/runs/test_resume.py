@@ -79,8 +79,8 @@ def test_a_run_killed_before_its_first_epoch_starts_over_in_its_folder(start_tra
 
 
 def test_only_what_keeps_a_run_comparable_can_change(train_in_process, tmp_path):
-    from birdnet_nl.errors import RunError
-    from birdnet_nl.run_directory import change_config, read_config
+    from birdnet_nl.util.errors import RunError
+    from birdnet_nl.util.run_directory import change_config, read_config
 
     run_dir = train_in_process(tmp_path / "run", "species=koolmees", "trainer.max_epochs=1")
     with pytest.raises(RunError, match=r"is finished, so .* changes nothing"):
@@ -98,8 +98,8 @@ def test_resuming_with_other_recordings_is_refused(train_in_process, tmp_path):
 
     from omegaconf import OmegaConf
 
-    from birdnet_nl.errors import RunError
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
+    from birdnet_nl.util.errors import RunError
 
     run_dir = train_in_process(tmp_path / "run", "species=koolmees")
     (run_dir / "metrics.json").unlink()
@@ -120,12 +120,12 @@ def test_a_finished_run_keeps_what_prediction_needs_and_nothing_to_resume_from(t
 def test_a_run_that_was_moved_is_not_continued_with_a_forgotten_best_epoch(train_in_process, tmp_path, monkeypatch):
     from omegaconf import OmegaConf
 
-    from birdnet_nl.errors import RunError
-    from birdnet_nl.run import run
+    from birdnet_nl.runs.train import run
+    from birdnet_nl.util.errors import RunError
 
     before = tmp_path / "before"
     with monkeypatch.context() as patched:
-        patched.setattr("birdnet_nl.run.judge_run", stop)
+        patched.setattr("birdnet_nl.runs.train.judge_run", stop)
         with pytest.raises(KeyboardInterrupt):
             train_in_process(before, "species=koolmees")
     after = before.rename(tmp_path / "after")

@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from birdnet_nl.data.segment_activity import activity_of_segments
-from birdnet_nl.errors import RunError
 from birdnet_nl.evaluation.metrics import Predictions, score
 from birdnet_nl.evaluation.pooling import pool_segments
 from birdnet_nl.evaluation.predictions_file import read_predictions
 from birdnet_nl.species.table import get_species
 from birdnet_nl.training import checkpoint
 from birdnet_nl.training.checkpoint import load_classifier
+from birdnet_nl.util.errors import RunError
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from birdnet_nl.failure import explain
+from birdnet_nl.util.failure import explain
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.training.checkpoint import read_checkpoint
 from birdnet_nl.training.teacher import TeacherAnswers
+from birdnet_nl.util.errors import RunError
 
 pytestmark = pytest.mark.slow
 

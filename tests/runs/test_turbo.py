@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from birdnet_nl.errors import RunError
-from birdnet_nl.run_directory import change_config, read_config
 from birdnet_nl.training.checkpoint import load_classifier
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.run_directory import change_config, read_config
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_run_ends_with_its_last_averaged_weights(train_turbo, monkeypatch, tmp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("birdnet_nl.run.judge_run", stop)  # a finished run has its last checkpoint no more
+        patch.setattr("birdnet_nl.runs.train.judge_run", stop)  # a finished run has its last checkpoint no more
         with pytest.raises(KeyboardInterrupt):
             train_turbo("run", "species=koolmees")
     last = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)

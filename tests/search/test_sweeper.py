@@ -5,7 +5,7 @@ import yaml
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from birdnet_nl.errors import RunError, SelectionError, SetupError
+from birdnet_nl.util.errors import RunError, SelectionError, SetupError
 from hydra_plugins.birdnet_nl_search import sweeper as sweeper_module
 from hydra_plugins.birdnet_nl_search.sweeper import SearchSweeper, refuse_several
 

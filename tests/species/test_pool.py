@@ -2,10 +2,10 @@
 
 import pytest
 
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.pool import pool_as_species, pooled_species
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.species.table import all_species
+from birdnet_nl.util.errors import SelectionError
 
 
 def test_all_and_patterns_and_names_in_any_language():

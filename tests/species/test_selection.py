@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.selection import prepare_arguments, register_species, select_species
 from birdnet_nl.species.table import all_species
+from birdnet_nl.util.errors import SelectionError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.errors import SelectionError
 from birdnet_nl.species.table import (
     Species,
     all_species,
@@ -16,6 +15,7 @@ from birdnet_nl.species.table import (
     normalise_name,
     similar_species,
 )
+from birdnet_nl.util.errors import SelectionError
 
 TABLE = Path(__file__).resolve().parents[2] / "birdnet_nl" / "species" / "species.csv"
 

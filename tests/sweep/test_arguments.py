@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from birdnet_nl.errors import RunError, SelectionError
 from birdnet_nl.sweep.arguments import known_sweep, prepare_sweep
 from birdnet_nl.sweep.job import LAUNCHER
+from birdnet_nl.util.errors import RunError, SelectionError
 
 
 def test_other_arguments_stay_as_they_are():

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from birdnet_nl.errors import RunError
-from birdnet_nl.run_directory import CONFIG, HEARTBEAT, read_config, write_config
 from birdnet_nl.sweep import job
 from birdnet_nl.sweep.job_file import State, read_record, true_record, write_record
 from birdnet_nl.sweep.processes import ProcessMark
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.run_directory import CONFIG, HEARTBEAT, read_config, write_config
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ import os
 import time
 from dataclasses import replace
 
-from birdnet_nl.run_directory import HEARTBEAT
 from birdnet_nl.sweep.job_file import (
     JOB,
     SILENT_S,
@@ -14,6 +13,7 @@ from birdnet_nl.sweep.job_file import (
     write_record,
 )
 from birdnet_nl.sweep.processes import ProcessMark
+from birdnet_nl.util.run_directory import HEARTBEAT
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path, running):

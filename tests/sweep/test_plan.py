@@ -5,7 +5,7 @@ import pytest
 from birdnet_nl.sweep.expanding import PlannedJobs
 from birdnet_nl.sweep.jobs import kind_of
 from birdnet_nl.sweep.plan import NAMED, show_plan
-from birdnet_nl.sweep.settling import Settled, Step
+from birdnet_nl.sweep.resume_plan import Settled, Step
 
 SLUGS = ("merel", "vink", "roek", "ekster", "havik", "koolmees", "pimpelmees", "houtduif", "kolgans", "koperwiek",
          "boomkruiper", "winterkoning", "roodborst", "turkse_tortel")  # fmt: skip

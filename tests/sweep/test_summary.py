@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.job_file import JobRecord, State
 from birdnet_nl.sweep.summary import finish
+from birdnet_nl.util.errors import RunError
 
 
 def test_a_sweep_whose_jobs_are_done_or_have_too_few_recordings_ends_well(make_sweep, make_job):

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.sweep_file import at_work_on, find_same, find_sweeps, new_sweep, read_sweep, write_sweep
+from birdnet_nl.util.errors import RunError
 
 
 def test_a_sweep_is_read_as_it_was_written(make_sweep, make_job):

@@ -8,10 +8,10 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.sweep.job_file import FORESEEN, TRANSIENT, UNFORESEEN, JobRecord, State, read_record, write_record
 from birdnet_nl.sweep.processes import ProcessMark, this_process
 from birdnet_nl.sweep.sweeper import ResumableSweeper
+from birdnet_nl.util.errors import RunError
 
 
 class TerminatedWorkerError(Exception):

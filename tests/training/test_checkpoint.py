@@ -10,13 +10,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.errors import RunError
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.registry import build_network
 from birdnet_nl.training import checkpoint as checkpoint_module
 from birdnet_nl.training.checkpoint import keep_for_prediction, load_classifier, load_weights, read_checkpoint
+from birdnet_nl.training.losses import LossSettings
 from birdnet_nl.training.module import TypeClassifier
-from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
+from birdnet_nl.util.errors import RunError
 
 TYPES = ["song", "alarm"]
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,12 +8,12 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from birdnet_nl.audio.augment import MelAugment
-from birdnet_nl.errors import RunError
-from birdnet_nl.models.build import build_network
+from birdnet_nl.models.registry import build_network
+from birdnet_nl.training.losses import LossSettings
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
-from birdnet_nl.training.objective import LossSettings
 from birdnet_nl.training.schedules import follow_validation
 from birdnet_nl.training.teacher import Lesson
+from birdnet_nl.util.errors import RunError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

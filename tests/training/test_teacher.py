@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from birdnet_nl.errors import RunError
 from birdnet_nl.training.teacher import TeacherAnswers
+from birdnet_nl.util.errors import RunError
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Features: what pretrained networks make of sound, kept per recording as mels are."""

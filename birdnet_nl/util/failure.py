@@ -1,0 +1,117 @@
+"""From an exception to the one sentence a user needs, or to nothing when the traceback is what is needed."""
+
+import difflib
+import errno
+import re
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.markup import escape
+
+from birdnet_nl.util.console import log, screen
+from birdnet_nl.util.errors import BirdnetNlError
+
+PACKAGE = Path(__file__).parents[1]
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and what installs them
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what caused it, outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether this package itself raised the error; a ValueError from elsewhere is a bug and keeps its traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
+
+
+def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> str | None:
+    """One sentence for the user, or None for an error that nobody foresaw.
+
+    `list_parameters` gives the names of all parameters, for "did you mean"; it is asked only when one was unknown.
+    """
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_here(cause)):
+            resolving = re.search(r"raised while resolving interpolation: (.*?)\s+full_key:", str(cause), re.DOTALL)
+            return resolving[1] if resolving else str(cause)  # OmegaConf wraps what a resolver raised
+    for cause in chain:
+        if type(cause).__module__.startswith("submitit."):
+            return f"a job ended without an answer ({str(cause).splitlines()[0]}); its log is in .submitit of the sweep"
+    for cause in chain:
+        if isinstance(cause, OSError) and (sentence := _explain_os_error(cause)):
+            return sentence
+    for cause in chain:
+        if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+            return _explain_configuration(" ".join(str(part) for part in chain), list_parameters)
+    return None
+
+
+def tell(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> bool:
+    """Show an error that was foreseen as one sentence, once; False when it needs its traceback."""
+    if getattr(error, "told", False):
+        return True
+    sentence = explain(error, list_parameters)
+    if sentence is None:
+        return False
+    error.told = True
+    log.error(sentence)
+    screen.print(f"[bold red]✗[/] {escape(sentence)}", soft_wrap=True)
+    return True
+
+
+def _explain_os_error(error: OSError) -> str | None:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full{where}; what was finished is safe: "
+            "free some space, then go on with resume=<run directory>"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission to write{where}; choose other folders with paths.logs=… and paths.cache=…"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
+        return f"a file is in the way of a folder{where}; move it or choose others with paths.logs=… and paths.cache=…"
+    return None
+
+
+def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str]]) -> str:
+    """Hydra's and OmegaConf's many lines as one sentence."""
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        key = unknown[1].lstrip("+~").partition("@")[0]
+        close = _similar(key, list_parameters())
+        hint = f"did you mean {close}?" if close else "python train.py --cfg job shows all parameters"
+        return f"{key} is not a parameter; {hint}"
+    if unknown := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text):
+        close = _similar(unknown[1], list_parameters())
+        return f"{unknown[1]} is not a parameter; " + (f"did you mean {close}?" if close else "see --cfg job")
+    missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
+    if missing and (extra := EXTRAS.get(missing[1])):
+        return f'this launcher needs {missing[1]}, which is not installed: pip install -e ".[{extra}]"'
+    if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
+        options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
+        close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)
+        shown = ", ".join(options[:8])
+        hint = f"did you mean {close[0]}? (possible: {shown})" if close else f"possible: {shown}"
+        return f"{missing[1]}={missing[2]} does not exist; {hint}"
+    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return (
+            f"{ambiguous[1]} names several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
+        )
+    if missing := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{missing[1]} has no value; give one: {missing[1]}=…"
+    return " ".join(text.split())[:400]
+
+
+def _similar(key: str, keys: Sequence[str]) -> str | None:
+    """The parameter most like `key`, by its whole name or by its last part."""
+    if close := difflib.get_close_matches(key, keys, n=1, cutoff=0.75):
+        return close[0]
+    last_parts = {name.rpartition(".")[2]: name for name in keys}
+    close = difflib.get_close_matches(key.rpartition(".")[2], list(last_parts), n=1, cutoff=0.75)
+    return last_parts[close[0]] if close else None

@@ -1,0 +1,54 @@
+"""What is judged: types the network knows, not met before, each sound once; the rest is counted."""
+
+from pathlib import Path
+
+import pytest
+
+from birdnet_nl.audio.cache import CachedMel, UnusableFile
+from birdnet_nl.data.evaluation_set import gather_recordings
+from birdnet_nl.recordings.recording import Recording
+
+FOUND = [
+    Recording(id, Path(f"{id}.mp3"), "koolmees", kind, text)
+    for id, kind, text in [
+        ("XC1", "song", "song"), ("XC2", "call", "call"), ("XC3", "alarm", "alarm call"), ("XC4", None, "song, call"),
+        ("XC5", "song", "song"), ("XC6", "call", "call"), ("XC7", "song", "song"),
+    ]
+]  # fmt: skip
+
+
+@pytest.fixture
+def made():
+    """Ids that mels were asked for; XC6 cannot be decoded and XC7 is the same sound as XC1."""
+    return []
+
+
+@pytest.fixture
+def gather(made, small_mel):
+    def make_mels(recordings):
+        made.extend(recording.id for recording in recordings)
+        content = {"XC7": "XC1"}
+        mels = {r.id: CachedMel(Path(r.id), 10, content.get(r.id, r.id)) for r in recordings if r.id != "XC6"}
+        return mels, [UnusableFile(r.path, "is silent") for r in recordings if r.id == "XC6"]
+
+    def gathered(keep_known: bool):
+        why_known = {"XC5": "the same number"}
+        types = ["song", "call"]
+        return gather_recordings(FOUND, types, lambda one: why_known.get(one.id, ""), keep_known, make_mels, small_mel)
+
+    return gathered
+
+
+def test_each_reason_to_leave_out_is_counted(gather, made):
+    gathered = gather(keep_known=False)
+    assert [one.id for one in gathered.recordings] == list(gathered.mels) == ["XC1", "XC2"]
+    assert gathered.unclear == {"song, call": 1} and gathered.unknown_types == {"alarm": 1}
+    assert [(one.id, why) for one, why in gathered.known] == [("XC5", "the same number")]
+    assert [file.path.stem for file in gathered.unusable] == ["XC6", "XC7"]
+    assert made == ["XC1", "XC2", "XC6", "XC7"]
+
+
+def test_what_was_met_before_is_kept_when_asked_for_and_still_counted(gather):
+    gathered = gather(keep_known=True)
+    assert [one.id for one in gathered.recordings] == ["XC1", "XC2", "XC5"]
+    assert len(gathered.known) == 1

@@ -1,0 +1,167 @@
+"""Type texts as recordists write them, and what the rules make of them."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from birdnet_nl.recordings.labels import (
+    ALARM,
+    CALL,
+    OTHER,
+    RULES,
+    SEVERAL,
+    SONG,
+    UNKNOWN,
+    classify_type,
+    rules_as_markdown,
+    types_in,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL_MANIFEST = ROOT.parent / "shared" / "recordings" / "recordings.csv"
+FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": SEVERAL, "drum": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # one type, with words that say nothing about it
+        ("song", SONG),
+        ("Song", SONG),
+        ("ADULT, MALE, SONG", SONG),
+        ("song 4 birds in flight", SONG),
+        ("songs of group of 3 birds", SONG),
+        ("call", CALL),
+        ("calls in colony", CALL),
+        ("alarm call", ALARM),
+        ("alarm", ALARM),
+        ("Alarm-call", ALARM),
+        ("call (alarm)", ALARM),
+        ("female; alarm calls", ALARM),
+        # stated rules
+        ("flight call", CALL),
+        ("call, nocturnal flight call", CALL),
+        ("begging call", CALL),
+        ("begging call, juvenile", CALL),
+        ("drumming", OTHER),
+        ("drumming, song", SEVERAL),
+        ("subsong", OTHER),
+        ("song, subsong", SONG),
+        ("call, subsong", SEVERAL),
+        ("imitation", OTHER),
+        ("mimicry/imitation", OTHER),
+        ("imitation, song", SONG),
+        ("call, mimicry", SEVERAL),
+        ("alarm call, alarm clapping with wings", ALARM),
+        ("song?", UNKNOWN),
+        ("song, call ?", UNKNOWN),
+        ("uncertain", UNKNOWN),
+        ("song, uncertain", UNKNOWN),
+        ("song, male, life stage uncertain", SONG),
+        # several
+        ("song, alarm call", SEVERAL),
+        ("alarm call, song", SEVERAL),
+        ("alarm call, call", SEVERAL),
+        ("song/call", SEVERAL),
+        ("song; call", SEVERAL),
+        ("song & call", SEVERAL),
+        ("Call and 'song'", SEVERAL),
+        ("mixed", SEVERAL),
+        # nothing unknown becomes a type
+        ("", UNKNOWN),
+        (" , ; ", UNKNOWN),
+        ("male", UNKNOWN),
+        ("gibberish", UNKNOWN),
+        ("call, gibberish", UNKNOWN),
+        ("not song", UNKNOWN),
+        ("no alarm", UNKNOWN),
+        ("song-like call", UNKNOWN),
+        # words are whole
+        ("recall", UNKNOWN),
+        ("birdsong", UNKNOWN),
+        ("songbird", UNKNOWN),
+        ("alarming", ALARM),
+        ("late song", UNKNOWN),
+        # other languages
+        ("zang", SONG),
+        ("roep", CALL),
+        ("roep, alarm", SEVERAL),
+        ("zang en roep", SEVERAL),
+        ("zang (mannetje)", SONG),
+        ("alarmroep", ALARM),
+        ("roffel", OTHER),
+        ("Gesang", SONG),
+        ("Rufe, Männchen", CALL),
+        ("Gesang und Rufe", SEVERAL),
+        ("Warnruf", ALARM),
+        ("Flugruf", CALL),
+        ("cri, chant", SEVERAL),
+        ("chant d'un mâle", UNKNOWN),
+        ("chant, mâle", SONG),
+        ("cri d’alarme", ALARM),
+        ("cri en vol", CALL),
+        ("canto", SONG),
+        ("canto y reclamo", SEVERAL),
+        ("llamada de alarma", ALARM),
+        ("sång", SONG),
+        ("sa\u030ang", SONG),  # the same letter, written as two code points
+        ("läte, varningsläte", SEVERAL),
+        ("sång och lockläte", SEVERAL),
+        # folders
+        ("song_01", SONG),
+        ("drum", OTHER),
+        ("other", OTHER),
+    ],
+)
+def test_a_text_gets_the_type_that_a_birder_would_give(text, expected):
+    assert classify_type(text) == expected
+
+
+def test_flight_calls_can_be_left_out():
+    assert classify_type("flight call", flight_call="leave_out") == OTHER
+    assert classify_type("call, flight call", flight_call="leave_out") == SEVERAL
+    assert classify_type("call", flight_call="leave_out") == CALL
+    with pytest.raises(ValueError, match="flight_call=maybe is not possible; choose one of call, leave_out"):
+        classify_type("flight call", flight_call="maybe")
+
+
+def test_the_types_of_a_mixed_recording_are_kept():
+    assert types_in("alarm call, call, song") == {SONG, CALL, ALARM}
+    assert types_in("drumming, song") == {SONG}
+    assert types_in("mixed") == frozenset()
+    assert types_in("song, call?") == frozenset()
+    assert types_in("flight call, song", flight_call="leave_out") == {SONG}
+
+
+def test_each_phrase_of_the_table_gives_the_answer_of_its_rule():
+    answers = {"flight call": CALL, "ignored": UNKNOWN}
+    for rule in RULES:
+        for phrase in rule.phrases.split(","):
+            assert classify_type(phrase) == answers.get(rule.result, rule.result), phrase
+            if rule.result == "ignored":
+                assert classify_type(f"{phrase}, song") == SONG, phrase
+
+
+def test_the_documented_table_is_the_table_in_use():
+    document = (ROOT / "docs" / "vocalization_types.md").read_text(encoding="utf-8")
+    table = [line for line in document.splitlines() if line.startswith("|")]
+    assert "\n".join(table) == rules_as_markdown(), "paste rules_as_markdown() into docs/vocalization_types.md"
+
+
+@pytest.mark.skipif(not REAL_MANIFEST.exists(), reason="needs the shared recordings")
+def test_the_rules_cover_the_texts_of_real_recordings_and_agree_with_their_folders(capsys):
+    with REAL_MANIFEST.open(encoding="utf-8", newline="") as file:
+        rows = [(row["type"], FOLDER_TYPE[row["file"].split("/")[1]]) for row in csv.DictReader(file)]
+    covered = sum(classify_type(text) != UNKNOWN for text, _ in rows)
+    differences = Counter((text, folder, classify_type(text)) for text, folder in rows if classify_type(text) != folder)
+    agreeing = len(rows) - differences.total()
+    with capsys.disabled():
+        print(f"\n{len(rows)} type texts: {covered} covered, {agreeing} agree with their folder; the others:")
+        for (text, folder, ours), count in sorted(differences.items()):
+            print(f"  {count} x {text!r}: folder {folder}, rules {ours}")
+    assert covered == len(rows)
+    # Where rules and folder differ, the rules are the stricter: they keep apart what the folder took for one type.
+    assert {ours for _, _, ours in differences} <= {SEVERAL}
+    assert agreeing >= 0.94 * len(rows)

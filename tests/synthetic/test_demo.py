@@ -1,0 +1,325 @@
+"""The demo recordings: layout, honesty and difficulty."""
+
+import csv
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+
+from birdnet_nl.data.sources import DEMO_MARK
+from birdnet_nl.recordings import demo, demo_files
+from birdnet_nl.recordings.folder import read_species_folder
+from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.species.table import all_species, get_species
+from birdnet_nl.synthetic.demo import make_demo_species
+from birdnet_nl.synthetic.demo_voices import described_voices, known_voices, species_voices
+from birdnet_nl.synthetic.plan import plan_recordings
+from birdnet_nl.synthetic.scene import render_clean, render_recording
+from birdnet_nl.synthetic.voices import parse_voices
+from birdnet_nl.util.errors import DataError, SelectionError
+
+
+@pytest.fixture(scope="module")
+def small_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("demo")
+    make_demo_species(root, "koolmees", recordings_per_type=4, progress=False)
+    return root
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def rows_of(folder):
+    with (folder / "recordings.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_manifest_lists_every_file_and_what_it_is(small_root):
+    folder = small_root / "xeno-canto-koolmees"
+    rows = rows_of(folder)
+    on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*.mp3")}
+    assert on_disk == {row["file"] for row in rows}
+    for row in rows:
+        assert re.fullmatch(r"(song|call|alarm)/XC900\d{6}\.mp3", row["file"])
+        assert row["scientific"] == "Parus major"
+        assert row["licence"] == "synthetic, CC0"
+        assert row["remarks"] == "synthetic demo recording"
+        sound = soundfile.info(folder / row["file"])
+        assert (sound.format, sound.samplerate, sound.channels) == ("MP3", int(row["sample_rate_hz"]), 1)
+        assert sound.duration == pytest.approx(float(row["duration_s"]), abs=0.1)
+    assert "synthetic" in (small_root / "README.txt").read_text()
+
+
+def test_the_folder_reads_like_one_from_xeno_canto(small_root):
+    recordings = read_species_folder(small_root / "xeno-canto-koolmees", get_species("koolmees"))
+    types = Counter(recording.vocalization_type for recording in recordings)
+    assert [types[name] for name in VOCALIZATION_TYPES] == [4, 4, 4]
+    assert types[None] == 1  # of two types
+    assert all(recording.recordist and recording.path.is_file() for recording in recordings)
+
+
+def test_nothing_on_disk_tells_what_the_bird_really_does(small_root):
+    folder = small_root / "xeno-canto-koolmees"
+    wrong = [plan for plan in plan_recordings("koolmees", 4) if plan.heard != plan.claimed]
+    assert len(wrong) == 1
+    row = next(row for row in rows_of(folder) if row["xc_id"] == wrong[0].xc_id.removeprefix("XC"))
+    assert row["file"].startswith(wrong[0].claimed[0])
+    assert wrong[0].heard[0] not in json.dumps(row).lower()
+    assert set(json.loads((folder / "demo.json").read_text())) == {
+        "slug", "recordings_per_type", "seed", "difficulty", "generator_version",
+    }  # fmt: skip
+
+
+def test_a_second_call_changes_nothing_and_is_quick(small_root):
+    folder = small_root / "xeno-canto-koolmees"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != DEMO_MARK}  # it tells of use
+    start = time.perf_counter()
+    assert make_demo_species(small_root, "Great Tit", recordings_per_type=4, progress=False) == folder
+    assert time.perf_counter() - start < 0.5
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert {path.name for path in folder.rglob("*")} - {path.name for path in before} == {DEMO_MARK}
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(small_root, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+    folder = make_demo_species(tmp_path, "koolmees", recordings_per_type=4, progress=False)
+    assert content(folder) == content(small_root / "xeno-canto-koolmees")
+
+
+def test_other_parameters_and_lost_files_make_the_folder_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+    folder = make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    first = content(folder)
+    next(folder.rglob("*.mp3")).unlink()
+    make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    assert content(folder) == first
+    make_demo_species(tmp_path, "vink", recordings_per_type=1, seed=1, progress=False)
+    assert content(folder) != first
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_recordings_of_others_are_never_touched(tmp_path):
+    real = tmp_path / "xeno-canto-vink" / "song" / "XC1.mp3"
+    real.parent.mkdir(parents=True)
+    real.write_bytes(b"real")
+    with pytest.raises(DataError, match=r"xeno-canto-vink exists and was not made by the demo generator.*another"):
+        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    assert real.read_bytes() == b"real"
+    (tmp_path / "xeno-canto-vink" / "demo.json").write_text("{}")
+    with pytest.raises(DataError, match=r"XC1.mp3 lies among demo recordings"):
+        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    assert real.read_bytes() == b"real"
+
+
+def test_a_process_that_came_first_keeps_its_folder(tmp_path, monkeypatch):
+    """Both see no folder, both build; the second finds the first one's and leaves it."""
+    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+    write_manifest = demo.write_manifest
+
+    def write_while_another_finishes(folder, plans):
+        monkeypatch.setattr(demo, "write_manifest", write_manifest)
+        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+        write_manifest(folder, plans)
+
+    monkeypatch.setattr(demo, "write_manifest", write_while_another_finishes)
+    folder = make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    assert len(rows_of(folder)) == len(list(folder.rglob("*.mp3"))) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_leftovers_of_a_killed_process_go_after_an_hour(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+    old, young = tmp_path / ".demo-vink-old", tmp_path / ".demo-vink-young"
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (time.time() - 7200,) * 2)
+    make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    assert not old.exists()
+    assert young.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"recordings_per_type": 0}, "choose 1 to 250"),
+        ({"recordings_per_type": 251}, "choose 1 to 250"),
+        ({"difficulty": "brutal"}, "choose one of easy, normal, hard"),
+        ({"seed": -1}, "choose 0 or more"),
+    ],
+)
+def test_impossible_parameters_are_refused_in_one_sentence(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_demo_species(tmp_path, "vink", **arguments)
+    with pytest.raises(SelectionError, match="did you mean vink"):
+        make_demo_species(tmp_path, "vinck")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_is_balanced_and_like_xeno_canto():
+    plans = plan_recordings("koolmees")
+    pure = [plan for plan in plans if len(plan.claimed) == 1]
+    assert Counter(plan.claimed[0] for plan in pure) == dict.fromkeys(VOCALIZATION_TYPES, 36)
+    assert sum(plan.heard != plan.claimed for plan in pure) == 5
+    assert 8 <= len(plans) - len(pure) <= 14
+    visits = Counter(plan.recordist.name for plan in plans)
+    assert 20 <= len(visits) <= 36
+    assert max(visits.values()) <= 8
+    assert all(5 <= plan.duration_s <= 60 for plan in plans)
+
+
+def test_xeno_canto_numbers_are_unique_over_all_species():
+    numbers = [plan.xc_id for species in all_species() for plan in plan_recordings(species.slug, 2)]
+    assert len(numbers) == len(set(numbers))
+    assert all(number.startswith("XC900") for number in numbers)
+    most = plan_recordings(all_species()[0].slug, 250)
+    assert not {plan.xc_id for plan in most} & {plan.xc_id for plan in plan_recordings(all_species()[1].slug, 250)}
+
+
+def test_a_recording_is_the_same_whenever_it_is_made():
+    plan = plan_recordings("houtduif", 3)[4]
+    samples = render_recording(plan)
+    assert samples.dtype == np.float32
+    assert len(samples) == round(plan.duration_s * plan.recordist.sample_rate_hz)
+    assert np.abs(samples).max() < 1
+    again = render_recording(plan_recordings("houtduif", 3)[4])
+    assert hashlib.sha256(samples).hexdigest() == hashlib.sha256(again).hexdigest()
+    assert not np.array_equal(samples[:1000], render_recording(plan_recordings("houtduif", 3, seed=1)[4])[:1000])
+
+
+def test_every_species_has_a_voice_of_its_own():
+    voices = [species_voices(species.slug) for species in all_species()]
+    assert all(tuple(voice) == VOCALIZATION_TYPES for voice in voices)
+    assert len({repr(voice) for voice in voices}) == len(voices)
+    assert len(known_voices()) == 14
+    assert set(known_voices()) <= {species.slug for species in all_species()}
+    for species in all_species()[::15]:
+        plans = plan_recordings(species.slug, 1, median_s=5.0)
+        assert all(np.isfinite(render_recording(plan)).all() for plan in plans)
+
+
+def test_described_species_are_of_the_table_and_each_of_their_types_sounds_otherwise():
+    voices = described_voices()
+    assert set(known_voices()) < set(voices) <= {species.slug for species in all_species()}
+    for slug, of_species in voices.items():
+        assert set(of_species) == set(VOCALIZATION_TYPES), slug
+        assert len({repr(voice) for voice in of_species.values()}) == 3, slug
+        for voice in of_species.values():
+            assert voice.variants and 0 < voice.pause_s[0] <= voice.pause_s[1], slug
+            for part in (part for variant in voice.variants for part in variant):
+                assert 1 <= part.count[0] <= part.count[1] and 0 < part.rate_hz[0] <= part.rate_hz[1], slug
+                assert all(4 <= syllable.ms[0] <= syllable.ms[1] for syllable in part.syllables), slug
+
+
+def test_the_notation_of_voices_is_read_as_explained():
+    text = "x song: pause 1.5-4, -8 dB\n  8-20 at 4-7, cycle: whistle 4.5-5.5 80-160 down\n    ; whistle 3-4 9  # two\n"
+    voice = parse_voices(text + "  then 2 at 5, -6 dB: stack 1-2 9 peak 3-4 noise 0.5\n  1 at 1: click 4-8 8-20\n")
+    song = voice["x"]["song"]
+    assert (song.pause_s, song.level_db, len(song.variants)) == ((1.5, 4), -8, 2)
+    first, second = song.variants[0]
+    assert (first.count, first.rate_hz, first.order, len(first.syllables)) == ((8, 20), (4, 7), "cycle", 2)
+    assert first.syllables[0].shape == "down"
+    assert (second.level_db, second.syllables[0].peak_khz, second.syllables[0].noise) == (-6, (3, 4), 0.5)
+    with pytest.raises(ValueError, match="no vocalization type"):
+        parse_voices("x warble: pause 1\n")
+
+
+def band_energies(samples, sample_rate_hz, bands=24):
+    """Mean and standard deviation over time of log energies in bands from 0.3 to 12 kHz, `[2 * bands]`."""
+    frames = samples[: len(samples) // 1024 * 1024].reshape(-1, 1024) * np.hanning(1024)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    edges = np.unique((np.geomspace(300, 12_000, bands + 1) * 1024 / sample_rate_hz).astype(int))
+    levels = np.log(np.add.reduceat(power, edges, axis=1)[:, :-1] + 1e-12)
+    return np.concatenate([levels.mean(0), levels.std(0)])
+
+
+def grouped_accuracy(features, plans):
+    """Balanced accuracy per recording of a logistic regression, with the recordists of the test never trained on."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    types = [plan.claimed[0] for plan in plans]
+    model = make_pipeline(StandardScaler(), linear_model.LogisticRegression(C=0.1, max_iter=500))
+    groups = [plan.recordist.name for plan in plans]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    return balanced_accuracy_score(types, cross_val_predict(model, features, types, groups=groups, cv=folds))
+
+
+def short_plans(slug, seed, difficulty="normal", recordings_per_type=36):
+    plans = plan_recordings(slug, recordings_per_type, seed, difficulty, median_s=5.0)
+    return [plan for plan in plans if len(plan.claimed) == 1]
+
+
+@pytest.mark.slow
+def test_the_background_alone_does_not_give_the_type_away():
+    accuracies = []
+    for slug, seed in (("koolmees", 0), ("merel", 1), ("houtduif", 2), ("vink", 3), ("spreeuw", 4), ("roek", 5)):
+        plans = short_plans(slug, seed)
+        features = [
+            band_energies(render_recording(plan, with_bird=False), plan.recordist.sample_rate_hz) for plan in plans
+        ]
+        accuracies.append(grouped_accuracy(features, plans))
+    assert np.mean(accuracies) < 0.40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", ["koolmees", "merel", "winterkoning", "spreeuw"])
+def test_the_voices_of_the_types_differ(slug):
+    plans = short_plans(slug, 0, "easy", 24)
+    features = []
+    for plan in plans:
+        samples = render_clean(plan)
+        loud = np.sqrt(np.convolve(samples**2, np.ones(480) / 480, "same"))[::480] > 0.02
+        switches = np.count_nonzero(np.diff(loud.astype(int))) / plan.duration_s
+        bands = band_energies(samples, plan.recordist.sample_rate_hz)
+        features.append(np.concatenate([bands, [loud.mean(), switches]]))
+    assert grouped_accuracy(features, plans) > 0.8
+
+
+def test_length_level_and_equipment_do_not_follow_the_type():
+    """Over many species: a standardised difference between types above 0.2 would be a giveaway."""
+    rows, types = [], []
+    for slug in ("koolmees", "merel", "vink", "houtduif", "spreeuw", "ekster"):
+        for plan in plan_recordings(slug, 100):
+            if len(plan.claimed) == 1:
+                hertz, low_cut_hz = plan.recordist.sample_rate_hz, plan.recordist.low_cut_hz
+                rows.append((np.log(plan.duration_s), plan.snr_db, plan.distance_m, hertz, low_cut_hz, plan.index))
+                types.append(plan.claimed[0])
+    values = np.array(rows)
+    values = (values - values.mean(0)) / values.std(0)
+    means = np.array([values[np.array(types) == name].mean(0) for name in VOCALIZATION_TYPES])
+    assert np.abs(means[:, None] - means[None]).max() < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_it_can_be_stopped_at_any_moment(tmp_path, how):
+    command = "import sys; from birdnet_nl.synthetic.demo import *; make_demo_species(Path(sys.argv[1]), 'merel')"
+    process = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 30
+    while not list(tmp_path.glob(".demo-merel-*/*/*.mp3")) and time.time() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=30)  # ends only when the workers, too, have closed stderr
+    assert process.returncode != 0
+    assert not (tmp_path / "xeno-canto-merel").exists()
+    if how == signal.SIGINT:
+        assert not list(tmp_path.glob(".demo-*"))
+        assert errors.count("Traceback") <= 1
