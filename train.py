@@ -66,8 +66,8 @@ from omegaconf import OmegaConf
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.sweep.arguments import known_sweep, prepare_sweep
 from birdnet_nl.sweep.job import recorded, train_job
-from birdnet_nl.util.console import say, screen, shown
-from birdnet_nl.util.failure import tell
+from birdnet_nl.util.console import display_path, info, screen
+from birdnet_nl.util.failure import print_error
 
 CONFIG_DIR = Path(__file__).resolve().parent / "conf"
 
@@ -81,7 +81,9 @@ def resume(run_dir: Path, overrides: list[str]) -> None:
     stored = read_config(run_dir)
     cfg = change_config(run_dir, stored, overrides)
     log_to_file(run_dir)
-    say(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {shown(run_dir)}")
+    info(
+        f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {display_path(run_dir)}"
+    )
     with recorded(run_dir, cfg, resumed_from=stored):
         from birdnet_nl.runs.train import run
 
@@ -124,7 +126,7 @@ def main() -> int:
         screen.print("interrupted", style="bold red")
         return 130
     except Exception as error:
-        if not tell(error, parameter_names):
+        if not print_error(error, parameter_names):
             raise
         return 1
     return 0

@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from birdnet_nl.comparison.finished_runs import FinishedRun, read_run
-from birdnet_nl.comparison.predictions import Answers, between
+from birdnet_nl.comparison.predictions import RunPredictions, between
 from birdnet_nl.comparison.results import join_folds
 from birdnet_nl.evaluation.intervals import DRAWS, draw_weights, interval
-from birdnet_nl.evaluation.weighted_metrics import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {
@@ -64,7 +64,7 @@ def train(overrides: Sequence[str], run_dir: Path) -> None:
         raise SystemExit(f"train.py {' '.join(words)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
-def figures_of(seeds: Sequence[Answers]) -> dict[str, dict[str, float]]:
+def figures_of(seeds: Sequence[RunPredictions]) -> dict[str, dict[str, float]]:
     """Mean over seeds of each figure, with its 95 % interval over recordists: {figure: {mean, low, high}}.
 
     Every draw of recordists is the same for all seeds, so that the interval is that of the mean.
@@ -86,10 +86,10 @@ def figures_of(seeds: Sequence[Answers]) -> dict[str, dict[str, float]]:
     return result
 
 
-def _weighted(answers: Answers, place: Mapping[str, int], weights: np.ndarray) -> dict[str, np.ndarray]:
+def _weighted(answers: RunPredictions, place: Mapping[str, int], weights: np.ndarray) -> dict[str, np.ndarray]:
     """Each figure for each weighting of the recordists [draws, recordists]; `place` is the column of each."""
     groups = np.array([place[group] for group in answers.groups])
-    return weighted_figures(answers.probabilities, answers.truth, groups, answers.types, weights)
+    return weighted_metrics(answers.probabilities, answers.truth, groups, answers.types, weights)
 
 
 def summarise(runs: Sequence[FinishedRun]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def summarise(runs: Sequence[FinishedRun]) -> dict[str, Any]:
         "seeds": list(by_seed),
         "recordings": len(results[0].answers.truth),
         "test": figures_of([result.answers for result in results]),
-        "of_seeds": [{name: result.figure(name) for name in ("balanced_accuracy", "auroc")} for result in results],
+        "of_seeds": [{name: result.metric(name) for name in ("balanced_accuracy", "auroc")} for result in results],
         "validation": {name: _mean_of(reports, "validation", name) for name in ("loss", "recording_balanced_accuracy")},
         "controls": {name: _mean_of(reports, "controls", name, "balanced_accuracy") for name in CONTROLS},
         "train_s": _mean_of(reports, "seconds", "train"),
@@ -127,7 +127,7 @@ def join_variants(first: Sequence[FinishedRun], second: Sequence[FinishedRun]) -
     }
 
 
-def multiply(first: Answers, second: Answers) -> Answers:
+def multiply(first: RunPredictions, second: RunPredictions) -> RunPredictions:
     """The answers of two who listened independently; raises `ValueError` unless to the same recordings."""
     if (first.ids, first.types) != (second.ids, second.types) or (first.truth != second.truth).any():
         raise ValueError("the two variants were not tested on the same recordings; give both the same folds and seeds")

@@ -8,7 +8,7 @@ from scipy import stats
 
 from birdnet_nl.comparison.bootstrap import difference_draws
 from birdnet_nl.comparison.pairing import Pair
-from birdnet_nl.comparison.predictions import Answers, balanced_accuracy, confusion
+from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, confusion
 from birdnet_nl.comparison.results import Result
 from birdnet_nl.comparison.statistics import hodges_lehmann, mean_estimate, percentile_interval
 
@@ -59,7 +59,7 @@ def within_species(rng: np.random.Generator) -> None:
         print(f"{recordists:>10}  {np.mean(sizes):>10.0f}  " + "  ".join(f"{share:>15.1%}" for share in held / SPLITS))
 
 
-def _answers(rng: np.random.Generator, recordists: int) -> tuple[Answers, Answers]:
+def _answers(rng: np.random.Generator, recordists: int) -> tuple[RunPredictions, RunPredictions]:
     """Of both sets on one test split; what is hard for one set is mostly hard for the other."""
     counts = rng.integers(1, 9, recordists)
     people = np.repeat(np.arange(recordists), counts)
@@ -74,7 +74,7 @@ def _answers(rng: np.random.Generator, recordists: int) -> tuple[Answers, Answer
         answers = np.where(right, truth, (truth + rng.integers(1, len(TYPES), len(people))) % len(TYPES))
         ids = tuple(f"XC{index}" for index in range(len(people)))
         names = tuple(f"person {person}" for person in people)
-        found.append(Answers(TYPES, ids, names, truth, answers, np.empty((len(people), len(TYPES)))))
+        found.append(RunPredictions(TYPES, ids, names, truth, answers, np.empty((len(people), len(TYPES)))))
     return found[0], found[1]
 
 

@@ -14,7 +14,7 @@ from scipy.stats import norm, t
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, recall_score, roc_auc_score
 
 from birdnet_nl.evaluation.intervals import DRAWS, draw_weights, interval
-from birdnet_nl.evaluation.weighted_metrics import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_metrics
 
 TYPES = ("song", "call", "alarm")
 CASES = ((20, 1.5, 0.7), (20, 2.5, 0.7), (36, 1.5, 0.7), (36, 3.0, 0.7), (60, 1.5, 1.2), (150, 1.5, 0.7))
@@ -81,7 +81,7 @@ def main(splits: int) -> None:
             recordists.append(n_groups)
             weightings = (np.ones((1, n_groups)), draw_weights(n_groups, DRAWS, number), 1 - np.eye(n_groups))
             point, drawn, jackknife = (
-                weighted_figures(probabilities, truth, groups, TYPES, weights) for weights in weightings
+                weighted_metrics(probabilities, truth, groups, TYPES, weights) for weights in weightings
             )
             for figure in FIGURES:
                 if np.isfinite(point[figure][0]):

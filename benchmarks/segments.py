@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 SPECIES = "koolmees"
-MOST_PER_RECORDING = 10  # segments of noise
-LEAST_RECORDINGS = 10  # of a type, so that every split has some
+MAX_PER_RECORDING = 10  # segments of noise
+MIN_RECORDINGS = 10  # of a type, so that every split has some
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 SPLITS = ("train", "val", "test")
 
@@ -35,8 +35,8 @@ def write_noise(folder: str, count: int, overrides: Sequence[str], seed: int = 0
     if not root.exists():
         rng = np.random.default_rng(seed)
         per_type = count / len(types) / SHARES["train"]
-        per_recording = max(1, min(MOST_PER_RECORDING, int(per_type / LEAST_RECORDINGS)))
-        recordings = max(LEAST_RECORDINGS, ceil(per_type / per_recording))
+        per_recording = max(1, min(MAX_PER_RECORDING, int(per_type / MIN_RECORDINGS)))
+        recordings = max(MIN_RECORDINGS, ceil(per_type / per_recording))
         for kind in types:
             target = root / f"spectrograms-{SPECIES}" / kind
             target.mkdir(parents=True)

@@ -32,7 +32,7 @@ from benchmarks.our_run import compose_run
 from birdnet_nl.data.splits import assign_splits
 from birdnet_nl.evaluation.evaluate import recordist_indices
 from birdnet_nl.evaluation.metrics import score
-from birdnet_nl.models.recording_classifier import BagNetwork
+from birdnet_nl.models.recording_classifier import RecordingClassifier
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.training.probe import Beside, fit
 
@@ -52,7 +52,7 @@ class Bags:
     """Recordings with the features of their segments [segments, 1 + dimensions].
 
     Attributes:
-        sizes: arguments of `BagNetwork` beside types, pooling and penalty.
+        sizes: arguments of `RecordingClassifier` beside types, pooling and penalty.
         practice: features, indices of recordings and types of invented recordings; None for none.
     """
 
@@ -69,25 +69,25 @@ class Bags:
         lengths = torch.tensor([len(rows) for rows in features])
         return torch.cat(features), torch.arange(len(chosen)).repeat_interleave(lengths)
 
-    def network(self, pooling: Sequence[str], penalty: float) -> BagNetwork:
-        return BagNetwork(len(self.types), pooling=pooling, penalty=penalty, **self.sizes)
+    def network(self, pooling: Sequence[str], l2: float) -> RecordingClassifier:
+        return RecordingClassifier(len(self.types), pooling=pooling, l2=l2, **self.sizes)
 
     @cache  # noqa: B019  there is one such object
     def pooled(self, pooling: tuple[str, ...]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features of all recordings and of the invented ones, [recordings, width]; where nothing is learned for it."""
         with torch.no_grad():
-            network = self.network(pooling, penalty=1.0)
+            network = self.network(pooling, l2=1.0)
             batch = self.batch(range(len(self.recordings)))
             network.settle(*batch)  # on all of them, for speed; no types are looked at
             invented = None if self.practice is None else network.features(*self.practice[:2])
             return network.features(*batch), invented
 
 
-def load_bags(root: Path, model: str, cache: str | None, values: Sequence[str] = (), practised: int = 0) -> Bags:
+def load_bags(root: Path, model: str, cache: str | None, values: Sequence[str] = (), pretrained: int = 0) -> Bags:
     """All recordings of one type below `root`, as `python train.py data.pool=all model=…` takes them."""
     from hydra.utils import instantiate
 
-    from birdnet_nl.embeddings.synthetic import practice_features
+    from birdnet_nl.embeddings.synthetic import embed_synthetic
     from birdnet_nl.species.table import Species
 
     where = [f"paths.cache={cache}"] if cache else []
@@ -105,16 +105,16 @@ def load_bags(root: Path, model: str, cache: str | None, values: Sequence[str] =
         name: cfg.model[name] for name in ("dimensions", "presence", "landmarks", "kernel_rate") if name in cfg.model
     }
     practice = None
-    if practised:
-        heard = practice_features(data.features, practised, data.segment_hop_s, data.features_dir, data.decode_workers)
+    if pretrained:
+        heard = embed_synthetic(data.features, pretrained, data.segment_hop_s, data.features_dir, data.decode_workers)
         types = torch.tensor([prepared.types.index(name) for name in heard.types])
         practice = (torch.from_numpy(heard.windows), torch.from_numpy(heard.recordings), types)
     return Bags(recordings, features, truth, recordist_indices(recordings), prepared.types, sizes, practice)
 
 
-def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Sequence[str], penalty: float) -> np.ndarray:
+def answer(bags: Bags, train: Sequence[int], test: Sequence[int], pooling: Sequence[str], l2: float) -> np.ndarray:
     """Fitted to `train` as a run fits, probabilities of `test` [recordings, types]; of several types none are known."""
-    network = bags.network(pooling, penalty)
+    network = bags.network(pooling, l2)
     truth = torch.from_numpy(bags.truth[train])
     counts = torch.bincount(truth, minlength=len(bags.types)).float()
     loss = nn.CrossEntropyLoss(weight=counts.sum() / (len(counts) * counts.clamp(min=1)))
@@ -166,22 +166,21 @@ def choose(bags: Bags, seeds: Sequence[int], choices: Sequence[tuple[Sequence[st
         tested.append(figures(bags, probabilities, range(len(bags.truth))))
     return {
         "validation": [
-            {"pooling": list(pooling), "penalty": penalty, **_means(validation[pooling, penalty])}
-            for pooling, penalty in choices
+            {"pooling": list(pooling), "penalty": l2, **_means(validation[pooling, l2])} for pooling, l2 in choices
         ],
         "chosen": [{"pooling": list(choice[0]), "penalty": choice[1], "folds": n} for choice, n in taken.most_common()],
         "test": _means(tested),
     }
 
 
-def leave_species_out(bags: Bags, pooling: Sequence[str], penalty: float) -> dict[str, Any]:
+def leave_species_out(bags: Bags, pooling: Sequence[str], l2: float) -> dict[str, Any]:
     """Every recording answered by a network that met neither its species nor its recordist."""
     species = np.array([recording.species for recording in bags.recordings])
     probabilities = np.zeros((len(bags.truth), len(bags.types)))
     for slug in np.unique(species):
         test = np.flatnonzero(species == slug)
         train = np.flatnonzero((species != slug) & ~np.isin(bags.groups, bags.groups[test]))
-        probabilities[test] = answer(bags, train, test, pooling, penalty)
+        probabilities[test] = answer(bags, train, test, pooling, l2)
     return {"species": len(np.unique(species)), **figures(bags, probabilities, range(len(bags.truth)))}
 
 
@@ -193,7 +192,7 @@ def table(result: dict[str, Any]) -> Table:
     columns = ("balanced_accuracy", "auroc", "balanced_accuracy_short", "auroc_short")
     shown = Table("pooling", "penalty", "balanced accuracy", "AUROC", "short ones: bal. acc.", "AUROC")
     for row in sorted(result["validation"], key=lambda row: -row["auroc"]):
-        shown.add_row(" + ".join(row["pooling"]), f"{row['penalty']:g}", *(f"{row[name]:.3f}" for name in columns))
+        shown.add_row(" + ".join(row["pooling"]), f"{row['l2']:g}", *(f"{row[name]:.3f}" for name in columns))
     shown.add_section()
     shown.add_row("test of each fold's choice", "", *(f"{result['test'][name]:.3f}" for name in columns))
     return shown
@@ -217,7 +216,7 @@ def main() -> int:
     asked = parser.parse_args()
     bags = load_bags(asked.root, asked.model, asked.cache, asked.values, asked.practice)
     if asked.species_out:
-        result = leave_species_out(bags, asked.pooling, asked.penalty)
+        result = leave_species_out(bags, asked.pooling, asked.l2)
         Console().print(result)
     else:
         poolings = LEARNED if asked.attention else POOLINGS

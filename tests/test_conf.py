@@ -98,8 +98,8 @@ def test_every_front_end_is_built(compose_config, option):
 def test_every_network_is_built(compose_config, option):
     description = OmegaConf.to_container(compose_config("species=koolmees", f"model={option}").model, resolve=True)
     if option == "head":
-        trunk = OmegaConf.to_container(compose_config("species=koolmees", "model=compact_cnn").model, resolve=True)
-        description |= {"trunk": {**trunk, "types": 3}, "sharpness": 1.0}
+        base = OmegaConf.to_container(compose_config("species=koolmees", "model=compact_cnn").model, resolve=True)
+        description |= {"trunk": {**base, "types": 3}, "sharpness": 1.0}
     assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 300
 
 

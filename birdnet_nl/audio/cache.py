@@ -14,7 +14,7 @@ from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import mark_used, written_whole
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 FORMAT_VERSION = 2  # raise when the computation of a mel changes, so that old files are not taken for new ones
 
@@ -58,7 +58,7 @@ def to_float16(mel: np.ndarray) -> np.ndarray:
 
 def write_mel(mel: np.ndarray, target: Path) -> None:
     """Whole or not at all; a power cut may still cut it, which `cache_mel` notices."""
-    with written_whole(target, sync=False) as beside, beside.open("wb") as file:
+    with atomic_path(target, sync=False) as beside, beside.open("wb") as file:
         np.save(file, mel)
 
 
@@ -73,7 +73,7 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
     target = cache_dir / params_key(params) / f"{content}.npy"
     try:
         frames = np.load(target, mmap_mode="r").shape[1]
-        mark_used(target)
+        touch_cached(target)
     except (FileNotFoundError, ValueError, EOFError):
         mel = to_float16(log_mel(decode(path, params.sample_rate_hz), params))
         write_mel(mel, target)

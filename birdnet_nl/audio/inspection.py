@@ -19,7 +19,7 @@ from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode_block
 from birdnet_nl.recordings.manifest import sha256_of
 from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 
 CLIPPED_LEVEL = 0.999  # of full scale; louder samples were cut off by the recorder or the encoder
 FORMAT_VERSION = 1  # raise when the facts change, so that old ones are not taken for new
@@ -136,7 +136,7 @@ class FactsCache:
         """Write the file anew when most of its lines are out of date."""
         if self._lines <= 2 * len(self._known) + 100:
             return
-        write_whole(self.path, "".join(_line(key, *known) for key, known in self._known.items()))
+        write_text_atomic(self.path, "".join(_line(key, *known) for key, known in self._known.items()))
 
 
 def _line(key: str, stamp: list[int], facts: FileFacts) -> str:

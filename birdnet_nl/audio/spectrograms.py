@@ -10,7 +10,7 @@ from birdnet_nl.audio.cache import CachedMel, UnusableFile, write_mel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.spectrogram_folder import segment_files
-from birdnet_nl.util.files import mark_used
+from birdnet_nl.util.files import touch_cached
 
 
 def cache_spectrograms(
@@ -43,7 +43,7 @@ def cache_spectrograms(
             content = hashlib.sha256(mel.tobytes()).hexdigest()[:24]
             target = cache_dir / "spectrograms" / f"{content}.npy"
             if target.is_file():
-                mark_used(target)
+                touch_cached(target)
             else:
                 write_mel(mel, target)
             mels[recording.id] = CachedMel(target, mel.shape[1], content)

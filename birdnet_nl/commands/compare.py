@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from birdnet_nl.util.console import progress_bar, screen, shown
+from birdnet_nl.util.console import display_path, progress_bar, screen
 from birdnet_nl.util.errors import DataError
 
 
@@ -68,11 +68,11 @@ def _any(found) -> bool:
 
 
 def _write(option: str, path: Path, text: str) -> None:
-    from birdnet_nl.util.files import write_whole
+    from birdnet_nl.util.files import write_text_atomic
 
     path = path.expanduser()
     try:
-        write_whole(path, text)
+        write_text_atomic(path, text)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); give another file with {option}") from None
-    screen.print(f"written: {shown(path)}", soft_wrap=True)
+    screen.print(f"written: {display_path(path)}", soft_wrap=True)

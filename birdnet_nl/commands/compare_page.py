@@ -13,7 +13,7 @@ from birdnet_nl.comparison.verdicts import CONFIRMED, REFUTED, points
 from birdnet_nl.evaluation.recording_plots import to_svg
 
 VERDICT_CLASSES = {CONFIRMED: "yes", REFUTED: "no"}
-LONG_TABLE, MOST_DRAWN = 20, 40  # rows and species; longer tables and pictures are folded
+LONG_TABLE, MAX_DRAWN = 20, 40  # rows and species; longer tables and pictures are folded
 MORE_STYLE = """
 .banner { border-radius: 8px; padding: .6rem .9rem; margin: .8rem 0; font-weight: 600; background: var(--warn); }
 .banner.grave { background: #b3203a; color: #fff; }
@@ -104,7 +104,7 @@ def _pictures(section: Section) -> str:
         figure = draw(section)
         if figure is not None:
             picture = f"<h3>{title}</h3>{to_svg(figure)}"
-            if draw is plots.draw_species and len({one.subject for one in section.results}) > MOST_DRAWN:
+            if draw is plots.draw_species and len({one.subject for one in section.results}) > MAX_DRAWN:
                 picture = f"<details><summary>{title}</summary>{to_svg(figure)}</details>"
             cards.append(f'<div class="card{css}">{picture}</div>')
     return "".join(cards)

@@ -77,8 +77,8 @@ def species_table(each: SetComparison) -> WordTable:
     old, new = each.baseline, each.parameter_set
     rows = [
         (one.dutch + ("" if one.enough else " *"), ", ".join(map(str, one.seeds)),
-         _percent(_mean([pair.baseline.figure("balanced_accuracy") for pair in one.pairs])),
-         _percent(_mean([pair.other.figure("balanced_accuracy") for pair in one.pairs])),
+         _percent(_mean([pair.baseline.metric("balanced_accuracy") for pair in one.pairs])),
+         _percent(_mean([pair.other.metric("balanced_accuracy") for pair in one.pairs])),
          _points(one.differences["balanced_accuracy"], unit=""),
          _points(Estimate(one.differences["macro_f1"].value), unit=""),
          *_mcnemar(one),
@@ -203,4 +203,4 @@ def _number(value: float, form: str = "") -> str:
 
 
 def mean_figure(results: Sequence[Result], figure: str) -> float:
-    return _mean([one.figure(figure) for one in results])
+    return _mean([one.metric(figure) for one in results])

@@ -12,7 +12,7 @@ from birdnet_nl.commands.cross_validation_table import cross_validation_table
 from birdnet_nl.comparison.compare import Comparison, Section
 from birdnet_nl.comparison.verdicts import CONFIRMED, REFUTED
 
-MOST_LINES = 8  # of what was left out
+MAX_LINES = 8  # of what was left out
 COLOURS = {CONFIRMED: "green", REFUTED: "red"}
 FEW_NOTE = "* fewer than 10 test recordings of some type: a first impression"
 
@@ -40,10 +40,10 @@ def show_comparison(out: Console, comparison: Comparison) -> None:
         out.print(_turned(table))
     for heading, lines in remainder(comparison):
         out.print(f"\n[yellow]{escape(heading)}[/]")
-        for line in lines[:MOST_LINES]:
+        for line in lines[:MAX_LINES]:
             out.print(f"  {escape(line)}", soft_wrap=True)
-        if len(lines) > MOST_LINES:
-            out.print(f"  and {len(lines) - MOST_LINES} more (--json, --html and --markdown name them all)")
+        if len(lines) > MAX_LINES:
+            out.print(f"  and {len(lines) - MAX_LINES} more (--json, --html and --markdown name them all)")
 
 
 def markdown_of(comparison: Comparison) -> str:

@@ -54,8 +54,8 @@ def _rows(section: Section) -> list[dict[str, Any]]:
             "test_recordings": sum(one.test_counts.values()), "epochs": sum(run.epochs for run in one.runs),
             "training_segments": sum(run.training_segments for run in one.runs),
         }  # fmt: skip
-        row |= {figure.replace("/", "_"): _cell(one.figure(figure)) for figure in FIGURES}
-        row |= {f"{name}_minus_{before.parameter_set}": _cell(one.figure(name) - before.figure(name))
+        row |= {figure.replace("/", "_"): _cell(one.metric(figure)) for figure in FIGURES}
+        row |= {f"{name}_minus_{before.parameter_set}": _cell(one.metric(name) - before.metric(name))
                 for name in ("balanced_accuracy", "macro_f1")}  # fmt: skip
         row |= {f"{phase}_s": _cell(one.seconds(phase)) for phase in PHASES}
         row["run"] = " ".join(os.fspath(run.folder) for run in one.runs)

@@ -60,7 +60,7 @@ def _row(one: CrossValidation) -> tuple[str, ...]:
         _with_interval(one, "macro_f1", ".1%"),
         _with_interval(one, "auroc", ".3f"),
         _song_against_call(one.song_against_call),
-        "/".join(_percent(result.figure(f"recall/{name}")) for name in result.types),
+        "/".join(_percent(result.metric(f"recall/{name}")) for name in result.types),
         f"{one.calibration['ece']:.2f}",
         _percent(one.metadata),
         " ".join(_percent(value) for value in one.fold_accuracies),
@@ -73,7 +73,7 @@ def _mean_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
         return float(np.mean(values))
 
     def spread(figure: str, form: str) -> str:
-        values = [one.result.figure(figure) for one in group]
+        values = [one.result.metric(figure) for one in group]
         return f"{mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
     types = group[0].result.types
@@ -88,7 +88,7 @@ def _mean_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
         spread("macro_f1", ".1%"),
         spread("auroc", ".3f"),
         _song_against_call(against),
-        "/".join(_percent(mean([one.result.figure(f"recall/{name}") for one in group])) for name in types),
+        "/".join(_percent(mean([one.result.metric(f"recall/{name}") for one in group])) for name in types),
         f"{mean([one.calibration['ece'] for one in group]):.2f}",
         _percent(mean([one.metadata for one in group])) if all(one.metadata for one in group) else ABSENT,
         "",
@@ -101,7 +101,7 @@ def _name(one: CrossValidation) -> str:
 
 
 def _with_interval(one: CrossValidation, figure: str, form: str) -> str:
-    value, interval = one.result.figure(figure), one.result.interval(figure)
+    value, interval = one.result.metric(figure), one.result.interval(figure)
     if not math.isfinite(value):
         return ABSENT
     if interval is None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.species.table import Species, all_species, species_called
-from birdnet_nl.util.console import progress_bar, screen, shown
+from birdnet_nl.util.console import display_path, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def data_command(
         for species in without:
             out.print(escape(_nothing([species], root)), soft_wrap=True)
     if html:
-        screen.print(f"The page is {escape(shown(html.expanduser()))}", soft_wrap=True)
+        screen.print(f"The page is {escape(display_path(html.expanduser()))}", soft_wrap=True)
 
 
 def look(
@@ -120,13 +120,13 @@ def write_page(
 ) -> None:
     """The page, written beside and renamed."""
     from birdnet_nl.commands.data_page import page_of
-    from birdnet_nl.util.files import write_whole
+    from birdnet_nl.util.files import write_text_atomic
 
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)
         page = page_of(overviews, without, rules, root, lambda: bar.advance(task))
     try:
-        write_whole(path, page)
+        write_text_atomic(path, page)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); give another file with --html") from None
 

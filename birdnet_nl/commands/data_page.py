@@ -16,7 +16,7 @@ from birdnet_nl.evaluation.recording_examples import Example, choose_examples, m
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 
-MOST_SECTIONS = 12  # species with a section of their own; beyond that a table and pictures of all together
+MAX_SECTIONS = 12  # species with a section of their own; beyond that a table and pictures of all together
 EXAMPLES_PER_TYPE = 2  # when the page is about one species, else 1
 
 
@@ -31,7 +31,7 @@ def page_of(
     many = len(overviews) > 1
     title = "Recordings" if many else f"{overviews[0].species.dutch}: recordings"
     parts = [_all_species(overviews, without, rules)] if many else []
-    if len(overviews) <= MOST_SECTIONS:
+    if len(overviews) <= MAX_SECTIONS:
         for overview in overviews:
             parts.append(_species(overview, rules, root, 1 if many else EXAMPLES_PER_TYPE, "h2" if many else "h1"))
             on_progress()
@@ -52,7 +52,7 @@ def _all_species(overviews: Sequence[SpeciesOverview], without: Sequence[Species
         (len(without), "species without"),
         (trains, "can be trained"),
     ]
-    linked = len(overviews) <= MOST_SECTIONS
+    linked = len(overviews) <= MAX_SECTIONS
     rows = []
     for one in sorted(overviews, key=lambda one: (-len(one.recordings), one.species.slug)):
         name = escape(one.species.dutch)
@@ -219,7 +219,7 @@ def _footer(rules: TrainingRules) -> str:
     shares = ", ".join(f"{split} {share:.0%}" for split, share in rules.shares.items())
     return (
         f'<p class="soft">Splits as training makes them with seed {rules.seed}: {shares}, recordists kept apart. A '
-        f"type suffices with about {rules.wanted} usable recordings and needs at least {rules.least_recordings}.</p>"
+        f"type suffices with about {rules.wanted} usable recordings and needs at least {rules.min_recordings}.</p>"
     )
 
 

@@ -27,7 +27,7 @@ def next_download(overview: SpeciesOverview, rules: TrainingRules, root: Path) -
     if len(wanting) < len(STANDARD.types):
         words += [word for name in wanting for word in ("--type", name)]
     # --per-type counts what is on disk, and a few of those fetched turn out to be bad or by the same people
-    needed = max(one.found + max(rules.wanted - one.usable, rules.least_recordings)
+    needed = max(one.found + max(rules.wanted - one.usable, rules.min_recordings)
                  for name, one in overview.types.items() if name in wanting)  # fmt: skip
     if needed > STANDARD.per_type:
         words += ["--per-type", str(math.ceil(needed / 10) * 10)]

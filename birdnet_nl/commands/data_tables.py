@@ -16,7 +16,7 @@ from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.species.table import Species
 
 COLOURS = {"yes": "green", "just": "yellow", "no": "red"}
-MOST_NAMES = 4  # of files or people in a line
+MAX_NAMES = 4  # of files or people in a line
 
 NARROW = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": 0, "pad_edge": False}  # fits 80 columns
 
@@ -37,7 +37,7 @@ def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root
     if overview.unclear:
         out.print(f"of several or unclear types, never tested on: {_counts(overview.unclear)}", soft_wrap=True)
     out.print(f"quality     {_counts(overview.count('quality', 'no rating'))}")
-    known = f": {_counts(overview.recordists, MOST_NAMES)}" if overview.recordists else ""
+    known = f": {_counts(overview.recordists, MAX_NAMES)}" if overview.recordists else ""
     out.print(f"recordists  {len(overview.recordists)} known{known}", soft_wrap=True)
     out.print(f"licences    {_counts(overview.licences)}", soft_wrap=True)
     for kind, names in overview.problems().items():
@@ -108,10 +108,10 @@ def show_many(
     for kind, count in troubles.most_common():
         out.print(f"[yellow]{count} × {escape(kind)}[/]", soft_wrap=True)
     wanting = [one for one in overviews if next_download(one, rules, root)]
-    for one in sorted(wanting, key=lambda one: (bool(one.problem), -len(one.recordings)))[:MOST_NAMES]:
+    for one in sorted(wanting, key=lambda one: (bool(one.problem), -len(one.recordings)))[:MAX_NAMES]:
         out.print(f"next: [bold]{escape(next_download(one, rules, root))}[/]", soft_wrap=True)
-    if len(wanting) > MOST_NAMES:
-        out.print(f"and so for {len(wanting) - MOST_NAMES} more species; birdnet-nl data <species> says how")
+    if len(wanting) > MAX_NAMES:
+        out.print(f"and so for {len(wanting) - MAX_NAMES} more species; birdnet-nl data <species> says how")
 
 
 def _row(one: SpeciesOverview, rules: TrainingRules) -> list[str]:
@@ -146,5 +146,5 @@ def _counts(counts: Counter, most: int | None = None) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more (--json names them all)" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more (--json names them all)" if more > 0 else "")

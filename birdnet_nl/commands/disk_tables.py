@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.deploy.disk_usage import DiskReport, measure_disk
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 
 GB, MB = 1e9, 1e6
 
@@ -38,7 +38,7 @@ def show_disk(out: Console, logs: Path, cache: Path, models: Path) -> None:
     if report.runs:
         out.print(
             f"{report.runs} runs ({report.finished} finished), {report.per_run / MB:.1f} MB each on average; largest: "
-            + ", ".join(f"{shown(folder)} {size / MB:.1f} MB" for folder, size in report.largest[:3]),
+            + ", ".join(f"{display_path(folder)} {size / MB:.1f} MB" for folder, size in report.largest[:3]),
             soft_wrap=True,
         )
     out.print(f"{report.free / GB:.1f} GB free; birdnet-nl prune --runs shows what could go", soft_wrap=True)

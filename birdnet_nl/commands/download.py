@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 
 STANDARD = Filters()
-MOST_LINES = 20
+MAX_LINES = 20
 
 
 def download_command(
@@ -99,7 +99,7 @@ def download_command(
         + f"; they are in {escape(str(root))}",
         soft_wrap=True,
     )
-    for slug, number, reason in report.failed[:MOST_LINES]:
+    for slug, number, reason in report.failed[:MAX_LINES]:
         screen.print(f"[red]{slug} XC{number}: {escape(reason)}[/]", soft_wrap=True)
     if report.stopped:
         screen.print(f"[red]{escape(report.stopped)}[/]", soft_wrap=True)

@@ -10,14 +10,14 @@ import typer
 
 from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
 from birdnet_nl.species.table import Species
-from birdnet_nl.util.console import say, shown, warn
+from birdnet_nl.util.console import display_path, info, warn
 from birdnet_nl.util.errors import RunError
 
 if TYPE_CHECKING:
     from birdnet_nl.inference.classifier import TrainedNetwork
 
 EVALUATIONS = "evaluations"  # in the run directory
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def evaluate_command(
@@ -43,7 +43,7 @@ def evaluate_command(
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does, before torch is loaded
     from birdnet_nl.commands.evaluate_choice import choose_folders, trained_species
-    from birdnet_nl.commands.evaluate_tables import print_evaluation, tell_what_is_left_out
+    from birdnet_nl.commands.evaluate_tables import print_evaluation, print_left_out
     from birdnet_nl.inference.classifier import load_trained
     from birdnet_nl.runs.evaluate import evaluate
 
@@ -53,8 +53,8 @@ def evaluate_command(
     names = [name for text in species or [] for name in text.split(",")]
     folders = choose_folders(data, members, names)
     synthetic = trained.card["synthetic"] or any((path / DEMO_MARK).is_file() for ps in folders.values() for path in ps)
-    tell_before(trained, members, list(folders))
-    if synthetic and has_practised(trained.card):
+    print_warnings(trained, members, list(folders))
+    if synthetic and was_pretrained(trained.card):
         warn("this network has practised on invented birds, which are made as the demo's are, so these figures flatter")
     if with_training_recordings:
         warn("--with-training-recordings: whatever it was trained on is judged too, so the figures are far too good")
@@ -66,39 +66,39 @@ def evaluate_command(
             if not any(made.iterdir()):
                 made.rmdir()
         raise
-    tell_what_is_left_out(report)
+    print_left_out(report)
     print_evaluation(report, folder)
 
 
-def tell_before(trained: "TrainedNetwork", members: list[Species], chosen: list[Species]) -> None:
+def print_warnings(trained: "TrainedNetwork", members: list[Species], chosen: list[Species]) -> None:
     """What changes the meaning of every figure that follows."""
     if trained.card["synthetic"]:
         warn("SYNTHETIC: this network was trained on demo recordings and knows no real birds")
     if others := [one.slug for one in chosen if one not in members]:
         trained_on = members[0].slug if len(members) == 1 else f"{len(members)} species"
-        named = ", ".join(others[:MOST_NAMED]) + (
-            f" and {len(others) - MOST_NAMED} others" if len(others) > MOST_NAMED else ""
+        named = ", ".join(others[:MAX_NAMED]) + (
+            f" and {len(others) - MAX_NAMED} others" if len(others) > MAX_NAMED else ""
         )
         warn(f"judged on {named}, which it was not trained on (it was on {trained_on})")
     features = trained.card.get("features")
     if features and features["licence"]:
-        say(f"features of {features['credit']}; {features['licence']}, and so is the network")
+        info(f"features of {features['credit']}; {features['licence']}, and so is the network")
     taught_by = trained.card.get("teacher_features")
     if taught_by and taught_by["licence"]:
-        say(f"student of a network on features of {taught_by['credit']}; {taught_by['licence']} may hold for it too")
+        info(f"student of a network on features of {taught_by['credit']}; {taught_by['licence']} may hold for it too")
     if not trained.decided:
-        say("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")
+        info("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")
     if trained.trained_on is None:
-        where = shown(trained.home)
-        say(f"[bold red]no splits.csv in {where}: whether it was trained on these recordings is not known[/]")
+        where = display_path(trained.home)
+        info(f"[bold red]no splits.csv in {where}: whether it was trained on these recordings is not known[/]")
 
 
-def has_practised(card: Mapping[str, Any]) -> bool:
+def was_pretrained(card: Mapping[str, Any]) -> bool:
     """Whether the network, or what it hears with, knows invented birds."""
-    from birdnet_nl.embeddings.synthetic import HEARD_INVENTED
+    from birdnet_nl.embeddings.synthetic import PRETRAINED_ON_SYNTHETIC
 
     features = card.get("features") or {}
-    return bool(card.get("practice")) or (not card["synthetic"] and features.get("name") in HEARD_INVENTED)
+    return bool(card.get("practice")) or (not card["synthetic"] and features.get("name") in PRETRAINED_ON_SYNTHETIC)
 
 
 def new_folder(home: Path, data: Path, synthetic: bool) -> Path:

@@ -9,29 +9,29 @@ from rich.markup import escape
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
 from birdnet_nl.evaluation.report import result_table
 from birdnet_nl.runs.evaluation_description import knows_what_it_judged
-from birdnet_nl.util.console import say, screen, shown
+from birdnet_nl.util.console import display_path, info, screen
 
-MOST_LISTED = 5
+MAX_LISTED = 5
 
 
-def tell_what_is_left_out(report: Mapping[str, Any]) -> None:
+def print_left_out(report: Mapping[str, Any]) -> None:
     left_out = report["left_out"]
     if left_out["known"]:
         names = [f"{escape(Path(path).name)} ({escape(why)})" for path, why in left_out["known"].items()]
-        say(
+        info(
             f"[yellow]{len(names)} recordings left out, trained on or validated with: "
-            f"{', '.join(names[:MOST_LISTED])}{', …' if len(names) > MOST_LISTED else ''}[/]"
+            f"{', '.join(names[:MAX_LISTED])}{', …' if len(names) > MAX_LISTED else ''}[/]"
         )
     for name, count in left_out["types"].items():
-        say(f"[yellow]{count} {name} left out: the network tells {', '.join(report['types'])} apart[/]")
+        info(f"[yellow]{count} {name} left out: the network tells {', '.join(report['types'])} apart[/]")
     if left_out["unclear"]:
         texts = sorted(left_out["unclear"].items(), key=lambda entry: -entry[1])
-        named = "; ".join(f"“{escape(text)}” {count}" for text, count in texts[:MOST_LISTED])
-        say(f"[dim]{sum(left_out['unclear'].values())} recordings not plainly of one type left out: {named}[/]")
+        named = "; ".join(f"“{escape(text)}” {count}" for text, count in texts[:MAX_LISTED])
+        info(f"[dim]{sum(left_out['unclear'].values())} recordings not plainly of one type left out: {named}[/]")
     if left_out["files"]:
-        say(f"[yellow]{len(left_out['files'])} files left out:[/]")
+        info(f"[yellow]{len(left_out['files'])} files left out:[/]")
         for path, reason in left_out["files"].items():
-            say(f"[yellow]  {escape(Path(path).name)}: {escape(reason)}[/]")
+            info(f"[yellow]  {escape(Path(path).name)}: {escape(reason)}[/]")
 
 
 def print_evaluation(report: Mapping[str, Any], folder: Path) -> None:
@@ -39,7 +39,7 @@ def print_evaluation(report: Mapping[str, Any], folder: Path) -> None:
     mark = "  [bold black on yellow] SYNTHETIC [/]" if report["synthetic"] else ""
     screen.print(
         f"[bold]{escape(report['species']['dutch'])}[/], trainer={report['parameter_set']}, seed {report['seed']}, "
-        f"on {shown(Path(report['evaluated']['data']))} ({describe_species(report)}){mark}",
+        f"on {display_path(Path(report['evaluated']['data']))} ({describe_species(report)}){mark}",
         soft_wrap=True,
     )
     results, new = dict(report["results"]), report["new_recordists"]
@@ -48,13 +48,13 @@ def print_evaluation(report: Mapping[str, Any], folder: Path) -> None:
     screen.print(result_table({**report, "results": results}))
     for line in describe_evaluation(report):
         screen.print(line, soft_wrap=True)
-    screen.print(f"[bold]{shown(folder)}[/]", soft_wrap=True)
+    screen.print(f"[bold]{display_path(folder)}[/]", soft_wrap=True)
 
 
 def describe_species(report: Mapping[str, Any]) -> str:
     counts = sorted(report["evaluated"]["species"].items(), key=lambda entry: -entry[1])
-    named = ", ".join(f"{slug} {count}" for slug, count in counts[:MOST_LISTED])
-    return named if len(counts) <= MOST_LISTED else f"{len(counts)} species: {named}, …"
+    named = ", ".join(f"{slug} {count}" for slug, count in counts[:MAX_LISTED])
+    return named if len(counts) <= MAX_LISTED else f"{len(counts)} species: {named}, …"
 
 
 def describe_evaluation(report: Mapping[str, Any]) -> list[str]:

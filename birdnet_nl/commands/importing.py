@@ -13,7 +13,7 @@ from birdnet_nl.recordings.manifest import TYPE_FOLDERS
 from birdnet_nl.util.console import progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError
 
-MOST_EXAMPLES = 5
+MAX_EXAMPLES = 5
 
 
 def import_command(
@@ -73,10 +73,10 @@ def show_refused(refused: list[tuple[str, str]]) -> None:
         by_reason[reason].append(path)
     for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         screen.print(f"[yellow]{len(paths)} × {escape(reason)}[/]", soft_wrap=True)
-        for path in paths[:MOST_EXAMPLES]:
+        for path in paths[:MAX_EXAMPLES]:
             screen.print(f"    {escape(path)}", soft_wrap=True)
-        if len(paths) > MOST_EXAMPLES:
-            screen.print(f"    and {len(paths) - MOST_EXAMPLES} more; --refused FILE writes them all")
+        if len(paths) > MAX_EXAMPLES:
+            screen.print(f"    and {len(paths) - MAX_EXAMPLES} more; --refused FILE writes them all")
 
 
 def write_refused(path: Path, refused: list[tuple[str, str]]) -> None:

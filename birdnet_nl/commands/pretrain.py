@@ -1,14 +1,14 @@
-"""`birdnet-nl practise`: make the weights from which a training on real birds starts."""
+"""`birdnet-nl pretrain`: make the weights from which a training on real birds starts."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from birdnet_nl.util.console import progress_bar, say, shown
+from birdnet_nl.util.console import display_path, info, progress_bar
 from birdnet_nl.util.errors import RunError
 
-LEAST_RECORDINGS = 60
+MIN_RECORDINGS = 60
 
 
 def practise_command(
@@ -26,13 +26,13 @@ def practise_command(
     Takes about a quarter of an hour on two cores, 2 GB of memory and 1 GB of disk. After a stop the recordings made are
     there, and the training begins anew.
     """
-    if recordings < LEAST_RECORDINGS or judged < LEAST_RECORDINGS or steps < 1:
+    if recordings < MIN_RECORDINGS or judged < MIN_RECORDINGS or steps < 1:
         raise RunError(
-            f"--recordings {recordings} and --judged {judged} must be at least {LEAST_RECORDINGS}, and --steps {steps} "
+            f"--recordings {recordings} and --judged {judged} must be at least {MIN_RECORDINGS}, and --steps {steps} "
             "at least 1"
         )
-    from birdnet_nl.training.practising import make_practised
+    from birdnet_nl.training.practising import pretrain_to_file
 
     with progress_bar() as bar:
-        card = make_practised(recordings, steps, judged, seed, out, cache, bar)
-    say(f"{shown(out)}: {card['judged_right']:.0%} of {judged} other invented recordings right; chance is 33 %")
+        card = pretrain_to_file(recordings, steps, judged, seed, out, cache, bar)
+    info(f"{display_path(out)}: {card['judged_right']:.0%} of {judged} other invented recordings right; chance is 33 %")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from birdnet_nl.util.console import progress_bar, shown
+from birdnet_nl.util.console import display_path, progress_bar
 from birdnet_nl.util.errors import DataError
 
 
@@ -51,7 +51,7 @@ def promote_command(
             "give the runs and a name: birdnet-nl promote logs/sweep-… --version 2026Q4; --list shows what is there"
         )
     try:
-        versions.refuse_name(version)
+        versions.check_name(version)
     except ValueError as error:
         raise DataError(str(error)) from None
     from birdnet_nl.deploy.make_version import make_version
@@ -65,7 +65,9 @@ def promote_command(
         task = bar.add_task("collecting models", total=len(promotion.decisions))
         made, is_new = make_version(models, version, promotion, lambda: bar.advance(task))
     show_promotion(out, promotion, found)
-    out.print(f"[bold]{shown(made.folder)}[/]" + ("" if is_new else ": there already, and the same"), soft_wrap=True)
+    out.print(
+        f"[bold]{display_path(made.folder)}[/]" + ("" if is_new else ": there already, and the same"), soft_wrap=True
+    )
     if no_activate:
         out.print(f"not active; birdnet-nl promote --activate {version} makes it so", soft_wrap=True)
     else:

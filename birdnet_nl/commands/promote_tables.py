@@ -10,10 +10,10 @@ from rich.table import Table
 from birdnet_nl.comparison.finished_runs import FoundRuns
 from birdnet_nl.deploy.promotion import KEPT, UNCHANGED, WORSE, Decision, Promotion, validation_now
 from birdnet_nl.deploy.versions import Version, active_version, all_versions
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 
 COLOURS = {"new": "green", "better": "green", "worse": "bold red", "not comparable": "yellow"}
-MOST_LISTED = 8
+MAX_LISTED = 8
 
 
 def show_promotion(out: Console, promotion: Promotion, found: FoundRuns) -> None:
@@ -32,13 +32,13 @@ def show_promotion(out: Console, promotion: Promotion, found: FoundRuns) -> None
     _warn_of_worse(out, promotion)
     if any(_taken_synthetic(decision) for decision in promotion.decisions.values()):
         out.print("[bold black on yellow] SYNTHETIC models among them: they know no real birds [/]", soft_wrap=True)
-    for left in promotion.left_out[:MOST_LISTED]:
-        out.print(f"[dim]left out: {escape(shown(Path(left.what)))}: {escape(left.reason)}[/]", soft_wrap=True)
-    more = len(promotion.left_out) - MOST_LISTED
+    for left in promotion.left_out[:MAX_LISTED]:
+        out.print(f"[dim]left out: {escape(display_path(Path(left.what)))}: {escape(left.reason)}[/]", soft_wrap=True)
+    more = len(promotion.left_out) - MAX_LISTED
     if more > 0:
         out.print(f"[dim]and {more} other runs left out[/]", soft_wrap=True)
-    for folder, reason in found.broken[:MOST_LISTED]:
-        out.print(f"[yellow]{escape(shown(folder))}: {escape(reason)}[/]", soft_wrap=True)
+    for folder, reason in found.broken[:MAX_LISTED]:
+        out.print(f"[yellow]{escape(display_path(folder))}: {escape(reason)}[/]", soft_wrap=True)
     if found.unfinished:
         out.print(f"[yellow]{len(found.unfinished)} unfinished runs are not looked at[/]", soft_wrap=True)
 
@@ -79,7 +79,9 @@ def _taken_synthetic(decision: Decision) -> bool:
 def show_versions(out: Console, models: Path) -> None:
     versions, active = all_versions(models), active_version(models)
     if not versions:
-        out.print(f"no versions in {shown(models)} yet; birdnet-nl promote logs/sweep-… --version 2026Q4 makes one")
+        out.print(
+            f"no versions in {display_path(models)} yet; birdnet-nl promote logs/sweep-… --version 2026Q4 makes one"
+        )
         return
     table = Table()
     for heading in ("version", "", "made", "models", "new in it", "test, mean", "MB", "licences"):

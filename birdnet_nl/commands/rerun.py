@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.data.sources import SYNTHETIC
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import RunError
 
 
@@ -43,9 +43,11 @@ def rerun_command(
     out = Console(highlight=False)
     figures, compared = differing_figures(before, now)
     if not figures:
-        out.print(f"[bold green]identical[/]: all {compared} figures of {shown(run)}", soft_wrap=True)
+        out.print(f"[bold green]identical[/]: all {compared} figures of {display_path(run)}", soft_wrap=True)
     else:
-        out.print(f"[bold yellow]{len(figures)} of {compared} figures differ[/] from {shown(run)}", soft_wrap=True)
+        out.print(
+            f"[bold yellow]{len(figures)} of {compared} figures differ[/] from {display_path(run)}", soft_wrap=True
+        )
         table = Table("figure", "before", "now", "difference")
         for name, old, new in figures:
             table.add_row(escape(name), _text(old), _text(new), _difference(old, new))

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from birdnet_nl.util.console import screen, shown
+from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.errors import DataError
 
 REFRESH_S = 2.0
@@ -50,7 +50,7 @@ def status_command(
     language = "dutch" if dutch else "english"
     if rebuild:
         sweep = rebuild_sweep(folder)
-        screen.print(f"{shown(sweep.folder)}: {len(sweep.jobs)} jobs found again", soft_wrap=True)
+        screen.print(f"{display_path(sweep.folder)}: {len(sweep.jobs)} jobs found again", soft_wrap=True)
     watch = Watch(folder)
     standing = watch.look()
     if not standing.rows:
@@ -68,10 +68,10 @@ def status_command(
         out.print(show_status(standing, language, all_))
     if html:
         from birdnet_nl.commands.status_page import page_of
-        from birdnet_nl.util.files import write_whole
+        from birdnet_nl.util.files import write_text_atomic
 
-        write_whole(html.expanduser(), page_of(standing, language))
-        screen.print(f"The page is {shown(html.expanduser())}", soft_wrap=True)
+        write_text_atomic(html.expanduser(), page_of(standing, language))
+        screen.print(f"The page is {display_path(html.expanduser())}", soft_wrap=True)
     raise typer.Exit(exit_code(standing.rows, standing.at_work))
 
 

@@ -13,7 +13,7 @@ from birdnet_nl.sweep.progress import in_words
 from birdnet_nl.sweep.status import Standing
 from birdnet_nl.sweep.sweep_file import resume_command
 from birdnet_nl.sweep.table import UNWELL, Row, group_reasons
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 
 COLOURS = {
     State.WAITING: "dim",
@@ -23,7 +23,7 @@ COLOURS = {
     State.TOO_FEW: "yellow",
     State.CANCELLED: "magenta",
 }
-MOST_ROWS = 30  # of a table without --all
+MAX_ROWS = 30  # of a table without --all
 EXTREMES = 5  # best and worst species
 NAMED = 10  # species of one reason
 
@@ -32,7 +32,7 @@ def show_status(standing: Standing, language: str, everything: bool = False) -> 
     """`language` is that of species and states: `dutch` or `english`."""
     parts: list[RenderableType] = [_headline(standing, language), _progress(standing)]
     parts.append(_table(_chosen(standing.rows, everything), language))
-    if not everything and len(standing.rows) > MOST_ROWS:
+    if not everything and len(standing.rows) > MAX_ROWS:
         parts.append(Text("finished and waiting jobs are left out; --all shows them", style="dim"))
     parts += _extremes(standing, language)
     parts.append(_coverage(standing))
@@ -46,7 +46,7 @@ def state_name(state: State, language: str) -> str:
 
 def _headline(standing: Standing, language: str) -> Text:
     counts = standing.counts
-    text = Text.assemble((shown(standing.folder), "bold"), f": {len(standing.rows)} jobs")
+    text = Text.assemble((display_path(standing.folder), "bold"), f": {len(standing.rows)} jobs")
     for state in State:
         if counts[state]:
             text.append(", ").append(f"{counts[state]} {state_name(state, language)}", style=COLOURS[state])
@@ -69,12 +69,12 @@ def _progress(standing: Standing) -> Table:
 
 def _chosen(rows: Sequence[Row], everything: bool) -> list[Row]:
     """All of a small sweep; of a large one what runs, what failed, and what ended last."""
-    if everything or len(rows) <= MOST_ROWS:
+    if everything or len(rows) <= MAX_ROWS:
         return list(rows)
     telling = [row for row in rows if row.state in (State.RUNNING, State.FAILED, State.CANCELLED)]
     done = sorted((row for row in rows if row.state == State.DONE), key=lambda row: -(row.started or 0))
-    room = max(0, MOST_ROWS - len(telling))
-    return [*telling[:MOST_ROWS], *done[: min(room, 10)]]
+    room = max(0, MAX_ROWS - len(telling))
+    return [*telling[:MAX_ROWS], *done[: min(room, 10)]]
 
 
 def _table(rows: Sequence[Row], language: str) -> Table:
@@ -131,7 +131,7 @@ def _troubles(standing: Standing, language: str) -> list[Text]:
             names = list(dict.fromkeys(row.name(language) for row in rows))
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             lines.append(Text.assemble((f"{len(rows)} × {title}: ", colour), reason))
-            lines.append(Text(f"    {', '.join(names[:NAMED])}{more}; log: {shown(rows[0].log)}", style="dim"))
+            lines.append(Text(f"    {', '.join(names[:NAMED])}{more}; log: {display_path(rows[0].log)}", style="dim"))
     left = any(row.state in (*UNWELL, State.WAITING) for row in standing.rows)
     if left and standing.sweep is not None and not standing.at_work:
         lines.append(Text.assemble(("go on with what is left: ", "bold"), resume_command(standing.folder)))

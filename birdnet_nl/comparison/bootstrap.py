@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from birdnet_nl.comparison.pairing import Pair
-from birdnet_nl.comparison.predictions import Answers, balanced_accuracy, confusion_by_group, macro_f1
+from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, confusion_by_group, macro_f1
 from birdnet_nl.comparison.statistics import DRAWS
 
 FIGURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
@@ -45,7 +45,7 @@ def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> Draws | None:
     return Draws(draws, len(groups))
 
 
-def _redrawn(answers: Answers, places: Sequence[int], weights: np.ndarray) -> np.ndarray:
+def _redrawn(answers: RunPredictions, places: Sequence[int], weights: np.ndarray) -> np.ndarray:
     """Confusion counts [draws, true type, answer] under the weights [draws, groups]."""
     n = len(answers.types)
     counts = confusion_by_group(answers, places, weights.shape[1])

@@ -161,7 +161,7 @@ def _compare_set(
 def _compare_species(pairs: Sequence[Pair], draws: Draws | None) -> SpeciesComparison:
     differences = {}
     for figure in FIGURES:
-        value = float(np.mean([pair.other.figure(figure) - pair.baseline.figure(figure) for pair in pairs]))
+        value = float(np.mean([pair.other.metric(figure) - pair.baseline.metric(figure) for pair in pairs]))
         if not np.isfinite(value):
             differences[figure] = Estimate(value, absent="a run has no such figure")
         elif draws is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from birdnet_nl.comparison.pairing import Kind
-from birdnet_nl.comparison.predictions import Answers, balanced_accuracy, between, confusion
+from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, between, confusion
 from birdnet_nl.comparison.results import Result
 
 
@@ -57,7 +57,7 @@ def _of_result(kind: Kind, result: Result) -> CrossValidation:
     )
 
 
-def song_against_call(answers: Answers) -> dict[str, float]:
+def song_against_call(answers: RunPredictions) -> dict[str, float]:
     """Balanced accuracy and AUROC between song and call, whatever probability another type has."""
     two = between(answers, "song", "call")
     if two is None:

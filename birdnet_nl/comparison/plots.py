@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from birdnet_nl.comparison.compare import Section
 from birdnet_nl.comparison.finished_runs import FinishedRun
-from birdnet_nl.comparison.predictions import Answers, confusion
+from birdnet_nl.comparison.predictions import RunPredictions, confusion
 from birdnet_nl.comparison.results import Result
 from birdnet_nl.comparison.verdicts import CLAIMED, MARGIN, SAVED
 from birdnet_nl.evaluation.plots import INK, PALE
@@ -19,8 +19,8 @@ from birdnet_nl.evaluation.plots import INK, PALE
 SET_COLOURS = {"legacy": "#7f8793", "fast": "#e08a1e", "turbo": "#7b5cc4"}
 MORE_COLOURS = ("#2a9d8f", "#c2478d", "#4c78c8", "#8a9a2b")
 BINS = 15  # of equal numbers of recordings
-LEAST_PER_BIN = 8
-MOST_CURVES = 60  # thin lines per set; the mean is over all
+MIN_PER_BIN = 8
+MAX_CURVES = 60  # thin lines per set; the mean is over all
 SHOWN_TYPES = ("song", "call", "alarm")
 
 
@@ -37,7 +37,7 @@ def draw_species(section: Section) -> Figure:
     baseline = section.names[0]
 
     def height(subject: str) -> float:
-        return np.nan_to_num(np.mean([one.figure("balanced_accuracy") for one in by_case[subject].get(baseline, [])]))
+        return np.nan_to_num(np.mean([one.metric("balanced_accuracy") for one in by_case[subject].get(baseline, [])]))
 
     order = sorted(by_case, key=lambda subject: (height(subject), subject))
     figure, axes = _axes(11.6, 0.9 + 0.17 * len(order) * max(1.6, 0.6 * len(section.names)))
@@ -46,7 +46,7 @@ def draw_species(section: Section) -> Figure:
         first = True
         for row, subject in enumerate(order):
             results = by_case[subject].get(name, [])
-            values = [one.figure("balanced_accuracy") for one in results]
+            values = [one.metric("balanced_accuracy") for one in results]
             if not values or not np.isfinite(np.mean(values)):
                 continue
             ends = results[0].interval("balanced_accuracy") if len(values) == 1 else (min(values), max(values))
@@ -111,7 +111,7 @@ def draw_curves(section: Section) -> Figure | None:
     for name, colour in colours_of(section.names).items():
         for axes, key, by_minute in ((loss, "val/loss", False), (accuracy, "val/recording_balanced_accuracy", True)):
             lines = [_line(run, key, by_minute) for run in runs[name]]
-            for x, y in lines[:MOST_CURVES]:
+            for x, y in lines[:MAX_CURVES]:
                 axes.plot(x, y, color=colour, linewidth=0.6, alpha=max(0.12, 0.6 / max(1, len(lines) ** 0.5)))
             if lines:
                 axes.plot(*_mean_line(lines), color=colour, linewidth=2.2)
@@ -172,12 +172,12 @@ def draw_reliability(section: Section) -> Figure | None:
     return figure if drawn else None
 
 
-def reliability(parts: Sequence[Answers]) -> tuple[np.ndarray, np.ndarray]:
+def reliability(parts: Sequence[RunPredictions]) -> tuple[np.ndarray, np.ndarray]:
     """Mean probability of the answers and share of right ones, per bin of equal numbers, least sure first."""
     confidence = np.concatenate([part.probabilities.max(axis=1) for part in parts])
     right = np.concatenate([part.right for part in parts])
     order = np.argsort(confidence, kind="stable")
-    bins = np.array_split(order, max(1, min(BINS, len(order) // LEAST_PER_BIN)))
+    bins = np.array_split(order, max(1, min(BINS, len(order) // MIN_PER_BIN)))
     return np.array([confidence[one].mean() for one in bins]), np.array([right[one].mean() for one in bins])
 
 

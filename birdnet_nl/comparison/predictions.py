@@ -13,7 +13,7 @@ PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
-class Answers:
+class RunPredictions:
     """Test recordings in the order of their ids.
 
     Attributes:
@@ -46,7 +46,7 @@ class Answers:
         return self.truth == self.answers
 
 
-def read_answers(run_dir: Path, types: Sequence[str]) -> Answers | None:
+def read_run_predictions(run_dir: Path, types: Sequence[str]) -> RunPredictions | None:
     """None when the run, being an older one, left no `predictions.csv`; raises `DataError` when it is broken."""
     path = run_dir / PREDICTIONS
     try:
@@ -58,7 +58,7 @@ def read_answers(run_dir: Path, types: Sequence[str]) -> Answers | None:
         if len(set(ids)) < len(ids):
             raise ValueError("a recording stands in it twice")
         place = {name: index for index, name in enumerate(types)}
-        return Answers(
+        return RunPredictions(
             types=tuple(types),
             ids=ids,
             recordists=tuple(row.get("recordist") or "" for row in rows),
@@ -79,14 +79,14 @@ def _name(row: dict[str, str]) -> str:
     return f"{row.get('species') or ''}/{row['recording_id']}"
 
 
-def join_answers(parts: Sequence[Answers]) -> Answers:
+def join_predictions(parts: Sequence[RunPredictions]) -> RunPredictions:
     """All recordings of several folds; raises `ValueError` when one was tested in two folds."""
     ids = [name for part in parts for name in part.ids]
     if len(set(ids)) < len(ids):
         raise ValueError(f"{len(ids) - len(set(ids))} recordings were tested in more than one fold")
     recordists = [name for part in parts for name in part.recordists]
     order = np.argsort(np.array(ids), kind="stable")
-    return Answers(
+    return RunPredictions(
         types=parts[0].types,
         ids=tuple(ids[index] for index in order),
         recordists=tuple(recordists[index] for index in order),
@@ -96,7 +96,7 @@ def join_answers(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def between(answers: Answers, one: str, other: str) -> Answers | None:
+def between(answers: RunPredictions, one: str, other: str) -> RunPredictions | None:
     """The recordings of two types, answered by these two probabilities alone; None where one of them does not occur."""
     if not {one, other} <= set(answers.types):
         return None
@@ -107,7 +107,7 @@ def between(answers: Answers, one: str, other: str) -> Answers | None:
         return None
     probabilities = answers.probabilities[np.ix_(chosen, places)].clip(1e-12)
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return Answers(
+    return RunPredictions(
         types=(one, other),
         ids=tuple(answers.ids[index] for index in chosen),
         recordists=tuple(answers.recordists[index] for index in chosen),
@@ -117,13 +117,13 @@ def between(answers: Answers, one: str, other: str) -> Answers | None:
     )
 
 
-def confusion(answers: Answers) -> np.ndarray:
+def confusion(answers: RunPredictions) -> np.ndarray:
     """Counts [true type, answer]."""
     n = len(answers.types)
     return np.bincount(answers.truth * n + answers.answers, minlength=n * n).reshape(n, n)
 
 
-def confusion_by_group(answers: Answers, groups: Sequence[int], count: int) -> np.ndarray:
+def confusion_by_group(answers: RunPredictions, groups: Sequence[int], count: int) -> np.ndarray:
     """Counts [group, true type, answer]; `groups` gives the place of each recording's group among `count`."""
     n = len(answers.types)
     counts = np.zeros((count, n, n))

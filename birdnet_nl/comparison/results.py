@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from birdnet_nl.comparison.finished_runs import FinishedRun
-from birdnet_nl.comparison.predictions import Answers, join_answers, read_answers
+from birdnet_nl.comparison.predictions import RunPredictions, join_predictions, read_run_predictions
 from birdnet_nl.util.errors import DataError
 
 PHASES = ("prepare", "train", "test", "total")
@@ -25,7 +25,7 @@ class Result:
 
     runs: tuple[FinishedRun, ...]
     scores: Mapping[str, Any]
-    answers: Answers | None
+    answers: RunPredictions | None
 
     @property
     def subject(self) -> str:
@@ -66,7 +66,7 @@ class Result:
             counts.update(run.report.get("counts", {}).get("recordings", {}).get("test") or {})
         return {name: counts[name] for name in self.types}
 
-    def figure(self, name: str) -> float:
+    def metric(self, name: str) -> float:
         """A score such as `macro_f1` or `recall/song`; NaN where it is absent."""
         value: Any = self.scores
         for part in name.split("/"):
@@ -85,9 +85,9 @@ class Result:
 
 def result_of(run: FinishedRun) -> Result:
     """Raises `DataError` when the run's `predictions.csv` is broken or tells other figures than its `metrics.json`."""
-    answers = read_answers(run.folder, run.types)
+    answers = read_run_predictions(run.folder, run.types)
     result = Result((run,), run.scores, answers)
-    if answers is not None and (said := result.figure("accuracy")) == said and abs(answers.right.mean() - said) > 0.002:
+    if answers is not None and (said := result.metric("accuracy")) == said and abs(answers.right.mean() - said) > 0.002:
         raise DataError(
             f"{run.folder}: predictions.csv has {answers.right.mean():.1%} right answers, metrics.json {said:.1%}; "
             "one of them is not of this run"
@@ -109,13 +109,13 @@ def join_folds(runs: Sequence[FinishedRun]) -> Result:
     if any(part is None for part in parts):
         raise DataError("a fold left no predictions.csv")
     try:
-        answers = join_answers(parts)
+        answers = join_predictions(parts)
     except ValueError as error:
         raise DataError(f"its folds cannot be joined: {error}") from None
-    return Result(tuple(runs), score_answers(answers), answers)
+    return Result(tuple(runs), score_predictions(answers), answers)
 
 
-def score_answers(answers: Answers) -> dict[str, Any]:
+def score_predictions(answers: RunPredictions) -> dict[str, Any]:
     """The figures of a run with their intervals over recordists, from answers on recordings of several folds."""
     import torch  # seconds, and only folds need it
 

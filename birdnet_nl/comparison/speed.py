@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from birdnet_nl.comparison.finished_runs import FinishedRun
-from birdnet_nl.comparison.statistics import LEAST_FOR_INTERVAL, Estimate, mean_estimate
+from birdnet_nl.comparison.statistics import MIN_FOR_INTERVAL, Estimate, mean_estimate
 
 RunPair = tuple[FinishedRun, FinishedRun]  # of the baseline and of the other set
 
@@ -74,7 +74,7 @@ def _ratio(logs: Mapping[str, Sequence[float]]) -> Estimate | None:
     """Over species, each first averaged; over single pairs where there are too few species for an interval."""
     if not logs:
         return None
-    if len(logs) >= LEAST_FOR_INTERVAL:
+    if len(logs) >= MIN_FOR_INTERVAL:
         estimate = mean_estimate([float(np.mean(values)) for values in logs.values()])
     else:
         estimate = mean_estimate([value for values in logs.values() for value in values], "pairs of runs")

@@ -9,9 +9,9 @@ from scipy import stats
 
 LEVEL = 0.95
 DRAWS = 2000
-LEAST_FOR_RANKS = 6  # species: of five, not even all in one direction is below 5 % in a signed-rank test
-LEAST_FOR_BOOTSTRAP = 6  # fewer values redrawn never leave the range of the values themselves
-LEAST_FOR_INTERVAL = 3
+MIN_FOR_RANKS = 6  # species: of five, not even all in one direction is below 5 % in a signed-rank test
+MIN_FOR_BOOTSTRAP = 6  # fewer values redrawn never leave the range of the values themselves
+MIN_FOR_INTERVAL = 3
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def hodges_lehmann(differences: Sequence[float]) -> Estimate:
     means = np.sort((values[first] + values[second]) / 2)
     rank = _signed_rank_limit(len(values))
     if rank == 0:
-        return Estimate(float(np.median(means)), absent=f"fewer than {LEAST_FOR_RANKS} species")
+        return Estimate(float(np.median(means)), absent=f"fewer than {MIN_FOR_RANKS} species")
     return Estimate(float(np.median(means)), float(means[rank - 1]), float(means[-rank]))
 
 
@@ -115,9 +115,9 @@ def mean_estimate(values: Sequence[float], what: str = "species", seed: int = 0)
     """
     values = np.asarray(values, dtype=float)
     count, mean = len(values), float(values.mean())
-    if count < LEAST_FOR_INTERVAL:
-        return Estimate(mean, absent=f"fewer than {LEAST_FOR_INTERVAL} {what}")
-    if count < LEAST_FOR_BOOTSTRAP:
+    if count < MIN_FOR_INTERVAL:
+        return Estimate(mean, absent=f"fewer than {MIN_FOR_INTERVAL} {what}")
+    if count < MIN_FOR_BOOTSTRAP:
         half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / math.sqrt(count)
         return Estimate(mean, float(mean - half), float(mean + half))
     chosen = np.random.default_rng(seed).integers(0, count, (DRAWS, count))
@@ -132,7 +132,7 @@ def percentile_interval(value: float, draws: np.ndarray, redrawn: int) -> Estima
     in 87 % with 8 recordists (benchmarks/comparison_coverage.py).
     """
     known = draws[np.isfinite(draws)]
-    if not len(known) or redrawn < LEAST_FOR_INTERVAL:
+    if not len(known) or redrawn < MIN_FOR_INTERVAL:
         return Estimate(value, absent="too few recordists to redraw")
     t = stats.t.ppf((1 + LEVEL) / 2, redrawn - 1)
     outside = stats.norm.cdf(-t * math.sqrt(redrawn / (redrawn - 1)))

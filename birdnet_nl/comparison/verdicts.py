@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from birdnet_nl.comparison.pairing import Kind
 from birdnet_nl.comparison.speed import Speed
-from birdnet_nl.comparison.statistics import LEAST_FOR_INTERVAL, Estimate, Overall
+from birdnet_nl.comparison.statistics import MIN_FOR_INTERVAL, Estimate, Overall
 
 CLAIMED = ("fast", "legacy")  # the set the claims are about, and the one it was compared with
 SPEED_CLAIM, ACCURACY_CLAIM = "40–50 % faster per species", "at most 1–2 points less accurate"
@@ -91,8 +91,8 @@ def _accuracy(overall: Overall, species: int, seeds: int) -> Verdict:
     estimate = overall.over_species if over_species else overall.these_species
     where = f"over {species} species" if over_species else f"for {'this' if species == 1 else 'these'} species only"
     sentence = f"fast differs by {points(estimate)} from legacy, {where}"
-    if not over_species and seeds < LEAST_FOR_INTERVAL:
-        sentence += f"; with fewer than {LEAST_FOR_INTERVAL} species and seeds the chance in training is not known"
+    if not over_species and seeds < MIN_FOR_INTERVAL:
+        sentence += f"; with fewer than {MIN_FOR_INTERVAL} species and seeds the chance in training is not known"
         return Verdict(ACCURACY_CLAIM, basis, OPEN, sentence)
     return Verdict(ACCURACY_CLAIM, basis, _judge(estimate, -MARGIN), sentence)
 

@@ -13,11 +13,11 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.dataset import Batch, gather_mels
 
 Place = tuple[int, int]  # index of a recording, first frame
-SEVERAL = -1  # in place of a type
+MULTILABEL = -1  # in place of a type
 
 
 @dataclass(frozen=True)
-class CropSettings:
+class CropParams:
     """How crops are drawn.
 
     Attributes:
@@ -32,7 +32,7 @@ class CropSettings:
     choices: int
     active_share: float
     bag: int
-    several_share: float
+    multilabel_share: float
 
     def __post_init__(self) -> None:
         for name in ("per_epoch", "choices", "bag"):
@@ -41,18 +41,18 @@ class CropSettings:
         for name in ("active_share", "several_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"data.crops.{name}={getattr(self, name)} must lie between 0 and 1")
-        if self.several_share == 1:
+        if self.multilabel_share == 1:
             raise ValueError("data.crops.several_share=1 leaves no recording of one type; choose less, such as 0.2")
 
 
 def training_shares(
-    types: Sequence[str], type_of: Mapping[str, int], several: Mapping[str, Sequence[str]]
+    types: Sequence[str], type_of: Mapping[str, int], multilabel: Mapping[str, Sequence[str]]
 ) -> dict[str, list[float]]:
     """The share of each of `types` in every training recording, by id.
 
-    `type_of` gives the place in `types` of those of one type, `several` the names that the others were given.
+    `type_of` gives the place in `types` of those of one type, `multilabel` the names that the others were given.
     """
-    named = {id: [types[kind]] for id, kind in type_of.items()} | dict(several)
+    named = {id: [types[kind]] for id, kind in type_of.items()} | dict(multilabel)
     return {id: [(name in names) / len(names) for name in types] for id, names in named.items()}
 
 
@@ -60,7 +60,7 @@ class CropDataset(Dataset):
     """Crops of whole recordings by place; a batch is the same as that of `SegmentDataset`.
 
     Attributes:
-        types: of each recording, int64 [recordings]; `SEVERAL` where it is of several.
+        types: of each recording, int64 [recordings]; `MULTILABEL` where it is of several.
         shares: of each type in each recording, float32 [recordings, types].
         activity: of every possible crop of each recording, see `audio/activity.py`.
     """
@@ -76,7 +76,7 @@ class CropDataset(Dataset):
         self.recording_ids = list(recording_ids)
         self.shares = torch.tensor([list(shares[id]) for id in recording_ids], dtype=torch.float32)
         largest, kinds = self.shares.max(dim=1)
-        self.types = torch.where(largest == 1, kinds, SEVERAL)
+        self.types = torch.where(largest == 1, kinds, MULTILABEL)
         self.paths = [mels[id].path for id in recording_ids]
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
@@ -100,11 +100,11 @@ class CropSampler(Sampler[list[Place]]):
     other; a batch holds as many whole bags as `batch_size` has room for.
     """
 
-    def __init__(self, dataset: CropDataset, settings: CropSettings, batch_size: int, seed: int) -> None:
+    def __init__(self, dataset: CropDataset, settings: CropParams, batch_size: int, seed: int) -> None:
         self.activity = dataset.activity
-        kinds = [kind for kind in dataset.types.unique().tolist() if kind != SEVERAL]
+        kinds = [kind for kind in dataset.types.unique().tolist() if kind != MULTILABEL]
         self.of_type = [np.flatnonzero(dataset.types.numpy() == kind) for kind in kinds]
-        self.of_several = np.flatnonzero(dataset.types.numpy() == SEVERAL)
+        self.of_several = np.flatnonzero(dataset.types.numpy() == MULTILABEL)
         self.settings, self.batch_size, self.seed = settings, batch_size // settings.bag * settings.bag, seed
         self.epoch = 0
 
@@ -118,8 +118,8 @@ class CropSampler(Sampler[list[Place]]):
     def __iter__(self) -> Iterator[list[Place]]:
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xC809, self.epoch]))
         count = len(self) * self.batch_size // self.settings.bag
-        several = round(count * self.settings.several_share) if len(self.of_several) else 0
-        kinds = np.concatenate([np.arange(count - several) % len(self.of_type), np.full(several, SEVERAL)])
+        multilabel = round(count * self.settings.multilabel_share) if len(self.of_several) else 0
+        kinds = np.concatenate([np.arange(count - multilabel) % len(self.of_type), np.full(multilabel, MULTILABEL)])
         queues = [_endlessly(recordings, rng) for recordings in (*self.of_type, self.of_several)]
         recordings = [next(queues[kind]) for kind in rng.permutation(kinds)]
         places = [self._place(recording, rng) for recording in recordings for _ in range(self.settings.bag)]

@@ -7,30 +7,30 @@ import joblib
 import lightning as L
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
+from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
 from birdnet_nl.data.deduplicate import assert_apart
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.loaders import Loaders
-from birdnet_nl.data.multilabel import SeveralTypes, find_several_types
+from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
-from birdnet_nl.data.resident import refuse_resident
-from birdnet_nl.data.segments import cut_segments, refuse_no_segments
-from birdnet_nl.data.several_features import SharedBatch, share_batch
+from birdnet_nl.data.resident import check_resident
+from birdnet_nl.data.segments import check_max_segments, cut_segments
+from birdnet_nl.data.several_features import MultilabelBatch, multilabel_batch_of
 from birdnet_nl.data.sources import DemoSettings, choose_sources, read_source, with_own_ids
-from birdnet_nl.data.splits import refuse_fold
+from birdnet_nl.data.splits import check_fold
 from birdnet_nl.data.summary import Inventory
 from birdnet_nl.data.validation import (
-    refuse_batches,
-    refuse_lengths,
-    refuse_several_weight,
-    refuse_shares,
-    refuse_split_by,
-    refuse_types,
+    check_batches,
+    check_lengths,
+    check_several_weight,
+    check_shares,
+    check_split_by,
+    check_types,
 )
-from birdnet_nl.embeddings.base import FeatureExtractor
-from birdnet_nl.embeddings.extraction import extract_features, refuse_demo, refuse_windows
+from birdnet_nl.embeddings.base import EmbeddingModel
+from birdnet_nl.embeddings.extraction import check_demo, check_windows, embed_recordings
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.pool import pooled_species
 from birdnet_nl.species.table import Species
@@ -51,7 +51,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         flight_call: `call`, or `leave_out`.
         segment_s, segment_hop_s: length of a segment and distance from one to the next.
         shares: wanted share of recordings in train, val and test.
-        least_recordings: a type with fewer is left out.
+        min_recordings: a type with fewer is left out.
         folds, fold: cross-validation in so many parts, and which one is tested; None for a single split by `shares`.
         split_by: `recording`, or `segment` for the original's leak.
         max_segments_per_type: of the training split, drawn evenly over recordings; null keeps all.
@@ -65,7 +65,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
             a split as one batch; None for mels. The mels are made all the same: copies are found with them.
         features_dir: where features are kept.
         several_weight: with `features`, of a recording of several types in training, as half of each of two types,
-            against one of one type; 0 leaves these out. With crops, `crops.several_share` is about them.
+            against one of one type; 0 leaves these out. With crops, `crops.multilabel_share` is about them.
         inherited: splits of an earlier run that this one builds on; None to split anew.
     """
 
@@ -84,12 +84,12 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         segment_s: float,
         segment_hop_s: float,
         shares: dict[str, float],
-        least_recordings: int,
+        min_recordings: int,
         folds: int | None,
         fold: int | None,
         split_by: str,
         max_segments_per_type: int | None,
-        crops: CropSettings | None,
+        crops: CropParams | None,
         shuffle_types: bool,
         seed: int,
         batch_size: int,
@@ -98,45 +98,45 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         persistent_workers: bool,
         resident: str | bool,
         decode_workers: int | None,
-        features: FeatureExtractor | None,
+        features: EmbeddingModel | None,
         features_dir: str,
-        several_weight: float,
+        multilabel_weight: float,
         inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
-        refuse_types(types)
-        refuse_lengths(segment_s, segment_hop_s)
-        refuse_shares(shares, least_recordings)
-        refuse_no_segments(max_segments_per_type)
-        refuse_fold(folds, fold)
-        refuse_split_by(split_by, folds, crops)
-        refuse_batches(batch_size, num_workers, crops)
-        refuse_resident(resident)
-        refuse_several_weight(several_weight)
+        check_types(types)
+        check_lengths(segment_s, segment_hop_s)
+        check_shares(shares, min_recordings)
+        check_max_segments(max_segments_per_type)
+        check_fold(folds, fold)
+        check_split_by(split_by, folds, crops)
+        check_batches(batch_size, num_workers, crops)
+        check_resident(resident)
+        check_several_weight(multilabel_weight)
         if features is not None:
-            refuse_windows(features, segment_s, source)
+            check_windows(features, segment_s, source)
         self.species, self.mel = species, mel
         self.demo, self.cache_dir, self.remote_dir = demo, Path(cache_dir), Path(remote_dir)
         self.features, self.features_dir, self.inherited = features, Path(features_dir), inherited
         self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
-        self.shares, self.least_recordings = shares, least_recordings
+        self.shares, self.min_recordings = shares, min_recordings
         self.max_segments_per_type, self.shuffle_types, self.seed = max_segments_per_type, shuffle_types, seed
         self.batch_size, self.num_workers = batch_size, num_workers
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.resident = resident
         self.decode_workers = decode_workers or joblib.cpu_count()
-        self.several_weight = several_weight
+        self.multilabel_weight = multilabel_weight
         self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
         if features is not None:
-            refuse_demo(features, self.synthetic)
+            check_demo(features, self.synthetic)
         self.prepared: PreparedRecordings | None = None
-        self.several = SeveralTypes()
+        self.multilabel = MultilabelRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
         self.feature_datasets: dict[str, FeatureDataset] = {}
-        self.several_batch: SharedBatch | None = None
+        self.multilabel_batch: MultilabelBatch | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -171,7 +171,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
                 make_mels=make_mels,
                 mel=self.mel,
                 shares=self.shares,
-                least_recordings=self.least_recordings,
+                min_recordings=self.min_recordings,
                 seed=self.seed,
                 subject=self.species.slug,
                 folds=self.folds,
@@ -179,7 +179,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
                 inherited=self.inherited,
             )
             if self._learns_several:
-                self.several = find_several_types(found, self.prepared, make_mels, self.mel, self.flight_call)
+                self.multilabel = find_multilabel(found, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         if self.features is not None:
             before_features()
@@ -191,20 +191,20 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         if self.shuffle_types:  # their types would be true
             return False
         if self.features is not None:
-            return self.several_weight > 0
-        return self.crops is not None and self.crops.several_share > 0
+            return self.multilabel_weight > 0
+        return self.crops is not None and self.crops.multilabel_share > 0
 
     def _extract(self) -> None:
-        mels = self.prepared.mels | self.several.mels
+        mels = self.prepared.mels | self.multilabel.mels
         windows = {id: len(self._starts(mel.frames)) for id, mel in mels.items()}
-        recordings = [*self.prepared.recordings, *self.several.recordings]
+        recordings = [*self.prepared.recordings, *self.multilabel.recordings]
         where = (self.features_dir, self.decode_workers)
-        features = extract_features(recordings, mels, windows, self.features, self.segment_hop_s, *where)
+        features = embed_recordings(recordings, mels, windows, self.features, self.segment_hop_s, *where)
         frames_per_window = self.segment_hop_s * self.mel.frames_per_s
         self.feature_datasets = {
             split: FeatureDataset(dataset, features, frames_per_window) for split, dataset in self.datasets.items()
         }
-        self.several_batch = share_batch(self.several, features, self.prepared.types)
+        self.multilabel_batch = multilabel_batch_of(self.multilabel, features, self.prepared.types)
 
     def _find(self) -> list[Recording]:
         """The recordings of every species."""
@@ -244,7 +244,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
             assert_apart(prepared.recordings, prepared.mels, prepared.same_sounds, ids_of_split)
         if self.crops is not None:
             ids = self.datasets["train"].recording_ids
-            shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.several.types)
-            crops = CropDataset(list(shares), prepared.mels | self.several.mels, shares, self.mel, self.segment_s)
+            shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.multilabel.types)
+            crops = CropDataset(list(shares), prepared.mels | self.multilabel.mels, shares, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
             self.crop_dataset = crops

@@ -7,7 +7,7 @@ from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.near_duplicates import SameSound, find_same_sounds
 from birdnet_nl.data.splits import group_of
-from birdnet_nl.data.training_rules import LEAST_COMPARED_S
+from birdnet_nl.data.training_rules import MIN_COMPARED_S
 from birdnet_nl.recordings.recording import Recording
 
 
@@ -38,9 +38,9 @@ def _by_species(recordings: Sequence[Recording]) -> Iterable[list[Recording]]:
 
 
 def _same_sounds(recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams) -> list[SameSound]:
-    least_frames = LEAST_COMPARED_S * params.frames_per_s
+    min_frames = MIN_COMPARED_S * params.frames_per_s
     found = {recording.id: mels[recording.id] for recording in recordings}
-    return find_same_sounds({id: mel.load() for id, mel in found.items() if mel.frames >= least_frames}, params)
+    return find_same_sounds({id: mel.load() for id, mel in found.items() if mel.frames >= min_frames}, params)
 
 
 def _joined(same: Iterable[SameSound]) -> dict[str, str]:

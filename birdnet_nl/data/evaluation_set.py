@@ -12,7 +12,7 @@ from birdnet_nl.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class GatheredRecordings:
+class EvaluationSet:
     """What is judged and what was left out.
 
     Attributes:
@@ -31,14 +31,14 @@ class GatheredRecordings:
     unusable: list[UnusableFile]
 
 
-def gather_recordings(
+def build_evaluation_set(
     found: Sequence[Recording],
     types: Sequence[str],
     why_known: Callable[[Recording], str],
     keep_known: bool,
     make_mels: MakeMels,
     mel: MelParams,
-) -> GatheredRecordings:
+) -> EvaluationSet:
     """`why_known` tells how a recording was met in training, or nothing; such are left out unless `keep_known`."""
     plain = [recording for recording in found if recording.vocalization_type in types]
     known = [(recording, why) for recording in plain if (why := why_known(recording))]
@@ -46,7 +46,7 @@ def gather_recordings(
     mels, unusable = make_mels([recording for recording in plain if recording.id not in left_out])
     recordings, copies, _ = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
     kinds = Counter(recording.vocalization_type for recording in found if recording.vocalization_type is not None)
-    return GatheredRecordings(
+    return EvaluationSet(
         recordings=recordings,
         mels={recording.id: mels[recording.id] for recording in recordings},
         unclear=Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None),

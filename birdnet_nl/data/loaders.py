@@ -3,12 +3,12 @@
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings
+from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.loading import AUTO, SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.loading import AUTO, ResilientLoader, SegmentBatches, choose_workers
 from birdnet_nl.data.resident import ResidentLoader, stays_on
 
-Loader = SteadyLoader | ResidentLoader
+Loader = ResilientLoader | ResidentLoader
 
 
 class Loaders:
@@ -21,7 +21,7 @@ class Loaders:
 
     datasets: dict[str, SegmentDataset]
     feature_datasets: dict[str, FeatureDataset]
-    crops: CropSettings | None
+    crops: CropParams | None
     crop_dataset: CropDataset
     crop_sampler: CropSampler
     batch_size: int
@@ -63,4 +63,4 @@ class Loaders:
         if not self.feature_datasets and stays_on(device, self.resident, dataset):
             return ResidentLoader(dataset, batches, device)
         pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
-        return SteadyLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)
+        return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

@@ -17,7 +17,7 @@ from birdnet_nl.util.console import warn
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-MOST_TRIED_WORKERS = 2
+MAX_TRIED_WORKERS = 2
 TIMED_BATCHES = 6
 WORTH_A_WORKER = 0.8  # a worker must bring the time per batch below this share: it takes a core from the training
 
@@ -57,7 +57,7 @@ class _Order(Sampler[Any]):
         return len(self.batches)
 
 
-class SteadyLoader:
+class ResilientLoader:
     """Whole batches of `dataset` in the order of `batch_sampler`, by workers as long as these live.
 
     A worker that dies (shared memory too small, as in containers and on a NAS; killed for want of memory) ends neither
@@ -137,13 +137,13 @@ def _is_of_a_worker(error: Exception) -> bool:
     return any(sign in str(error) for sign in signs)
 
 
-def choose_workers(make_loader: Callable[[int], SteadyLoader]) -> int:
+def choose_workers(make_loader: Callable[[int], ResilientLoader]) -> int:
     """The number of workers, 0 to 2 and not above the cores, that gives the first batches fastest.
 
     `make_loader` makes a loader with so many workers. More workers must be clearly faster to be chosen.
     """
     best, best_s = 0, _seconds_per_batch(make_loader(0))
-    for workers in range(1, min(MOST_TRIED_WORKERS, joblib.cpu_count()) + 1):
+    for workers in range(1, min(MAX_TRIED_WORKERS, joblib.cpu_count()) + 1):
         loader = make_loader(workers)
         seconds = _seconds_per_batch(loader)
         if loader.num_workers == workers and seconds < WORTH_A_WORKER * best_s:
@@ -152,7 +152,7 @@ def choose_workers(make_loader: Callable[[int], SteadyLoader]) -> int:
     return best
 
 
-def _seconds_per_batch(loader: SteadyLoader) -> float:
+def _seconds_per_batch(loader: ResilientLoader) -> float:
     """Median over the first batches but the very first, which also starts the workers."""
     stamps = [time.perf_counter()]
     for index, _ in enumerate(loader):

@@ -8,13 +8,13 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.near_duplicates import find_same_sounds
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
 from birdnet_nl.data.splits import group_of
-from birdnet_nl.data.training_rules import LEAST_COMPARED_S
+from birdnet_nl.data.training_rules import MIN_COMPARED_S
 from birdnet_nl.recordings.labels import types_in
 from birdnet_nl.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class SeveralTypes:
+class MultilabelRecordings:
     """Recordings for training alone, with their mels and the types each one names, both by recording id."""
 
     recordings: list[Recording] = field(default_factory=list)
@@ -22,9 +22,9 @@ class SeveralTypes:
     types: dict[str, list[str]] = field(default_factory=dict)
 
 
-def find_several_types(
+def find_multilabel(
     found: Sequence[Recording], prepared: PreparedRecordings, make_mels: MakeMels, mel: MelParams, flight_call: str
-) -> SeveralTypes:
+) -> MultilabelRecordings:
     """Recordings not plainly of one type whose plain types the network all knows.
 
     Nobody who recorded for validation or test is among them, and no sound that is among `prepared` already.
@@ -42,7 +42,7 @@ def find_several_types(
     wanted = [one for one in wanted if one.id in mels]
     known = _known_sounds(wanted, mels, prepared, mel)
     kept = [one for one in wanted if one.id not in known]
-    return SeveralTypes(kept, {one.id: mels[one.id] for one in kept}, {one.id: types[one.id] for one in kept})
+    return MultilabelRecordings(kept, {one.id: mels[one.id] for one in kept}, {one.id: types[one.id] for one in kept})
 
 
 def _known_sounds(
@@ -51,11 +51,11 @@ def _known_sounds(
     """Ids of those whose sound is that of a recording of one type, as a file or as an excerpt or another encoding."""
     contents = {found.content for found in prepared.mels.values()}
     known = {one.id for one in wanted if mels[one.id].content in contents}
-    least_frames = LEAST_COMPARED_S * params.frames_per_s
+    min_frames = MIN_COMPARED_S * params.frames_per_s
     for species in {one.species for one in wanted}:
         own = {one.id: mels[one.id] for one in wanted if one.species == species}
         others = {one.id: prepared.mels[one.id] for one in prepared.recordings if one.species == species}
-        loaded = {id: found.load() for id, found in (own | others).items() if found.frames >= least_frames}
+        loaded = {id: found.load() for id, found in (own | others).items() if found.frames >= min_frames}
         for pair in find_same_sounds(loaded, params):
             known |= {
                 id

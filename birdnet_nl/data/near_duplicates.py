@@ -15,7 +15,7 @@ import torch
 
 from birdnet_nl.audio.filterbank import band_centres_hz
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.training_rules import LEAST_COMPARED_S
+from birdnet_nl.data.training_rules import MIN_COMPARED_S
 
 BANDS_HZ = (500.0, 7500.0)  # what any sample rate and bit rate keeps, and every front end hears
 OUTLINE_BANDS = 8
@@ -24,7 +24,7 @@ OUTLINES_PER_S = 8.0
 SURROUNDINGS_S = 2.0
 OUTLINE_FITS = 0.45  # correlation of outlines, above which the mels are compared
 MEL_FITS = 0.7  # correlation of mels, above which two recordings hold the same sound
-LEAST_OVERLAP = 0.8  # of the shorter recording
+MIN_OVERLAP = 0.8  # of the shorter recording
 BELOW_MEDIAN_DB = 3.0  # what is quieter still is cut: there mp3 removes at will
 ABOVE_MEDIAN_DB = 30.0
 AT_ONCE = 256  # recordings in one array, which bounds memory
@@ -46,7 +46,7 @@ def find_same_sounds(mels: Mapping[str, np.ndarray], params: MelParams) -> list[
     block = max(1, round(params.frames_per_s / OUTLINES_PER_S))
     outlines = {id: outline(mel, block) for id, mel in mels.items()}
     found = []
-    for one, other, shift in _fitting(outlines, LEAST_COMPARED_S * params.frames_per_s / block):
+    for one, other, shift in _fitting(outlines, MIN_COMPARED_S * params.frames_per_s / block):
         correlation = mel_correlation(mels[one], mels[other], shift * block, 2 * block)
         if correlation >= MEL_FITS:
             found.append(SameSound(one, other, correlation))
@@ -82,9 +82,9 @@ def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return ((sums[:, end] - sums[:, start]) / (end - start)).astype(np.float32)
 
 
-def _fitting(outlines: Mapping[str, np.ndarray], least_blocks: float) -> Iterator[tuple[str, str, int]]:
+def _fitting(outlines: Mapping[str, np.ndarray], min_blocks: float) -> Iterator[tuple[str, str, int]]:
     """Pairs whose outlines fit, the longer first, and how many blocks the second starts after the first."""
-    long_enough = [id for id, lines in outlines.items() if lines.shape[1] >= least_blocks]
+    long_enough = [id for id, lines in outlines.items() if lines.shape[1] >= min_blocks]
     by_length = sorted(long_enough, key=lambda id: -outlines[id].shape[1])
     places_of_size: dict[int, list[int]] = defaultdict(list)
     for place, id in enumerate(by_length):
@@ -95,20 +95,20 @@ def _fitting(outlines: Mapping[str, np.ndarray], least_blocks: float) -> Iterato
             spectra = np.stack([np.fft.rfft(outlines[id], size) for id in others]).conj()  # [recordings, bands, bins]
             for place in places[: max(0, start + len(others) - 1 - places[0])]:
                 one, first = by_length[place], max(0, place + 1 - start)  # pairs of each recording with shorter ones
-                for index, shift in _fitting_shifts(outlines[one], spectra[first:], size, least_blocks, [
+                for index, shift in _fitting_shifts(outlines[one], spectra[first:], size, min_blocks, [
                     outlines[id].shape[1] for id in others[first:]
                 ]):  # fmt: skip
                     yield one, others[first + index], shift
 
 
 def _fitting_shifts(
-    own: np.ndarray, spectra: np.ndarray, size: int, least_blocks: float, lengths: Sequence[int]
+    own: np.ndarray, spectra: np.ndarray, size: int, min_blocks: float, lengths: Sequence[int]
 ) -> Iterator[tuple[int, int]]:
     """Which of some outlines, given as conjugated spectra and lengths, fit to `own`, and at which shift."""
     products = np.einsum("bf,rbf->rf", np.fft.rfft(own, size), spectra)
     sums = np.fft.irfft(products, size)  # [recordings, shifts]
     overlap = _overlaps(own.shape[1], np.array(lengths), size)
-    least = np.maximum(least_blocks, LEAST_OVERLAP * np.array(lengths))[:, None]
+    least = np.maximum(min_blocks, MIN_OVERLAP * np.array(lengths))[:, None]
     scores = np.where(overlap >= least, sums / np.maximum(overlap, 1) / len(own), 0)
     for index in np.flatnonzero(scores.max(axis=1) >= OUTLINE_FITS):
         shift = int(scores[index].argmax())

@@ -11,7 +11,7 @@ from pathlib import Path
 from birdnet_nl.audio.inspection import FileFacts
 from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.data.splits import SPLITS, group_of, usable_types
-from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, LEAST_COMPARED_S, TrainingRules
+from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, MIN_COMPARED_S, TrainingRules
 from birdnet_nl.data.type_choice import ChosenTypes, choose_types
 from birdnet_nl.recordings.choice import licence_code
 from birdnet_nl.recordings.labels import classify_type
@@ -195,7 +195,7 @@ def _reasons_to_leave_out(
             reasons[recording.id] = fact.reason
         else:
             reasons[recording.id] = ""
-            copies[fact.sound if fact.duration_s >= LEAST_COMPARED_S else fact.content].append(recording)
+            copies[fact.sound if fact.duration_s >= MIN_COMPARED_S else fact.content].append(recording)
     for same in copies.values():
         agree = len({recording.vocalization_type for recording in same}) == 1
         for recording in same[1:] if agree else same:  # of copies that do not agree on the type none is kept
@@ -209,13 +209,13 @@ def _reasons_to_leave_out(
 def _choose_types(species: Species, usable: Sequence[FoundRecording], rules: TrainingRules) -> tuple[ChosenTypes, str]:
     """What training would take, and why it could not train; an empty text when it could."""
     try:
-        chosen = choose_types(usable, rules.types, dict(rules.shares), rules.least_recordings, rules.seed)
+        chosen = choose_types(usable, rules.types, dict(rules.shares), rules.min_recordings, rules.seed)
     except DataError as error:
-        types, left_out = usable_types(usable, rules.types, rules.least_recordings)
+        types, left_out = usable_types(usable, rules.types, rules.min_recordings)
         return ChosenTypes([], types, {}, left_out), str(error)
     if len(chosen.types) < 2:
         enough = f"only {chosen.types[0]} has" if chosen.types else "no type has"
-        least = f"at least {rules.least_recordings} recordings by {len(SPLITS)} recordists"
+        least = f"at least {rules.min_recordings} recordings by {len(SPLITS)} recordists"
         return chosen, f"{species.slug}: two types are needed to train and {enough} {least}"
     return chosen, ""
 

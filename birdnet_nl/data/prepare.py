@@ -73,7 +73,7 @@ def prepare_recordings(
     make_mels: MakeMels,
     mel: MelParams,
     shares: dict[str, float],
-    least_recordings: int,
+    min_recordings: int,
     seed: int,
     subject: str,
     folds: int | None = None,
@@ -102,17 +102,17 @@ def prepare_recordings(
         )
     usable, copies, same = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
     if inherited is None:
-        chosen = choose_types(usable, types, shares, least_recordings, seed, folds, fold)
+        chosen = choose_types(usable, types, shares, min_recordings, seed, folds, fold)
     else:
         chosen = ChosenTypes(usable, list(types), inherited.assign(usable, shares, seed), {})
-        _refuse_empty_splits(chosen.splits, subject)
+        _check_empty_splits(chosen.splits, subject)
     if len(chosen.types) < 2:
         parts = folds or len(SPLITS)
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise TooFewRecordingsError(
             f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
-            f"{unclear.total()}; needed: at least {max(least_recordings, parts)} of a type, by {parts} recordists or "
+            f"{unclear.total()}; needed: at least {max(min_recordings, parts)} of a type, by {parts} recordists or "
             f"of unknown recordist); download more, or try data=demo"
         )
     return PreparedRecordings(
@@ -127,7 +127,7 @@ def prepare_recordings(
     )
 
 
-def _refuse_empty_splits(splits: Mapping[str, str], subject: str) -> None:
+def _check_empty_splits(splits: Mapping[str, str], subject: str) -> None:
     empty = [split for split in SPLITS if split not in splits.values()]
     if empty:
         raise DataError(

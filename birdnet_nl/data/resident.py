@@ -17,7 +17,7 @@ AUTO = "auto"
 SHARE_OF_FREE_MEMORY = 0.4  # of the GPU, for one split; the rest is for the network, its activations and other splits
 
 
-def refuse_resident(wanted: object) -> None:
+def check_resident(wanted: object) -> None:
     """Raise `ValueError` unless `wanted` is a possible value of `data.resident`."""
     if wanted != AUTO and not isinstance(wanted, bool):
         raise ValueError(f"data.resident={wanted} must be auto (on a GPU, where the mels fit), true or false")

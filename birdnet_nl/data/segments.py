@@ -22,7 +22,7 @@ def cut_segments(duration_s: float, segment_s: float, segment_hop_s: float) -> l
     return [index * segment_hop_s for index in range(count)]
 
 
-def refuse_no_segments(most: int | None) -> None:
+def check_max_segments(most: int | None) -> None:
     """Raise `ValueError` for a `data.max_segments_per_type` that leaves nothing."""
     if most is not None and most < 1:
         raise ValueError(
@@ -39,7 +39,7 @@ def limit_per_type(
     """
     if most is None:
         return list(segments)
-    refuse_no_segments(most)
+    check_max_segments(most)
     turns: dict[int, list[tuple[int, float, int]]] = defaultdict(list)  # type -> (turn, lot, index)
     for indices in _by_recording(segments).values():
         for turn, index in enumerate(rng.permutation(indices)):

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from birdnet_nl.data.crops import training_shares
-from birdnet_nl.data.multilabel import SeveralTypes
+from birdnet_nl.data.multilabel import MultilabelRecordings
 
 
-class SharedBatch(NamedTuple):
+class MultilabelBatch(NamedTuple):
     """Whole recordings of several types.
 
     Attributes:
@@ -24,14 +24,16 @@ class SharedBatch(NamedTuple):
     recordings: torch.Tensor
 
 
-def share_batch(several: SeveralTypes, features: Mapping[str, np.ndarray], types: Sequence[str]) -> SharedBatch | None:
-    """All of `several` by their features [windows, 1 + dimensions]; None where there are none."""
-    if not several.recordings:
+def multilabel_batch_of(
+    multilabel: MultilabelRecordings, features: Mapping[str, np.ndarray], types: Sequence[str]
+) -> MultilabelBatch | None:
+    """All of `multilabel` by their features [windows, 1 + dimensions]; None where there are none."""
+    if not multilabel.recordings:
         return None
-    rows = [features[recording.id] for recording in several.recordings]
-    shares = training_shares(types, {}, several.types)
-    return SharedBatch(
+    rows = [features[recording.id] for recording in multilabel.recordings]
+    shares = training_shares(types, {}, multilabel.types)
+    return MultilabelBatch(
         torch.from_numpy(np.concatenate(rows)),
-        torch.tensor([shares[recording.id] for recording in several.recordings], dtype=torch.float32),
+        torch.tensor([shares[recording.id] for recording in multilabel.recordings], dtype=torch.float32),
         torch.arange(len(rows)).repeat_interleave(torch.tensor([len(windows) for windows in rows])),
     )

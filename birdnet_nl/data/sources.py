@@ -21,7 +21,7 @@ from birdnet_nl.util.errors import BirdnetNlError, DataError
 
 SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
-MOST_DEMO_SPECIES = 20  # that are made for a pool without being named; each takes some 20 seconds
+MAX_DEMO_SPECIES = 20  # that are made for a pool without being named; each takes some 20 seconds
 DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
 SYNTHETIC = "-synthetic"  # the end of the name of a run that uses demo recordings
 
@@ -127,7 +127,7 @@ def choose_sources(
     if (
         group
         and synthetic
-        and len(members) > MOST_DEMO_SPECIES
+        and len(members) > MAX_DEMO_SPECIES
         and not any(choice.folders or choice.remote for choice in choices.values())
     ):
         raise DataError(

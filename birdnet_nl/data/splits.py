@@ -14,7 +14,7 @@ import numpy as np
 
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import TooFewRecordingsError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 SPLITS = ("train", "val", "test")
 ATTEMPTS = 60  # random orders tried; the most even assignment is kept
@@ -26,7 +26,7 @@ def group_of(recording: Recording) -> str:
     return f"recordist:{recordist}" if recordist else f"recording:{recording.id}"
 
 
-def refuse_fold(folds: int | None, fold: int | None) -> None:
+def check_fold(folds: int | None, fold: int | None) -> None:
     """Raise `ValueError` unless `fold` is one of `folds`, or both are None."""
     if (folds is None) != (fold is None):
         raise ValueError(
@@ -166,7 +166,7 @@ def count_by_split(recordings: Sequence[Recording], splits: dict[str, str]) -> d
 
 def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, str]) -> None:
     """One row per recording; the licence comes along because a model is made from these recordings."""
-    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
         for recording in recordings:

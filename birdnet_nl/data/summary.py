@@ -4,9 +4,9 @@ from collections import Counter
 
 import torch
 
-from birdnet_nl.data.crops import CropDataset, CropSettings
+from birdnet_nl.data.crops import CropDataset, CropParams
 from birdnet_nl.data.dataset import SegmentDataset
-from birdnet_nl.data.multilabel import SeveralTypes
+from birdnet_nl.data.multilabel import MultilabelRecordings
 from birdnet_nl.data.prepare import PreparedRecordings
 from birdnet_nl.recordings.recording import Recording
 
@@ -21,20 +21,20 @@ class Inventory:
     """
 
     prepared: PreparedRecordings | None
-    several: SeveralTypes
+    multilabel: MultilabelRecordings
     datasets: dict[str, SegmentDataset]
-    crops: CropSettings | None
+    crops: CropParams | None
     crop_dataset: CropDataset
 
     @property
     def all_splits(self) -> dict[str, str]:
         """By recording id; those of several types are for training alone."""
-        return self.prepared.splits | {recording.id: "train" for recording in self.several.recordings}
+        return self.prepared.splits | {recording.id: "train" for recording in self.multilabel.recordings}
 
     @property
     def training_recordings(self) -> list[Recording]:
         """In the order of the recording indices of training batches."""
-        by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.several.recordings)}
+        by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
         dataset = self.datasets["train"] if self.crops is None else self.crop_dataset
         return [by_id[id] for id in dataset.recording_ids]
 

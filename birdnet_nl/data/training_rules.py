@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 FEW_TEST_RECORDINGS = 10  # with fewer of a type in the test split, a figure is a first impression
-LEAST_COMPARED_S = 2.0  # shorter recordings are not near-duplicates: a single call may well resemble another
+MIN_COMPARED_S = 2.0  # shorter recordings are not near-duplicates: a single call may well resemble another
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class TrainingRules:
 
     types: tuple[str, ...] = VOCALIZATION_TYPES
     shares: Mapping[str, float] = field(default_factory=lambda: {"train": 0.6, "val": 0.2, "test": 0.2})
-    least_recordings: int = 3
+    min_recordings: int = 3
     segment_s: float = 3.0
     segment_hop_s: float = 1.5
     seed: int = 1

@@ -23,7 +23,7 @@ def choose_types(
     usable: Sequence[Recording],
     types: Sequence[str],
     shares: dict[str, float],
-    least_recordings: int,
+    min_recordings: int,
     seed: int,
     folds: int | None = None,
     fold: int | None = None,
@@ -32,7 +32,7 @@ def choose_types(
 
     Of three types the rarest is left out when its recordists cannot be spread; raises `DataError` when two cannot.
     """
-    kept_types, left_out = usable_types(usable, types, least_recordings, folds or len(SPLITS))
+    kept_types, left_out = usable_types(usable, types, min_recordings, folds or len(SPLITS))
     while True:
         kept = [recording for recording in usable if recording.vocalization_type in kept_types]
         if len(kept_types) < 2:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from birdnet_nl.data.crops import CropSettings
+from birdnet_nl.data.crops import CropParams
 from birdnet_nl.data.cutting import SPLIT_BY
 from birdnet_nl.data.loading import AUTO
 from birdnet_nl.data.splits import SPLITS
@@ -11,7 +11,7 @@ from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
 
 
-def refuse_types(types: Sequence[str]) -> None:
+def check_types(types: Sequence[str]) -> None:
     """Raise `ValueError` unless `types` lists two vocalization types or more."""
     if isinstance(types, str):
         raise ValueError(f"data.types={types} must be a list such as [song,call]")
@@ -20,7 +20,7 @@ def refuse_types(types: Sequence[str]) -> None:
         raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(VOCALIZATION_TYPES)}")
 
 
-def refuse_lengths(segment_s: float, segment_hop_s: float) -> None:
+def check_lengths(segment_s: float, segment_hop_s: float) -> None:
     """Raise `ValueError` for segments that leave a network nothing to pool, or sound unheard between them."""
     if segment_s < SHORTEST_SEGMENT_S:
         raise ValueError(f"data.segment_s={segment_s} must be at least {SHORTEST_SEGMENT_S} seconds")
@@ -28,15 +28,15 @@ def refuse_lengths(segment_s: float, segment_hop_s: float) -> None:
         raise ValueError(f"data.segment_hop_s={segment_hop_s} must lie above 0 and at most data.segment_s={segment_s}")
 
 
-def refuse_shares(shares: Mapping[str, float], least_recordings: int) -> None:
+def check_shares(shares: Mapping[str, float], min_recordings: int) -> None:
     """Raise `ValueError` unless every split gets something."""
     if set(shares) != set(SPLITS) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
         raise ValueError(f"data.shares={shares} must give train, val and test a share above 0, together 1")
-    if least_recordings < len(SPLITS):
-        raise ValueError(f"data.least_recordings={least_recordings} must be at least {len(SPLITS)}: one for each split")
+    if min_recordings < len(SPLITS):
+        raise ValueError(f"data.min_recordings={min_recordings} must be at least {len(SPLITS)}: one for each split")
 
 
-def refuse_split_by(split_by: str, folds: int | None, crops: CropSettings | None) -> None:
+def check_split_by(split_by: str, folds: int | None, crops: CropParams | None) -> None:
     """Raise `ValueError` for a way to split that does not exist, or that does not go with the rest."""
     if split_by not in SPLIT_BY:
         raise ValueError(f"data.split_by={split_by} is unknown; choose one of {', '.join(SPLIT_BY)}")
@@ -44,7 +44,7 @@ def refuse_split_by(split_by: str, folds: int | None, crops: CropSettings | None
         raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
 
 
-def refuse_batches(batch_size: int, num_workers: int | str, crops: CropSettings | None) -> None:
+def check_batches(batch_size: int, num_workers: int | str, crops: CropParams | None) -> None:
     """Raise `ValueError` for batches that cannot be filled or loaded."""
     if batch_size < 1:
         raise ValueError(f"data.batch_size={batch_size} must be at least 1")
@@ -54,7 +54,7 @@ def refuse_batches(batch_size: int, num_workers: int | str, crops: CropSettings 
         raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
 
 
-def refuse_several_weight(weight: float) -> None:
+def check_several_weight(weight: float) -> None:
     """Raise `ValueError` for a weight that is none."""
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise ValueError(f"data.several_weight={weight} must lie between 0 (leave them out) and 1 (as any other)")

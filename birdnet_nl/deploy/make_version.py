@@ -18,7 +18,7 @@ from birdnet_nl.deploy.model_file import sha256_of, shipped_bytes
 from birdnet_nl.deploy.promotion import WORSE, Decision, Promotion
 from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, read_version
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_whole, written_whole
+from birdnet_nl.util.files import atomic_path, write_text_atomic
 
 PAPERS = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # of the run: what the model rests on
 FIGURES = ("balanced_accuracy", "macro_f1", "auroc", "accuracy", "recall", "precision", "intervals", "counts", "count")
@@ -47,7 +47,7 @@ def make_version(
                 entries[slug] = _take_over(decision, promotion.base, building / slug)
             on_progress()
         manifest = _manifest(name, entries, promotion)
-        write_whole(building / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_text_atomic(building / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         building.rename(models / name)
     except OSError as error:
         raise RunError(
@@ -73,7 +73,7 @@ def _same_or_refuse(version: Version, promotion: Promotion) -> Version:
 def _take_run(decision: Decision, folder: Path, version: str) -> dict[str, Any]:
     run = decision.run
     content = shipped_bytes(run.folder / CHECKPOINT)
-    with written_whole(folder / MODEL) as beside:
+    with atomic_path(folder / MODEL) as beside:
         beside.write_bytes(content)
     for paper in PAPERS:
         if (run.folder / paper).is_file():

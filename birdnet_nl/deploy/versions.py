@@ -12,7 +12,7 @@ from typing import Any
 
 from birdnet_nl.deploy.model_file import sha256_of
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 
 MANIFEST, ACTIVE, MODEL = "manifest.json", "active", "best.ckpt"
 
@@ -33,7 +33,7 @@ class Version:
         return self.folder / self.models[slug]["file"]
 
 
-def refuse_name(name: str) -> None:
+def check_name(name: str) -> None:
     """Raise `ValueError` unless `name` can be the name of a version, which is also that of its folder."""
     if not re.fullmatch(r"\w[\w.+-]*", name) or name == ACTIVE:
         raise ValueError(f"--version {name!r} is not a name for a version; use letters, digits and . _ - as in 2026Q4")
@@ -85,5 +85,5 @@ def activate(models: Path, name: str) -> Version:
         if not path.is_file() or sha256_of(path.read_bytes()) != entry["sha256"]:
             what = "was changed" if path.is_file() else "is gone"
             raise RunError(f"{path} {what} since version {name} was made, so it stays inactive; make another version")
-    write_whole(models / ACTIVE, f"{name}\n")
+    write_text_atomic(models / ACTIVE, f"{name}\n")
     return version

@@ -5,11 +5,11 @@ For trying everything that is done with features, and to see what a pretrained n
 
 import numpy as np
 
-from birdnet_nl.embeddings.base import Extract, FeatureExtractor, stretch
+from birdnet_nl.embeddings.base import EmbeddingModel, Extract, stretch
 from birdnet_nl.species.table import Species
 
 
-class Bands(FeatureExtractor):
+class Bands(EmbeddingModel):
     """Level of 32 bands from 150 Hz to 15 kHz, evenly spaced in pitch: mean and deviation over 3 s, in bel."""
 
     name = "bands"

@@ -24,7 +24,7 @@ NOBODY = Species("", "", "", "", "", 0)
 """In place of a species where none is meant, as with invented birds."""
 
 
-class FeatureExtractor(ABC):
+class EmbeddingModel(ABC):
     """One pretrained network. Perch or BirdMAE would be another subclass of some forty lines.
 
     Attributes:
@@ -48,8 +48,8 @@ class FeatureExtractor(ABC):
     credit: str = ""
     kept_on_disk: ClassVar[bool] = True
     has_learned: bool = True
-    heard_invented: ClassVar[bool] = False
-    beside: "FeatureExtractor | None" = None
+    pretrained_on_synthetic: ClassVar[bool] = False
+    beside: "EmbeddingModel | None" = None
 
     @abstractmethod
     def check(self) -> None:
@@ -94,9 +94,9 @@ def stretch(samples: np.ndarray, start: int, length: int) -> np.ndarray:
     return np.pad(inside, (0, length - len(inside)))
 
 
-def build_extractor(
+def build_embedding_model(
     description: Mapping[str, Any], weights: Mapping[str, torch.Tensor] | None = None
-) -> FeatureExtractor:
+) -> EmbeddingModel:
     """The extractor that `describe` described; only classes of this package, so a checkpoint cannot name other code.
 
     `weights` are what `weights()` gave. Raises `RunError` when the features of the one here are others.
@@ -105,17 +105,17 @@ def build_extractor(
     if not target.startswith(PACKAGE):
         raise RunError(f"a feature extractor must come from {PACKAGE.rstrip('.')}, not from {target}")
     module, _, name = target.rpartition(".")
-    extractor = getattr(importlib.import_module(module), name)()
+    embedding_model = getattr(importlib.import_module(module), name)()
     try:
         if weights is not None:
-            extractor.give(weights)
-        fits = extractor.version == description["version"]
+            embedding_model.give(weights)
+        fits = embedding_model.version == description["version"]
     except (RuntimeError, KeyError):  # of torch, for weights of other names or sizes
         fits = False
     if not fits:
         raise RunError(
-            f"the model was trained on features of {extractor.name} {description['version']}, which this version of "
+            f"the model was trained on features of {embedding_model.name} {description['version']}, which this version of "
             "birdnet_nl does not make; use the version it was trained with, or train anew"
         )
-    extractor.licence, extractor.credit = description["licence"], description["credit"]
-    return extractor
+    embedding_model.licence, embedding_model.credit = description["licence"], description["credit"]
+    return embedding_model

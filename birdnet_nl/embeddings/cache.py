@@ -12,25 +12,27 @@ import numpy as np
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.decode import decode
-from birdnet_nl.embeddings.base import Extract, FeatureExtractor
+from birdnet_nl.embeddings.base import EmbeddingModel, Extract
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
-from birdnet_nl.util.files import mark_used, written_whole
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 FORMAT_VERSION = 1  # raise when what is kept changes, so that old files are not taken for new ones
 
 
-def features_key(extractor: FeatureExtractor, window_hop_s: float) -> str:
+def embeddings_key(embedding_model: EmbeddingModel, window_hop_s: float) -> str:
     """A folder's name that differs when the extractor, its version, the windows or the format differ."""
-    text = json.dumps([FORMAT_VERSION, extractor.version, extractor.window_s, extractor.dimensions, window_hop_s])
-    return f"{extractor.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    text = json.dumps(
+        [FORMAT_VERSION, embedding_model.version, embedding_model.window_s, embedding_model.dimensions, window_hop_s]
+    )
+    return f"{embedding_model.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def cache_features(
+def cache_embeddings(
     recordings: Sequence[Recording],
     mels: Mapping[str, CachedMel],
     windows: Mapping[str, int],
-    extractor: FeatureExtractor,
+    embedding_model: EmbeddingModel,
     window_hop_s: float,
     cache_dir: Path,
     workers: int,
@@ -44,49 +46,49 @@ def cache_features(
     hash of its content. Each worker is a thread with a network of its own, opened when there is something to compute.
     Killed at any moment, what is finished stays and the rest is made next time.
     """
-    folder = cache_dir / features_key(extractor, window_hop_s)
+    folder = cache_dir / embeddings_key(embedding_model, window_hop_s)
     found: dict[str, np.ndarray | None] = dict.fromkeys([recording.id for recording in recordings])
-    if extractor.kept_on_disk:
+    if embedding_model.kept_on_disk:
         for recording in recordings:
             place = _place(folder, recording, mels[recording.id])
-            found[recording.id] = _read(place, windows[recording.id], extractor.dimensions)
+            found[recording.id] = _read(place, windows[recording.id], embedding_model.dimensions)
     missing = [recording for recording in recordings if found[recording.id] is None]
     for _ in range(len(recordings) - len(missing)):
         on_progress()
 
     def make(recording: Recording, extract: Extract) -> np.ndarray:
-        features = _extract(recording, windows[recording.id], extractor, window_hop_s, extract)
-        if extractor.kept_on_disk:
+        features = _extract(recording, windows[recording.id], embedding_model, window_hop_s, extract)
+        if embedding_model.kept_on_disk:
             place = _place(folder, recording, mels[recording.id])
-            with written_whole(place, sync=False) as beside, beside.open("wb") as file:
+            with atomic_path(place, sync=False) as beside, beside.open("wb") as file:
                 np.save(file, features)
         return features
 
-    with closing(_by_threads(missing, extractor, workers, make)) as finished:
+    with closing(_by_threads(missing, embedding_model, workers, make)) as finished:
         for id, features in finished:
             found[id] = features
             on_progress()
-    if extractor.beside is None:
+    if embedding_model.beside is None:
         return found
-    shared = (recordings, mels, windows, extractor.beside, window_hop_s, cache_dir, workers, on_progress)
-    others = cache_features(*shared)
+    shared = (recordings, mels, windows, embedding_model.beside, window_hop_s, cache_dir, workers, on_progress)
+    others = cache_embeddings(*shared)
     return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in found.items()}
 
 
 def _by_threads(
     missing: Sequence[Recording],
-    extractor: FeatureExtractor,
+    embedding_model: EmbeddingModel,
     workers: int,
     make: Callable[[Recording, Extract], np.ndarray],
 ) -> Iterator[tuple[str, np.ndarray]]:
     """What `make` gives for each recording, by id, in the order in which they are finished."""
     if not missing:
         return
-    extractor.check()
+    embedding_model.check()
     workers = max(1, min(workers, len(missing)))
     networks: queue.SimpleQueue[Extract] = queue.SimpleQueue()
     for _ in range(workers):
-        networks.put(extractor.open())
+        networks.put(embedding_model.open())
 
     def lend_a_network(recording: Recording) -> np.ndarray:
         extract = networks.get()  # there is one for each thread
@@ -115,18 +117,18 @@ def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
         features = np.load(path)
     except (FileNotFoundError, ValueError, EOFError):
         return None
-    mark_used(path)
+    touch_cached(path)
     whole = features.ndim == 2 and features.shape[1] == 1 + dimensions and len(features) >= windows
     return features[:windows] if whole else None
 
 
 def _extract(
-    recording: Recording, windows: int, extractor: FeatureExtractor, window_hop_s: float, extract: Extract
+    recording: Recording, windows: int, embedding_model: EmbeddingModel, window_hop_s: float, extract: Extract
 ) -> np.ndarray:
     """Decode and extract, float16 [windows, 1 + dimensions]."""
-    rate_hz, species = extractor.sample_rate_hz, get_species(recording.species)
+    rate_hz, species = embedding_model.sample_rate_hz, get_species(recording.species)
     samples = decode(recording.path, rate_hz)
-    features = np.empty((windows, 1 + extractor.dimensions), dtype=np.float16)
+    features = np.empty((windows, 1 + embedding_model.dimensions), dtype=np.float16)
     for window in range(windows):
         features[window] = extract(samples, round(window * window_hop_s * rate_hz), species)
     return features

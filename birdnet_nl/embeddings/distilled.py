@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.base import FeatureExtractor
-from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelExtractor, window_for_network
+from birdnet_nl.embeddings.base import EmbeddingModel
+from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelEmbeddingModel, window_for_network
 from birdnet_nl.embeddings.modulation import Modulation
-from birdnet_nl.models.distilled_cnn import Imitator
+from birdnet_nl.models.distilled_cnn import DistillationNetwork
 from birdnet_nl.models.weights_file import halved, in_full
 from birdnet_nl.util.errors import RunError
 
 
-class Student(MelExtractor):
+class DistilledCnn(MelEmbeddingModel):
     """What its teacher would have said of three seconds, as far as it has learned to; `Modulation` stands beside it.
 
     Args:
@@ -34,7 +34,7 @@ class Student(MelExtractor):
 
     def __init__(
         self,
-        teacher: FeatureExtractor | None = None,
+        teacher: EmbeddingModel | None = None,
         steps: int = 1000,
         invented: int = 1500,
         real_share: float = 0.6,
@@ -47,7 +47,7 @@ class Student(MelExtractor):
         self.teacher, self.steps, self.invented, self.real_share = teacher, steps, invented, real_share
         self.licence = teacher.licence if teacher else ""
         self.credit = f"a student of {teacher.credit or teacher.name}" if teacher else ""
-        self.network: Imitator | None = None
+        self.network: DistillationNetwork | None = None
         self.beside = Modulation()
 
     @property
@@ -70,7 +70,7 @@ class Student(MelExtractor):
 
     def give(self, weights: Mapping[str, torch.Tensor]) -> None:
         """What it has learned, from `weights()`."""
-        self.network = Imitator(len(weights["shift"]))
+        self.network = DistillationNetwork(len(weights["shift"]))
         self.network.load_state_dict(in_full(weights))
         self.network.eval().to(memory_format=torch.channels_last)
 

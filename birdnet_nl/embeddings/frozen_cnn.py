@@ -11,19 +11,19 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelExtractor, window_for_network
+from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelEmbeddingModel, window_for_network
 from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.models.compact_cnn import CompactCnn
-from birdnet_nl.models.distilled_cnn import TRUNK
+from birdnet_nl.models.distilled_cnn import BACKBONE
 from birdnet_nl.models.layer_statistics import STATISTICS, layer_statistics
-from birdnet_nl.models.pretrained import SHIPPED, read_practised
+from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
 from birdnet_nl.models.weights_file import halved, in_full
 
-BLOCKS = tuple(STATISTICS * channels for channels in TRUNK["channels"])
+BLOCKS = tuple(STATISTICS * channels for channels in BACKBONE["channels"])
 """Sizes of the parts of a window's vector: one for each residual block."""
 
 
-class PractisedLayers(MelExtractor):
+class FrozenCnn(MelEmbeddingModel):
     """Of three seconds, four numbers for each channel of the three residual blocks; `Modulation` stands beside it.
 
     The weights are those that come with the package, or, of a finished run, those it was made with.
@@ -31,7 +31,7 @@ class PractisedLayers(MelExtractor):
 
     name = "practised"
     dimensions = sum(BLOCKS)
-    heard_invented = True
+    pretrained_on_synthetic = True
 
     def __init__(self) -> None:
         self.beside = Modulation()
@@ -40,7 +40,7 @@ class PractisedLayers(MelExtractor):
     @property
     def network(self) -> CompactCnn:
         if self._network is None:
-            self._take(read_practised(SHIPPED).weights)
+            self._take(read_pretrained(SHIPPED).weights)
         return self._network
 
     @property
@@ -74,6 +74,6 @@ class PractisedLayers(MelExtractor):
         return extract
 
     def _take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        network = CompactCnn(types=3, **TRUNK)
+        network = CompactCnn(types=3, **BACKBONE)
         network.load_state_dict(weights)
         self._network = network.eval().to(memory_format=torch.channels_last)

@@ -9,14 +9,14 @@ import torch
 
 from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
-from birdnet_nl.embeddings.base import Extract, FeatureExtractor
+from birdnet_nl.embeddings.base import EmbeddingModel, Extract
 from birdnet_nl.species.table import Species
 
 ExtractMel = Callable[[np.ndarray, int], np.ndarray]
 """The mel of a whole recording in dB, [mels, frames], and the first frame of a window -> float32 [1 + dimensions]."""
 
 
-class MelExtractor(FeatureExtractor):
+class MelEmbeddingModel(EmbeddingModel):
     """An extractor of three seconds with a front end of its own, `mel`; its sample rate is that of the front end."""
 
     mel: ClassVar[MelParams] = MEL
@@ -42,9 +42,9 @@ class MelExtractor(FeatureExtractor):
         return extract
 
 
-def with_silence(mel_db: np.ndarray, least_frames: int) -> torch.Tensor:
+def with_silence(mel_db: np.ndarray, min_frames: int) -> torch.Tensor:
     """The mel, [mels, frames], with silence at its end where it is shorter."""
-    missing = max(0, least_frames - mel_db.shape[1])
+    missing = max(0, min_frames - mel_db.shape[1])
     return torch.nn.functional.pad(torch.from_numpy(mel_db), (0, missing), value=MEL.padding_db)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelExtractor, with_silence
+from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelEmbeddingModel, with_silence
 from birdnet_nl.embeddings.modulation_filters import GROUPS, ModulationMap, describe_modulation, modulation_maps
 
 MAPS = 54
@@ -12,7 +12,7 @@ BLOCKS = (MAPS * GROUPS, MAPS * GROUPS, MAPS * GROUPS, MAPS * 2, MEL.n_mels, MEL
 """Sizes of the parts of a window's vector: see `describe_modulation`, then mean, deviation and maximum of each band."""
 
 
-class Modulation(MelExtractor):
+class Modulation(MelEmbeddingModel):
     """Of three seconds, 54 movements in six groups of bands, and the level of 96 bands."""
 
     name = "modulation"

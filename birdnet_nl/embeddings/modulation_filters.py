@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d, conv1d
 RATES_HZ = (1.0, 2.0, 4.0, 8.0, 16.0, 25.0)
 SCALES = (0.0, 0.03, 0.06, 0.12, 0.25)  # cycles a mel band
 CYCLES_IN_TIME, CYCLES_IN_PITCH = 1.5, 1.2  # that a filter spans
-LONGEST_FRAMES, MOST_BANDS, FLAT_BANDS = 61, 33, 9  # of a filter; the last of the one of scale 0
+LONGEST_FRAMES, MAX_BANDS, FLAT_BANDS = 61, 33, 9  # of a filter; the last of the one of scale 0
 STEPS_A_FILTER = 6  # how often it is moved on, within its own length
 GROUPS = 6  # of neighbouring bands, over which a movement is averaged
 
@@ -43,7 +43,7 @@ def modulation_maps(mel: torch.Tensor, frames_per_s: float) -> list[ModulationMa
     """
     maps = []
     for scale in SCALES:
-        filter_bands, envelope = _filter(scale, CYCLES_IN_PITCH, MOST_BANDS if scale else FLAT_BANDS)
+        filter_bands, envelope = _filter(scale, CYCLES_IN_PITCH, MAX_BANDS if scale else FLAT_BANDS)
         over_bands = _convolve(mel.T + 0j, filter_bands if scale else envelope + 0j, _stride(filter_bands)).T
         for rate_hz in RATES_HZ:
             filter_frames, envelope = _filter(rate_hz / frames_per_s, CYCLES_IN_TIME, LONGEST_FRAMES)

@@ -12,15 +12,18 @@ from zipfile import BadZipFile
 import numpy as np
 
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.base import NOBODY, FeatureExtractor
-from birdnet_nl.embeddings.cache import features_key
-from birdnet_nl.embeddings.mel_embedding import MelExtractor
-from birdnet_nl.embeddings.synthetic_mels import a_file_of_mels
-from birdnet_nl.synthetic.generator import GENERATOR, invent, type_of
-from birdnet_nl.util.files import mark_used, written_whole
+from birdnet_nl.embeddings.base import NOBODY, EmbeddingModel
+from birdnet_nl.embeddings.cache import embeddings_key
+from birdnet_nl.embeddings.mel_embedding import MelEmbeddingModel
+from birdnet_nl.embeddings.synthetic_mels import synthetic_mel_file
+from birdnet_nl.synthetic.generator import GENERATOR, generate, type_of
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 IN_A_FILE = 100
-HEARD_INVENTED = ("practised", "student")  # extractors that learned from invented birds before, or beside, real ones
+PRETRAINED_ON_SYNTHETIC = (
+    "practised",
+    "student",
+)  # extractors that learned from invented birds before, or beside, real ones
 MELS = "practice"  # beside the folder of features
 
 Hear = Callable[[int], Iterator[np.ndarray]]
@@ -28,7 +31,7 @@ Hear = Callable[[int], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class PracticeFeatures:
+class SyntheticEmbeddings:
     """What an extractor made of invented recordings.
 
     Attributes:
@@ -42,43 +45,43 @@ class PracticeFeatures:
     types: list[str]
 
 
-def practice_features(
-    extractor: FeatureExtractor,
+def embed_synthetic(
+    embedding_model: EmbeddingModel,
     count: int,
     window_hop_s: float,
     cache_dir: Path,
     workers: int,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> PracticeFeatures:
+) -> SyntheticEmbeddings:
     """Of the first `count` invented recordings, from the cache where they are there; `on_progress` is told how many.
 
     What extractors beside it make of them stands after its own; each of them counts.
     """
-    folder = cache_dir / f"{features_key(extractor, window_hop_s)}-{GENERATOR}"
+    folder = cache_dir / f"{embeddings_key(embedding_model, window_hop_s)}-{GENERATOR}"
     starts = range(0, count, IN_A_FILE)
     found: dict[int, list[np.ndarray]] = {}
     for start in starts:
-        kept = _read(folder / f"{start:06d}.npz", extractor)
+        kept = _read(folder / f"{start:06d}.npz", embedding_model)
         if kept is not None:
             found[start] = kept
             on_progress(min(IN_A_FILE, count - start))
     missing = [start for start in starts if start not in found]
     if missing:
-        extractor.check()
-        _compute(missing, found, extractor, window_hop_s, folder, workers, count, on_progress)
+        embedding_model.check()
+        _compute(missing, found, embedding_model, window_hop_s, folder, workers, count, on_progress)
     rows = [features for start in starts for features in found[start]][:count]
     recordings = np.repeat(np.arange(count), [len(features) for features in rows])
     windows = np.concatenate(rows)
-    if extractor.beside is not None:
-        others = practice_features(extractor.beside, count, window_hop_s, cache_dir, workers, on_progress)
+    if embedding_model.beside is not None:
+        others = embed_synthetic(embedding_model.beside, count, window_hop_s, cache_dir, workers, on_progress)
         windows = np.concatenate([windows, others.windows[:, 1:]], axis=1)
-    return PracticeFeatures(windows, recordings, [type_of(index) for index in range(count)])
+    return SyntheticEmbeddings(windows, recordings, [type_of(index) for index in range(count)])
 
 
 def _compute(
     missing: list[int],
     found: dict[int, list[np.ndarray]],
-    extractor: FeatureExtractor,
+    embedding_model: EmbeddingModel,
     window_hop_s: float,
     folder: Path,
     workers: int,
@@ -92,13 +95,13 @@ def _compute(
     missing = random.Random(os.getpid()).sample(missing, len(missing))
     networks: SimpleQueue[Hear] = SimpleQueue()
     for _ in range(min(workers, len(missing))):
-        if isinstance(extractor, MelExtractor):
-            networks.put(_hearing_mels(extractor, window_hop_s, folder.parents[1] / MELS))
+        if isinstance(embedding_model, MelEmbeddingModel):
+            networks.put(_hearing_mels(embedding_model, window_hop_s, folder.parents[1] / MELS))
         else:
-            networks.put(_hearing_samples(extractor, window_hop_s))
+            networks.put(_hearing_samples(embedding_model, window_hop_s))
 
     def make(start: int) -> list[np.ndarray]:
-        kept = _read(folder / f"{start:06d}.npz", extractor)
+        kept = _read(folder / f"{start:06d}.npz", embedding_model)
         if kept is not None:  # by another job of a sweep, meanwhile
             on_progress(min(IN_A_FILE, count - start))
             return kept
@@ -111,8 +114,8 @@ def _compute(
                     on_progress(1)
         finally:
             networks.put(hear)
-        if extractor.kept_on_disk:
-            with written_whole(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
+        if embedding_model.kept_on_disk:
+            with atomic_path(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
                 np.savez(file, windows=np.concatenate(made), counts=[len(features) for features in made])
         return made
 
@@ -125,26 +128,26 @@ def _compute(
         pool.shutdown(cancel_futures=True)
 
 
-def _hearing_samples(extractor: FeatureExtractor, window_hop_s: float) -> Hear:
-    extract, rate_hz = extractor.open(), extractor.sample_rate_hz
+def _hearing_samples(embedding_model: EmbeddingModel, window_hop_s: float) -> Hear:
+    extract, rate_hz = embedding_model.open(), embedding_model.sample_rate_hz
 
     def hear(start: int) -> Iterator[np.ndarray]:
         for index in range(start, start + IN_A_FILE):
-            recording = invent(index)
+            recording = generate(index)
             samples = resample(recording.samples, recording.sample_rate_hz, rate_hz)
-            starts = range(0, len(samples) - extractor.window_samples + 1, round(window_hop_s * rate_hz))
+            starts = range(0, len(samples) - embedding_model.window_samples + 1, round(window_hop_s * rate_hz))
             yield np.stack([extract(samples, start, NOBODY) for start in starts]).astype(np.float16)
 
     return hear
 
 
-def _hearing_mels(extractor: MelExtractor, window_hop_s: float, mel_dir: Path) -> Hear:
-    """From the mels that `birdnet-nl practise` uses too, so that nothing need be synthesised where these are there."""
-    extract, params = extractor.open_mel(), extractor.mel
-    frames, hop = params.segment_frames(extractor.window_s), window_hop_s * params.frames_per_s
+def _hearing_mels(embedding_model: MelEmbeddingModel, window_hop_s: float, mel_dir: Path) -> Hear:
+    """From the mels that `birdnet-nl pretrain` uses too, so that nothing need be synthesised where these are there."""
+    extract, params = embedding_model.open_mel(), embedding_model.mel
+    frames, hop = params.segment_frames(embedding_model.window_s), window_hop_s * params.frames_per_s
 
     def hear(start: int) -> Iterator[np.ndarray]:
-        for mel in a_file_of_mels(start, params, mel_dir):
+        for mel in synthetic_mel_file(start, params, mel_dir):
             windows = 1 + int((mel.shape[1] - frames) / hop)
             mel = mel.astype(np.float32)
             yield np.stack([extract(mel, round(window * hop)) for window in range(windows)]).astype(np.float16)
@@ -152,16 +155,16 @@ def _hearing_mels(extractor: MelExtractor, window_hop_s: float, mel_dir: Path) -
     return hear
 
 
-def _read(path: Path, extractor: FeatureExtractor) -> list[np.ndarray] | None:
+def _read(path: Path, embedding_model: EmbeddingModel) -> list[np.ndarray] | None:
     """None when the file is not there, or is cut."""
-    if not extractor.kept_on_disk:
+    if not embedding_model.kept_on_disk:
         return None
     try:
         with np.load(path, allow_pickle=False) as content:
             windows, counts = content["windows"], content["counts"]
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
-    if windows.ndim != 2 or windows.shape[1] != 1 + extractor.dimensions or counts.sum() != len(windows):
+    if windows.ndim != 2 or windows.shape[1] != 1 + embedding_model.dimensions or counts.sum() != len(windows):
         return None
-    mark_used(path)
+    touch_cached(path)
     return np.split(windows, np.cumsum(counts)[:-1])

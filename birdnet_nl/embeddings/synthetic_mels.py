@@ -10,13 +10,13 @@ import numpy as np
 from birdnet_nl.audio.cache import params_key, to_float16
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.synthetic.generator import GENERATOR, invent
-from birdnet_nl.util.files import mark_used, written_whole
+from birdnet_nl.synthetic.generator import GENERATOR, generate
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 IN_A_FILE = 100
 
 
-def invented_mels(
+def synthetic_mels(
     count: int, params: MelParams, cache_dir: Path, workers: int, on_progress: Callable[[int], None]
 ) -> list[np.ndarray]:
     """Of the first `count` invented recordings, float16 [mels, frames] each; `on_progress` is told how many are there.
@@ -32,8 +32,8 @@ def invented_mels(
     return [mel for start in starts for mel in _read(_place(cache_dir, params, start))][:count]
 
 
-def a_file_of_mels(start: int, params: MelParams, cache_dir: Path) -> list[np.ndarray]:
-    """As `invented_mels`, of the hundred from number `start` on."""
+def synthetic_mel_file(start: int, params: MelParams, cache_dir: Path) -> list[np.ndarray]:
+    """As `synthetic_mels`, of the hundred from number `start` on."""
     place = _place(cache_dir, params, start)
     _make_file(place, start, params)
     return _read(place)
@@ -48,16 +48,16 @@ def _make_file(path: Path, start: int, params: MelParams) -> int:
     if path.is_file():
         try:
             _read(path)
-            mark_used(path)
+            touch_cached(path)
             return start
         except (OSError, ValueError, EOFError, KeyError, BadZipFile):
             pass  # cut or spoilt: made anew
     mels = []
     for index in range(start, start + IN_A_FILE):
-        recording = invent(index)
+        recording = generate(index)
         samples = resample(recording.samples, recording.sample_rate_hz, params.sample_rate_hz)
         mels.append(to_float16(log_mel(samples, params)))
-    with written_whole(path, sync=False) as beside, beside.open("wb") as file:
+    with atomic_path(path, sync=False) as beside, beside.open("wb") as file:
         np.savez(file, mels=np.concatenate(mels, axis=1), frames=[mel.shape[1] for mel in mels])
     return start
 

@@ -12,7 +12,7 @@ from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import POOLINGS, SMALLEST, pool_segments
 
 BINS = 15
-LEAST_RECORDINGS = 10  # of validation; with fewer nothing is fitted
+MIN_RECORDINGS = 10  # of validation; with fewer nothing is fitted
 TEMPERATURES = (0.1, 10.0)
 OWN = "network"  # the pooling of a network that decides on whole recordings
 SPREAD_OF_SPECIES = 0.5  # of the logarithm of temperatures, as believed before any recording is seen
@@ -68,7 +68,7 @@ def calibrate(validation: Predictions) -> Calibration:
     """
     truth = validation.types_of_recordings
     poolings = possible_poolings(validation)
-    if len(truth) < LEAST_RECORDINGS:
+    if len(truth) < MIN_RECORDINGS:
         return Calibration(1.0, poolings[0], 0)
 
     def loss_at(log_temperature: float, pooling: str) -> float:
@@ -95,7 +95,7 @@ def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str
     log_of_all, found = math.log(of_all.temperature), {}
     for slug in np.unique(species) if len(set(validation.species)) > 1 else ():
         own = species == slug
-        if own.sum() < LEAST_RECORDINGS:
+        if own.sum() < MIN_RECORDINGS:
             continue
 
         def loss_at(log_temperature: float, own: np.ndarray = own) -> float:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-LEAST_ANSWERED = 10  # validation recordings above a threshold; the accuracy of fewer is an anecdote
-MOST_POINTS = 50  # of a coverage curve
+MIN_ANSWERED = 10  # validation recordings above a threshold; the accuracy of fewer is an anecdote
+MAX_POINTS = 50  # of a coverage curve
 
 
-def refuse_accuracy(wanted: object) -> None:
+def check_accuracy(wanted: object) -> None:
     """Raise `ValueError` for an `evaluation.wanted_accuracy` that is no share above 0."""
     if isinstance(wanted, bool) or not isinstance(wanted, int | float) or not 0 < wanted <= 1:
         raise ValueError(f"evaluation.wanted_accuracy={wanted} must be a share above 0 and at most 1, such as 0.8")
@@ -19,7 +19,7 @@ def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, wanted_accura
     """
     confidence, right, ends = _from_the_surest(probabilities, truth)
     accuracy = right.cumsum() / np.arange(1, len(right) + 1)
-    good = [end for end in ends if end + 1 >= LEAST_ANSWERED and accuracy[end] >= wanted_accuracy]
+    good = [end for end in ends if end + 1 >= MIN_ANSWERED and accuracy[end] >= wanted_accuracy]
     if not good:
         return None
     last = good[-1]
@@ -39,7 +39,7 @@ def coverage_curve(probabilities: np.ndarray, truth: np.ndarray) -> list[dict[st
     """Accuracy when only the surest share of the recordings is answered, from all of them down to the very surest."""
     _, right, ends = _from_the_surest(probabilities, truth)
     accuracy = right.cumsum() / np.arange(1, len(right) + 1)
-    chosen = ends[np.unique(np.linspace(0, len(ends) - 1, MOST_POINTS).round().astype(int))]
+    chosen = ends[np.unique(np.linspace(0, len(ends) - 1, MAX_POINTS).round().astype(int))]
     return [{"coverage": float((end + 1) / len(right)), "accuracy": float(accuracy[end])} for end in reversed(chosen)]
 
 

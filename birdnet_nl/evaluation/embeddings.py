@@ -32,7 +32,7 @@ def kept_features(network: nn.Module) -> Iterator[list[torch.Tensor]]:
         handle.remove()
 
 
-def embed_recordings(features: list[torch.Tensor], recordings: torch.Tensor) -> torch.Tensor | None:
+def pool_embeddings(features: list[torch.Tensor], recordings: torch.Tensor) -> torch.Tensor | None:
     """Mean features of each recording [recordings, features], or None when there are none for every segment."""
     if not features or sum(map(len, features)) != len(recordings):
         return None

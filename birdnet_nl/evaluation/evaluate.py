@@ -21,7 +21,7 @@ from birdnet_nl.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """The test split as it was answered.
 
     Attributes:
@@ -41,13 +41,13 @@ class Judgement:
     report: dict[str, Any]
 
 
-def judge(
+def calibrate_and_evaluate(
     validation: Predictions,
     test: Predictions,
     test_recordings: Sequence[Recording],
     types: Sequence[str],
     wanted_accuracy: float,
-) -> Judgement:
+) -> Evaluation:
     """Decide temperature, pooling and threshold on `validation`, then judge `test`.
 
     `test_recordings` are those behind the recording indices of `test`.
@@ -58,17 +58,17 @@ def judge(
         validation.types_of_recordings.numpy(),
         wanted_accuracy,
     )
-    return judge_as_decided(calibration, threshold, wanted_accuracy, test, test_recordings, types)
+    return evaluate_calibrated(calibration, threshold, wanted_accuracy, test, test_recordings, types)
 
 
-def judge_as_decided(
+def evaluate_calibrated(
     calibration: Calibration,
     threshold: float | None,
     wanted_accuracy: float | None,
     test: Predictions,
     test_recordings: Sequence[Recording],
     types: Sequence[str],
-) -> Judgement:
+) -> Evaluation:
     """Judge `test` with what was decided before; `wanted_accuracy` is only told, None where it is not known."""
     segments = calibration.segments(test)
     pooled = calibration.answers(test)
@@ -97,7 +97,7 @@ def judge_as_decided(
             **answered(after, truth, threshold),
         },
     }
-    return Judgement(calibration, threshold, pooled, true_types, groups, segments, report)
+    return Evaluation(calibration, threshold, pooled, true_types, groups, segments, report)
 
 
 def recordist_indices(recordings: Sequence[Recording]) -> np.ndarray:

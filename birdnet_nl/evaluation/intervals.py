@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from birdnet_nl.evaluation.weighted_metrics import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_metrics
 
 DRAWS = 2000
 SHARE = 0.95
-LEAST_DRAWS = 100  # that must define a figure; with fewer nothing is known
+MIN_DRAWS = 100  # that must define a figure; with fewer nothing is known
 
 
 def bootstrap_intervals(
@@ -31,8 +31,8 @@ def bootstrap_intervals(
     figures that need it. Figures that the answers themselves do not define have no interval.
     """
     n_groups = int(groups.max()) + 1
-    points = weighted_figures(probabilities, truth, groups, types, np.ones((1, n_groups)))
-    drawn = weighted_figures(probabilities, truth, groups, types, draw_weights(n_groups, draws, seed))
+    points = weighted_metrics(probabilities, truth, groups, types, np.ones((1, n_groups)))
+    drawn = weighted_metrics(probabilities, truth, groups, types, draw_weights(n_groups, draws, seed))
     bases = _groups_behind(probabilities.argmax(axis=1), truth, groups, types)
     return {
         figure: list(interval(float(point[0]), drawn[figure], bases.get(figure, n_groups)))
@@ -53,7 +53,7 @@ def interval(point: float, drawn: np.ndarray, n_groups: int) -> tuple[float, flo
     groups without an exception. A single group says nothing about others: [0, 1].
     """
     drawn = drawn[np.isfinite(drawn)]
-    if n_groups < 2 or len(drawn) < LEAST_DRAWS:
+    if n_groups < 2 or len(drawn) < MIN_DRAWS:
         return 0.0, 1.0
     error = float(drawn.std(ddof=1)) * np.sqrt(n_groups / (n_groups - 1))
     tail = (1 - SHARE) / 2

@@ -5,7 +5,7 @@ import torch
 from birdnet_nl.training.module import pool_recordings
 
 POOLINGS = ("mean", "log_mean_exp", "activity")
-LEAST_ACTIVITY = 0.3  # dB; the say that a segment keeps in which nothing rises above the noise
+MIN_ACTIVITY = 0.3  # dB; the say that a segment keeps in which nothing rises above the noise
 SMALLEST = 1e-7  # probability; below it float32 holds no more than "never"
 
 
@@ -23,8 +23,8 @@ def pool_segments(
     if pooling == "mean":
         return pool_recordings(probabilities, recordings)
     if pooling == "activity":
-        say = (activity + LEAST_ACTIVITY).unsqueeze(1)
-        return pool_recordings(probabilities * say, recordings) / pool_recordings(say, recordings)
+        weight = (activity + MIN_ACTIVITY).unsqueeze(1)
+        return pool_recordings(probabilities * weight, recordings) / pool_recordings(weight, recordings)
     logits = probabilities.clamp(min=SMALLEST).log()
     odds = (logits - logits.mean(dim=1, keepdim=True)).exp()  # against the geometric mean of the types
     pooled = pool_recordings(odds, recordings)

@@ -10,13 +10,13 @@ import numpy as np
 
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 COLUMNS = ("recording_id", "file", "species", "recordist", "true_type", "answer", "certain", "segments")
 
 
 @dataclass(frozen=True)
-class RecordingAnswer:
+class RecordingPrediction:
     """One row: `probabilities` by type in the order of the run, `certain` false where the answer is "onzeker"."""
 
     recording_id: str
@@ -30,17 +30,17 @@ class RecordingAnswer:
     segments: int
 
 
-def answers_of(
+def recording_predictions(
     recordings: Sequence[Recording],
     probabilities: np.ndarray,
     true_types: np.ndarray,
     certain: np.ndarray,
     segments: np.ndarray,
     types: Sequence[str],
-) -> list[RecordingAnswer]:
+) -> list[RecordingPrediction]:
     """Rows from what was computed: [recordings, types] and, for the rest, [recordings]; types as indices."""
     return [
-        RecordingAnswer(
+        RecordingPrediction(
             recording_id=recording.id,
             file=os.fspath(recording.path),
             species=recording.species,
@@ -55,10 +55,10 @@ def answers_of(
     ]
 
 
-def write_predictions(path: Path, answers: Sequence[RecordingAnswer]) -> None:
+def write_predictions(path: Path, answers: Sequence[RecordingPrediction]) -> None:
     names = list(answers[0].probabilities)
     head, tail = COLUMNS[:5], COLUMNS[5:]
-    with written_whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*head, *(f"p_{name}" for name in names), *tail])
         for row in answers:
@@ -67,7 +67,7 @@ def write_predictions(path: Path, answers: Sequence[RecordingAnswer]) -> None:
             writer.writerow([*(getattr(row, name) for name in head), *shares, row.answer, certain, row.segments])
 
 
-def read_predictions(path: Path) -> list[RecordingAnswer]:
+def read_predictions(path: Path) -> list[RecordingPrediction]:
     """The rows of a run's `predictions.csv`; raises `RunError` when it is not there or not whole."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -78,12 +78,12 @@ def read_predictions(path: Path) -> list[RecordingAnswer]:
         raise RunError(f"{path} is not a list of predictions of a run ({error}); train anew") from error
 
 
-def _row_of(row: dict[str, str]) -> RecordingAnswer:
+def _row_of(row: dict[str, str]) -> RecordingPrediction:
     probabilities = {name.removeprefix("p_"): float(row[name]) for name in row if name and name.startswith("p_")}
     if row["certain"] not in ("true", "false") or row["answer"] not in probabilities:
         raise ValueError(f"certain={row['certain']}, answer={row['answer']}")
     texts = {name: row[name] for name in COLUMNS[:5]}
-    return RecordingAnswer(
+    return RecordingPrediction(
         **texts,
         probabilities=probabilities,
         answer=row["answer"],

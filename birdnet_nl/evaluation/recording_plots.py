@@ -16,13 +16,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from birdnet_nl.data.overview import InspectedRecording
 from birdnet_nl.evaluation.plots import INK, PALE, TYPE_COLOURS
-from birdnet_nl.recordings.labels import SEVERAL
+from birdnet_nl.recordings.labels import MULTILABEL
 
-KIND_COLOURS = TYPE_COLOURS | {SEVERAL: "#c8963e", "other": "#8d8d94"}
+KIND_COLOURS = TYPE_COLOURS | {MULTILABEL: "#c8963e", "other": "#8d8d94"}
 QUALITIES = ("A", "B", "C", "D", "E", "none")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DURATION_EDGES_S = (0.3, 1, 3, 5, 10, 20, 30, 60, 120, 300, 3600)
-MOST_RECORDISTS = 12
+MAX_RECORDISTS = 12
 MAP_SHAPE = 2.6  # width to height
 CITIES = (  # name, latitude, longitude: a map without coasts needs something to hold on to
     ("Amsterdam", 52.4, 4.9), ("London", 51.5, -0.1), ("Paris", 48.9, 2.4), ("Berlin", 52.5, 13.4),
@@ -76,7 +76,7 @@ def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
     counts = Counter(one.recording.recordist for one in recordings if one.recording.recordist)
     if not counts:
         return None
-    names = [name for name, _ in counts.most_common(MOST_RECORDISTS)]
+    names = [name for name, _ in counts.most_common(MAX_RECORDISTS)]
     figure, axes = _axes(height=0.9 + 0.21 * len(names))
     left = np.zeros(len(names))
     for kind, colour in KIND_COLOURS.items():

@@ -8,30 +8,30 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
-from birdnet_nl.evaluation.evaluate import Judgement
+from birdnet_nl.evaluation.evaluate import Evaluation
 from birdnet_nl.evaluation.pictures import encode_figure
 from birdnet_nl.evaluation.plots import draw_confusion, draw_curves
 from birdnet_nl.evaluation.probability_plots import draw_precision_recall, draw_reliability
-from birdnet_nl.util.console import log, screen, shown
+from birdnet_nl.util.console import display_path, log, screen
 
 NOTHING = "–"
 
 
-def draw_figures(report: Mapping[str, Any], judgement: Judgement) -> dict[str, Figure]:
+def draw_plots(report: Mapping[str, Any], evaluation: Evaluation) -> dict[str, Figure]:
     """The figures of a run by the names of their files, but those that show mels."""
     title = f"{report['species']['dutch']} · {report['parameter_set']} · seed {report['seed']}{leak_mark(report)}"
     curves = draw_curves(report["history"], report["best_epoch"], len(report["types"]), title, report["synthetic"])
-    return {"curves": curves, **draw_answers(report, judgement, f"{title} · test")}
+    return {"curves": curves, **draw_evaluation(report, evaluation, f"{title} · test")}
 
 
-def draw_answers(report: Mapping[str, Any], judgement: Judgement, title: str) -> dict[str, Figure]:
+def draw_evaluation(report: Mapping[str, Any], evaluation: Evaluation, title: str) -> dict[str, Figure]:
     """What was answered to the recordings judged, and what its probabilities are worth."""
     types, synthetic = report["types"], report["synthetic"]
     return {
         "confusion": draw_confusion(report["results"], types, title, synthetic),
         "reliability": draw_reliability(report["calibration"], report["decision"], len(types), title, synthetic),
         "precision_recall": draw_precision_recall(
-            judgement.probabilities, judgement.true_types, types, title, synthetic
+            evaluation.probabilities, evaluation.true_types, types, title, synthetic
         ),
     }
 
@@ -41,7 +41,7 @@ def leak_mark(report: Mapping[str, Any]) -> str:
     return " · LEAK" if report["split_by"] == "segment" else ""
 
 
-def write_figures(run_dir: Path, figures: Mapping[str, Figure]) -> dict[str, bytes]:
+def write_plots(run_dir: Path, figures: Mapping[str, Figure]) -> dict[str, bytes]:
     """Writes `<name>.png` for each, and gives what was written."""
     pictures = {name: encode_figure(figure) for name, figure in figures.items()}
     for name, picture in pictures.items():
@@ -72,7 +72,7 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
     few = ", ".join(f"{name} {tested[name]}" for name in types if tested[name] < FEW_TEST_RECORDINGS)
     if few:
         screen.print(f"[yellow]Few test recordings ({few}): read this as a first impression.[/]", soft_wrap=True)
-    screen.print(f"[bold]{shown(run_dir)}[/]", soft_wrap=True)
+    screen.print(f"[bold]{display_path(run_dir)}[/]", soft_wrap=True)
     scores = report["results"]["recording"]
     log.info("per recording: balanced accuracy %s, macro-F1 %s", scores["balanced_accuracy"], scores["macro_f1"])
 

@@ -14,12 +14,12 @@ from birdnet_nl.evaluation.plots import draw_examples
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError
 
-MOST_ERRORS = 6
+MAX_ERRORS = 6
 SAMPLE_RATE_HZ = 24000  # of the clips to listen to
 
 
 @dataclass(frozen=True)
-class SegmentAnswers:
+class SegmentPredictions:
     """A split's segments and what was answered: probabilities [segments, types] in the order of `dataset`."""
 
     dataset: SegmentDataset
@@ -38,7 +38,7 @@ class SegmentAnswers:
         return self.types[int(self.dataset.types[index])], self.types[int(self.probabilities[index].argmax())]
 
 
-def choose_typical(answers: SegmentAnswers) -> list[int]:
+def choose_typical(answers: SegmentPredictions) -> list[int]:
     """Three segments of each type: the surest right answer, a middling one, the surest wrong one."""
     given, truth = answers.probabilities.argmax(dim=1), answers.dataset.types
     certainty = answers.probabilities.amax(dim=1)
@@ -52,7 +52,7 @@ def choose_typical(answers: SegmentAnswers) -> list[int]:
     return chosen
 
 
-def choose_errors(answers: SegmentAnswers, most: int = MOST_ERRORS) -> list[int]:
+def choose_errors(answers: SegmentPredictions, most: int = MAX_ERRORS) -> list[int]:
     """Segments answered wrongly with the greatest certainty, one of each recording, the surest first."""
     wrong = torch.nonzero(answers.probabilities.argmax(dim=1) != answers.dataset.types).flatten()
     ranked = wrong[answers.probabilities.amax(dim=1)[wrong].argsort(descending=True)].tolist()
@@ -61,7 +61,7 @@ def choose_errors(answers: SegmentAnswers, most: int = MOST_ERRORS) -> list[int]
 
 
 def draw_segments(
-    answers: SegmentAnswers, chosen: Sequence[int], normalise: Normalise, title: str, synthetic: bool
+    answers: SegmentPredictions, chosen: Sequence[int], normalise: Normalise, title: str, synthetic: bool
 ) -> Figure:
     """Their mels as the network sees them, with true type, answer and where they are."""
     mels = normalise(answers.dataset.__getitems__(list(chosen))[0]).numpy()

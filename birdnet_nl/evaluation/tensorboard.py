@@ -10,7 +10,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from birdnet_nl.data.splits import SPLITS
-from birdnet_nl.evaluation.predictions_file import RecordingAnswer
+from birdnet_nl.evaluation.predictions_file import RecordingPrediction
 
 RESULT_FIGURES = ("balanced_accuracy", "macro_f1", "auroc")
 
@@ -57,7 +57,7 @@ def add_clip(logger: TensorBoardLogger, name: str, clip: Any, sample_rate_hz: in
     logger.experiment.add_audio(name, samples, global_step=step, sample_rate=sample_rate_hz)
 
 
-def add_embeddings(logger: TensorBoardLogger, features: torch.Tensor, answers: list[RecordingAnswer]) -> None:
+def add_embeddings(logger: TensorBoardLogger, features: torch.Tensor, answers: list[RecordingPrediction]) -> None:
     """Features of the test recordings [recordings, features] for the projector, to be coloured by type or answer."""
     logger.experiment.add_embedding(
         features,

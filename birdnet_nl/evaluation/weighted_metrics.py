@@ -11,7 +11,7 @@ import numpy as np
 WEIGHTS_AT_ONCE = 2_000_000  # draws × items held in memory
 
 
-def weighted_figures(
+def weighted_metrics(
     probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray, types: Sequence[str], weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Each figure for each weighting: [items, types], [items], [items], [draws, groups] -> {figure: [draws]}.

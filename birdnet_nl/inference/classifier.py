@@ -72,8 +72,8 @@ def load_trained(target: Path) -> TrainedNetwork:
 def _trained_on(home: Path, card: Mapping[str, Any], split_by: str) -> TrainedOn | None:
     """Of a head also what its trunk learned from, as long as that lies where it was."""
     own = read_trained_on(home / SPLITS_FILE, card["synthetic"], split_by)
-    trunk = card.get("trunk")
-    of_trunk = read_trained_on(Path(trunk) / SPLITS_FILE, card["synthetic"], "recording") if trunk else None
+    base = card.get("trunk")
+    of_trunk = read_trained_on(Path(base) / SPLITS_FILE, card["synthetic"], "recording") if base else None
     return own.joined(of_trunk) if own and of_trunk else own
 
 

@@ -12,9 +12,9 @@ from birdnet_nl.data.dataset import Batch, FeatureDataset, SegmentDataset
 from birdnet_nl.data.loading import SegmentBatches
 from birdnet_nl.data.segment_activity import activity_of_segments
 from birdnet_nl.data.segments import Segment, cut_segments
-from birdnet_nl.embeddings.base import build_extractor
-from birdnet_nl.embeddings.cache import cache_features
-from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
+from birdnet_nl.embeddings.base import build_embedding_model
+from birdnet_nl.embeddings.cache import cache_embeddings
+from birdnet_nl.evaluation.embeddings import kept_features, pool_embeddings
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.inference.classifier import TrainedNetwork
 from birdnet_nl.recordings.recording import Recording
@@ -39,7 +39,7 @@ class Heard:
     embeddings: torch.Tensor
 
 
-def hear(
+def predict(
     classifier: Classifier, recordings: Sequence[Recording], mels: Mapping[str, CachedMel], mel_dir: Path
 ) -> Heard:
     """Answers to all recordings of `mels`, cut as in training. Types it does not know count as the first.
@@ -59,14 +59,14 @@ def hear(
     species = [species_of[id] for id in dataset.recording_ids]
     if card.get("features") is None:
         return _hear_segments(classifier, dataset, species, activity_of_segments(dataset, mels, classifier.mel))
-    extractor = build_extractor(card["features"], card.get("feature_weights"))
+    embedding_model = build_embedding_model(card["features"], card.get("feature_weights"))
     with progress_bar() as bar:
-        task = bar.add_task(f"features of {extractor.name}", total=len(mels) * extractor.passes)
-        features = cache_features(
+        task = bar.add_task(f"features of {embedding_model.name}", total=len(mels) * embedding_model.passes)
+        features = cache_embeddings(
             [recording for recording in recordings if recording.id in mels],
             mels,
             {id: len(found) for id, found in starts.items()},
-            extractor,
+            embedding_model,
             card["segment_hop_s"],
             mel_dir.parent / FEATURES,
             joblib.cpu_count(),
@@ -87,7 +87,7 @@ def _hear_segments(
             batches.append((classifier.probabilities(mel_db), types, recordings))
             bar.advance(task, len(indices))
     predictions = Predictions.join(batches, dataset.recording_ids, species, activity)
-    return Heard(predictions, embed_recordings(kept, predictions.recordings))
+    return Heard(predictions, pool_embeddings(kept, predictions.recordings))
 
 
 @torch.inference_mode()
@@ -95,7 +95,7 @@ def _hear_whole(classifier: Classifier, dataset: FeatureDataset, species: Sequen
     network, temperature = classifier.network, classifier.card["temperature"]
     alone = torch.arange(len(dataset))
     pooled = network.features(dataset.features, dataset.recordings)
-    segments, whole = network(dataset.features, alone), network.answer(pooled)
+    segments, whole = network(dataset.features, alone), network.forward_head(pooled)
     predictions = Predictions(
         (segments / temperature).softmax(dim=1),
         dataset.types,
@@ -107,7 +107,7 @@ def _hear_whole(classifier: Classifier, dataset: FeatureDataset, species: Sequen
     return Heard(predictions, pooled)
 
 
-def hear_calibrated(
+def predict_calibrated(
     trained: TrainedNetwork, recordings: Sequence[Recording], mel_dir: Path
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Calibrated probabilities [recordings, types] and embeddings [recordings, dimensions] in the order given.
@@ -118,5 +118,5 @@ def hear_calibrated(
     mels, unusable = cache_mels(recordings, classifier.mel, mel_dir, joblib.cpu_count())
     if unusable:
         raise DataError(f"{unusable[0].path} cannot be heard: it {unusable[0].reason}")
-    heard = hear(classifier, recordings, mels, mel_dir)
+    heard = predict(classifier, recordings, mels, mel_dir)
     return trained.calibration.answers(heard.predictions), heard.embeddings

@@ -7,10 +7,10 @@ from torch import nn
 
 KINDS = ("mean", "present_mean", "maximum", "log_mean_exp", "deviation", "attention")
 USUAL_SEGMENTS = 2  # that the usual variance counts for beside a recording's own segments
-LEAST_PRESENCE = 0.01  # weight of a segment in which the species is not heard, against 1 for one in which it is
+MIN_PRESENCE = 0.01  # weight of a segment in which the species is not heard, against 1 for one in which it is
 
 
-class BagPooling(nn.Module):
+class RecordingPooling(nn.Module):
     """Vectors of segments to vectors of recordings: [segments, dimensions] -> [recordings, kinds · dimensions].
 
     Segments of several recordings lie in one tensor, and an index says which is whose, so that bags of any length go
@@ -23,7 +23,7 @@ class BagPooling(nn.Module):
 
     Of noise, all but `maximum` and `log_mean_exp` are on average the same whatever the number of segments, so that a
     type cannot be told from the length of its recordings. `deviation` owes this to the usual variance within training
-    recordings (`settle`): a single segment is taken to differ as much as segments usually do.
+    recordings (`fit_statistics`): a single segment is taken to differ as much as segments usually do.
     """
 
     def __init__(self, dimensions: int, kinds: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class BagPooling(nn.Module):
             given = kinds if isinstance(kinds, str) else "[" + ",".join(kinds) + "]"
             raise ValueError(f"model.pooling={given} must be a list of some of {', '.join(KINDS)}")
         self.kinds = list(kinds)
-        self.width = dimensions * len(self.kinds)
+        self.num_features = dimensions * len(self.kinds)
         self.register_buffer("usual_variance", torch.zeros(dimensions))
         if "attention" in self.kinds:
             self.score = nn.Linear(dimensions, 1)
@@ -41,7 +41,7 @@ class BagPooling(nn.Module):
             nn.init.zeros_(self.score.bias)
 
     @torch.no_grad()
-    def settle(self, segments: torch.Tensor, recordings: torch.Tensor) -> None:
+    def fit_statistics(self, segments: torch.Tensor, recordings: torch.Tensor) -> None:
         """Set the usual variance within a recording from training recordings."""
         count = int(recordings.max()) + 1
         squares = (segments - _mean(segments, recordings, count)[recordings]).square().sum(dim=0)
@@ -51,23 +51,23 @@ class BagPooling(nn.Module):
     def learns(self) -> bool:
         return "attention" in self.kinds
 
-    def forward(self, segments: torch.Tensor, presence: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
-        """`presence` is a logit [segments]; `recordings` holds indices from 0 on without gaps [segments]."""
+    def forward(self, segments: torch.Tensor, species_score: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        """`species_score` is a logit [segments]; `recordings` holds indices from 0 on without gaps [segments]."""
         count = int(recordings.max()) + 1
-        pooled = [self._pool(kind, segments, presence, recordings, count) for kind in self.kinds]
+        pooled = [self._pool(kind, segments, species_score, recordings, count) for kind in self.kinds]
         return torch.cat(pooled, dim=1)
 
-    def weights(self, segments: torch.Tensor, presence: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+    def weights(self, segments: torch.Tensor, species_score: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
         """The say of each segment in its recording's answer [segments]: of attention, else of presence, else equal."""
         count = int(recordings.max()) + 1
         if "attention" in self.kinds:
             return _softmax(self.score(segments)[:, 0], recordings, count)
         if "present_mean" in self.kinds:
-            return _shares(presence.sigmoid() + LEAST_PRESENCE, recordings, count)
-        return _shares(torch.ones_like(presence), recordings, count)
+            return _shares(species_score.sigmoid() + MIN_PRESENCE, recordings, count)
+        return _shares(torch.ones_like(species_score), recordings, count)
 
     def _pool(
-        self, kind: str, segments: torch.Tensor, presence: torch.Tensor, recordings: torch.Tensor, count: int
+        self, kind: str, segments: torch.Tensor, species_score: torch.Tensor, recordings: torch.Tensor, count: int
     ) -> torch.Tensor:
         if kind == "maximum":
             return _maximum(segments, recordings, count)
@@ -80,11 +80,11 @@ class BagPooling(nn.Module):
             squares = _sum(around.square(), recordings, count) + USUAL_SEGMENTS * self.usual_variance
             return (squares / (numbers - 1 + USUAL_SEGMENTS) + 1e-12).sqrt()  # the root of 0 has no gradient
         if kind == "present_mean":
-            shares = _shares(presence.sigmoid() + LEAST_PRESENCE, recordings, count)
+            shares = _shares(species_score.sigmoid() + MIN_PRESENCE, recordings, count)
         elif kind == "attention":
             shares = _softmax(self.score(segments)[:, 0], recordings, count)
         else:
-            shares = _shares(torch.ones_like(presence), recordings, count)
+            shares = _shares(torch.ones_like(species_score), recordings, count)
         return _sum(segments * shares[:, None], recordings, count)
 
 

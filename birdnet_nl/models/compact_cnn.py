@@ -66,12 +66,12 @@ class CompactCnn(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.pooling = TimePooling(channels[-1], pooling)
-        self.head = nn.Linear(self.pooling.width, types)
+        self.head = nn.Linear(self.pooling.num_features, types)
 
     @property
-    def width(self) -> int:
+    def num_features(self) -> int:
         """Columns of `features`."""
-        return self.pooling.width
+        return self.pooling.num_features
 
     def features(self, mel: torch.Tensor) -> torch.Tensor:
         """What the answer is made of, float32 [batch, width]."""
@@ -80,7 +80,7 @@ class CompactCnn(nn.Module):
         return self.pooling(over_time)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
-        return self.answer(self.features(mel))
+        return self.forward_head(self.features(mel))
 
-    def answer(self, features: torch.Tensor) -> torch.Tensor:
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
         return self.head(self.dropout(features))  # [batch, width] -> [batch, types]

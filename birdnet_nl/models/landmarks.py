@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-LEAST_SHARE = 1e-5  # of the largest eigenvalue; directions in which the landmarks hardly differ are left out
+MIN_SHARE = 1e-5  # of the largest eigenvalue; directions in which the landmarks hardly differ are left out
 
 
-class Landmarks(nn.Module):
+class NystroemFeatures(nn.Module):
     """Features [recordings, width] to nearness, [recordings, count], by a Gaussian kernel (Nyström's method).
 
     A linear layer on it, with a penalty on its squared weights, is a kernel machine on the landmarks: logistic
@@ -18,14 +18,14 @@ class Landmarks(nn.Module):
         kernel_rate: how fast nearness fades: exp(−kernel_rate · squared distance).
     """
 
-    def __init__(self, width: int, count: int, kernel_rate: float) -> None:
+    def __init__(self, num_features: int, count: int, gamma: float) -> None:
         super().__init__()
         if isinstance(count, bool) or not isinstance(count, int) or count < 2:
             raise ValueError(f"model.landmarks={count} must be a whole number, at least 2, or 0 for a linear decision")
-        if not kernel_rate > 0:
-            raise ValueError(f"model.kernel_rate={kernel_rate} must be above 0")
-        self.kernel_rate = kernel_rate
-        self.register_buffer("points", torch.zeros(count, width, dtype=torch.float16))
+        if not gamma > 0:
+            raise ValueError(f"model.kernel_rate={gamma} must be above 0")
+        self.gamma = gamma
+        self.register_buffer("points", torch.zeros(count, num_features, dtype=torch.float16))
         self.register_buffer("whitening", torch.zeros(count, count))
 
     @torch.no_grad()
@@ -43,7 +43,7 @@ class Landmarks(nn.Module):
         self.points[: len(chosen)] = chosen.to(self.points.dtype)
         among_them = self._nearness(self.points[: len(chosen)].float(), len(chosen)).double()
         values, directions = torch.linalg.eigh(among_them)
-        root = values.clamp(min=LEAST_SHARE * values[-1]).rsqrt() * (values > LEAST_SHARE * values[-1])
+        root = values.clamp(min=MIN_SHARE * values[-1]).rsqrt() * (values > MIN_SHARE * values[-1])
         self.whitening.zero_()
         self.whitening[: len(chosen), : len(chosen)] = ((directions * root) @ directions.T).to(self.whitening.dtype)
 
@@ -53,7 +53,7 @@ class Landmarks(nn.Module):
     def _nearness(self, features: torch.Tensor, count: int) -> torch.Tensor:
         points = self.points[:count].float()
         squares = features.square().sum(dim=1)[:, None] + points.square().sum(dim=1) - 2 * features @ points.T
-        return (-self.kernel_rate * squares.clamp(min=0)).exp()
+        return (-self.gamma * squares.clamp(min=0)).exp()
 
 
 def _spread_out(rows: torch.Tensor, count: int) -> torch.Tensor:

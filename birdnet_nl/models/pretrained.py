@@ -1,6 +1,6 @@
 """Weights of a network that has practised on invented birds, for a training on real ones to start from.
 
-They come with the package, made by `birdnet-nl practise`; another file of the same make can be given.
+They come with the package, made by `birdnet-nl pretrain`; another file of the same make can be given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from torch import nn
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.models.weights_file import halved, in_full, read_tensors
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 SHIPPED = Path(str(files("birdnet_nl.models"))) / "pretrained_compact_cnn.pt"
 CARD = "practised"
@@ -23,7 +23,7 @@ MAY_DIFFER = ("types", "dropout")  # of a network's description: these do not ch
 
 
 @dataclass(frozen=True)
-class PractisedWeights:
+class PretrainedWeights:
     """Weights in float32 by name, and the card: network, mel, types, segment_s, generator, and how they were made."""
 
     card: dict[str, Any]
@@ -50,17 +50,17 @@ def _sizes(network: Mapping[str, Any]) -> dict[str, Any]:
     return {"pooling": "log_mean_exp"} | {key: value for key, value in network.items() if key not in MAY_DIFFER}
 
 
-def write_practised(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
+def write_pretrained(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
     """In half precision."""
-    with written_whole(path) as beside:
+    with atomic_path(path) as beside:
         torch.save({CARD: dict(card), "weights": halved(network.state_dict())}, beside)
 
 
-def read_practised(path: Path) -> PractisedWeights:
-    """Raises `RunError` for a file that is not of `write_practised`."""
+def read_pretrained(path: Path) -> PretrainedWeights:
+    """Raises `RunError` for a file that is not of `write_pretrained`."""
     return read_tensors(
         path,
-        lambda content: PractisedWeights(content[CARD], in_full(content["weights"])),
+        lambda content: PretrainedWeights(content[CARD], in_full(content["weights"])),
         wanted="practised weights",
         maker="birdnet-nl practise",
     )

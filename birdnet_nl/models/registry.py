@@ -22,7 +22,7 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
     return getattr(importlib.import_module(module), name)(**sizes)
 
 
-def refuse_network(description: Mapping[str, Any]) -> None:
+def check_network(description: Mapping[str, Any]) -> None:
     """Raise what building the network would raise, without the types, and leave the random numbers as they are."""
     with torch.random.fork_rng(devices=[]):
         build_network({**description, "types": 3})

@@ -9,7 +9,7 @@ from torch import nn
 from birdnet_nl.models.registry import build_network
 
 
-class HeadedNetwork(nn.Module):
+class ResidualHead(nn.Module):
     """The answer of a frozen trunk plus that of a linear head on the same features, as logits [batch, types].
 
     The head begins at nothing, where the answer is the trunk's, and the penalty on its weights holds it back there: the
@@ -17,37 +17,37 @@ class HeadedNetwork(nn.Module):
 
     Args:
         types: of the trunk.
-        trunk: its description; it must show its `features` and `answer` from them, as `CompactCnn` and `BagNetwork` do.
+        trunk: its description; it must show its `features` and `forward_head` from them, as `CompactCnn` and `RecordingClassifier` do.
         sharpness: the trunk's logits are multiplied by it, 1 / its temperature.
         penalty: price of the squared weights in training, against the sum of the losses of the recordings.
 
     `shift` and `scale` bring the features of the species' training recordings around 0, to a mean square sum of 1.
     """
 
-    def __init__(self, types: int, trunk: Mapping[str, Any], sharpness: float, penalty: float) -> None:
+    def __init__(self, types: int, base: Mapping[str, Any], sharpness: float, l2: float) -> None:
         super().__init__()
-        if penalty <= 0:
-            raise ValueError(f"model.penalty={penalty} must be above 0: there are more features than recordings")
-        self.trunk = build_network(trunk).requires_grad_(False)
-        self.sharpness, self.penalty = sharpness, penalty
-        self.head = nn.Linear(self.trunk.width, types)
+        if l2 <= 0:
+            raise ValueError(f"model.penalty={l2} must be above 0: there are more features than recordings")
+        self.base = build_network(base).requires_grad_(False)
+        self.sharpness, self.l2 = sharpness, l2
+        self.head = nn.Linear(self.base.num_features, types)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("shift", torch.zeros(self.trunk.width))
+        self.register_buffer("shift", torch.zeros(self.base.num_features))
         self.register_buffer("scale", torch.ones(()))
 
-    def train(self, mode: bool = True) -> "HeadedNetwork":
+    def train(self, mode: bool = True) -> "ResidualHead":
         """The trunk stays as it was trained: nothing is dropped, no statistics of a batch are taken."""
         super().train(mode)
-        self.trunk.eval()
+        self.base.eval()
         return self
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return self.answer(self.features(*inputs))
+        return self.forward_head(self.features(*inputs))
 
     @property
-    def width(self) -> int:
-        return self.trunk.width
+    def num_features(self) -> int:
+        return self.base.num_features
 
     @property
     def learns_features(self) -> bool:
@@ -55,14 +55,14 @@ class HeadedNetwork(nn.Module):
 
     def features(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The trunk's, from whatever it takes: [batch, …] -> float32 [batch, width]."""
-        return self.trunk.features(*inputs).float()
+        return self.base.features(*inputs).float()
 
-    def answer(self, features: torch.Tensor) -> torch.Tensor:
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
         return self.decide(self.represent(features))
 
     def represent(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The trunk's answers, and the features as the head sees them; neither changes in training."""
-        return self.sharpness * self.trunk.answer(features), (features - self.shift) * self.scale
+        return self.sharpness * self.base.forward_head(features), (features - self.shift) * self.scale
 
     def decide(self, represented: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         of_trunk, features = represented
@@ -72,11 +72,11 @@ class HeadedNetwork(nn.Module):
         return [self.head.weight, self.head.bias]
 
     @torch.no_grad()
-    def scale_by(self, features: torch.Tensor) -> None:
+    def fit_scaler(self, features: torch.Tensor) -> None:
         """Set `shift` and `scale` from the features of training recordings [recordings, width]."""
         self.shift.copy_(features.mean(dim=0))
         spread = (features - self.shift).square().sum(dim=1).mean().sqrt()
         self.scale.copy_(1 / spread.clamp(min=1e-6))
 
-    def place_landmarks(self, features: torch.Tensor, others: torch.Tensor | None) -> None:
+    def fit_landmarks(self, features: torch.Tensor, others: torch.Tensor | None) -> None:
         """A head has none of its own: it is linear, and the trunk keeps those that it has."""

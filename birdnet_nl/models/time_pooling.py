@@ -13,7 +13,7 @@ class TimePooling(nn.Module):
 
     Args:
         kind: `log_mean_exp`, between mean and maximum; `attention`, a mean weighted by a learned score of each frame;
-            `mean_max`, both side by side, so that `width` is twice `channels`.
+            `mean_max`, both side by side, so that `num_features` is twice `channels`.
     """
 
     def __init__(self, channels: int, kind: str) -> None:
@@ -21,7 +21,7 @@ class TimePooling(nn.Module):
         if kind not in KINDS:
             raise ValueError(f"model.pooling={kind} is unknown; choose one of {', '.join(KINDS)}")
         self.kind = kind
-        self.width = 2 * channels if kind == "mean_max" else channels
+        self.num_features = 2 * channels if kind == "mean_max" else channels
         if kind == "attention":
             self.score = nn.Linear(channels, 1)
             nn.init.zeros_(self.score.weight)  # all frames alike, until training finds better
@@ -32,5 +32,5 @@ class TimePooling(nn.Module):
             return features.logsumexp(dim=2) - math.log(features.shape[2])
         if self.kind == "mean_max":
             return torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)
-        say = self.score(features.transpose(1, 2)).float().softmax(dim=1)  # -> [batch, frames, 1]
-        return (features @ say)[:, :, 0]
+        weight = self.score(features.transpose(1, 2)).float().softmax(dim=1)  # -> [batch, frames, 1]
+        return (features @ weight)[:, :, 0]

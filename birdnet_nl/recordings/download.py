@@ -18,9 +18,9 @@ from birdnet_nl.recordings.manifest import (
 from birdnet_nl.recordings.sound_file import read_sound_facts, what_is_wrong
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
-MOST_FAILURES_IN_A_ROW = 10
+MAX_FAILURES_IN_A_ROW = 10
 
 
 @dataclass
@@ -51,7 +51,7 @@ def download(
     except BusyError as error:
         report.stopped = str(error)
     except DownloadError as error:
-        report.stopped = f"{MOST_FAILURES_IN_A_ROW} files failed in a row, the last with: {error}"
+        report.stopped = f"{MAX_FAILURES_IN_A_ROW} files failed in a row, the last with: {error}"
     except OSError as error:
         where = error.filename or root
         raise DataError(f"{where} cannot be written ({error.strerror}); make room there or choose --root") from None
@@ -75,7 +75,7 @@ def _download_species(
             except DownloadError as error:
                 report.failed.append((part.species.slug, candidate.row["xc_id"], str(error)))
                 report.failures_in_a_row += 1
-                if report.failures_in_a_row == MOST_FAILURES_IN_A_ROW:
+                if report.failures_in_a_row == MAX_FAILURES_IN_A_ROW:
                     raise
             else:
                 add_rows(folder, [_row_of(candidate, path, folder, sha256)])
@@ -91,7 +91,7 @@ def _download_species(
 def _fetch(candidate: Candidate, client: XenoCanto, folder: Path) -> tuple[Path, str]:
     name = f"XC{candidate.row['xc_id']}{candidate.suffix}"
     path = folder / TYPE_FOLDERS[candidate.vocalization_type] / name
-    with written_whole(path) as beside:
+    with atomic_path(path) as beside:
         sha256 = client.fetch(
             candidate.url, beside, lambda file: what_is_wrong(file, candidate.length_s, candidate.suffix)
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from birdnet_nl.recordings.labels import SEVERAL, classify_type
+from birdnet_nl.recordings.labels import MULTILABEL, classify_type
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.csv_table import read_csv
@@ -134,4 +134,4 @@ def one_of(same_id: list[Recording]) -> Recording:
     """One recording for files of the same number; of several types when they do not agree."""
     if len({recording.vocalization_type for recording in same_id}) == 1:
         return same_id[0]
-    return replace(same_id[0], vocalization_type=None, type_text=SEVERAL)
+    return replace(same_id[0], vocalization_type=None, type_text=MULTILABEL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.recordings.folder import MANIFEST, recording_id, sound_files, species_of_folder
-from birdnet_nl.recordings.labels import SEVERAL, UNKNOWN, classify_type
+from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import (
     TYPE_FOLDERS,
     Row,
@@ -24,7 +24,7 @@ from birdnet_nl.recordings.tables import read_table
 from birdnet_nl.recordings.tags import read_tags, species_in
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 WAYS = ("reference", "copy", "link")
 TABLES = (MANIFEST, "train_metadata.csv")  # read without being named when they lie in the folder that is imported
@@ -203,7 +203,7 @@ def _one_of(copies: list[Known]) -> Known:
     if len({copy.vocalization_type for copy in copies}) == 1:
         return copies[0]
     text = ", ".join(dict.fromkeys(copy.row["type"] for copy in copies))
-    return Known(copies[0].path, copies[0].species, SEVERAL, {**copies[0].row, "type": text})
+    return Known(copies[0].path, copies[0].species, MULTILABEL, {**copies[0].row, "type": text})
 
 
 def _place_of(known: Known, folder: Path) -> Path:
@@ -229,6 +229,6 @@ def _place(known: Known, folder: Path, how: str) -> Path:
     elif how == "link":
         os.link(known.path, path)
     else:
-        with written_whole(path) as beside:
+        with atomic_path(path) as beside:
             shutil.copyfile(known.path, beside)
     return path

@@ -12,7 +12,7 @@ from functools import cache
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 SONG, CALL, ALARM = "song", "call", "alarm"
-SEVERAL, OTHER, UNKNOWN = "several", "other", "unknown"
+MULTILABEL, OTHER, UNKNOWN = "several", "other", "unknown"
 FLIGHT, IGNORED = "flight call", "ignored"  # only inside the rules; never an answer
 
 FLIGHT_CALL_CHOICES = ("call", "leave_out")
@@ -25,7 +25,7 @@ class Rule:
     Attributes:
         result: the answer when nothing else is said; `FLIGHT` is a call unless flight calls are left out.
         phrases: separated by commas, in any language; the ones that mean several things at once are not listed.
-        part_of: types beside which an `OTHER` sound changes nothing; beside any other type it makes `SEVERAL`.
+        part_of: types beside which an `OTHER` sound changes nothing; beside any other type it makes `MULTILABEL`.
     """
 
     name: str
@@ -118,7 +118,7 @@ RULES = (
     ),
     Rule(
         "several types",
-        SEVERAL,
+        MULTILABEL,
         "mixed, mix, several, several types, multiple, gemengd, meerdere, gemischt, mehrere, mixte, plusieurs, "
         "mixto, varios, blandat, flera",
     ),
@@ -189,12 +189,12 @@ def _read(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
     plain = frozenset(results) & frozenset(VOCALIZATION_TYPES)
     if None in rules or UNKNOWN in results or not results:
         return UNKNOWN, frozenset()
-    if SEVERAL in results or len(plain) > 1:
-        return SEVERAL, plain
+    if MULTILABEL in results or len(plain) > 1:
+        return MULTILABEL, plain
     if not plain:
         return OTHER, plain
     apart = [rule for rule in rules if _result(rule, flight_call) == OTHER and not plain & set(rule.part_of)]
-    return (SEVERAL if apart else next(iter(plain))), plain
+    return (MULTILABEL if apart else next(iter(plain))), plain
 
 
 def _result(rule: Rule, flight_call: str) -> str:
@@ -239,7 +239,7 @@ def rules_as_markdown() -> str:
     """`RULES` as the table of docs/vocalization_types.md."""
     lines = ["| rule | alone | beside a type | words |", "|---|---|---|---|"]
     for rule in RULES:
-        beside = {OTHER: "several", UNKNOWN: "unknown", SEVERAL: "several", IGNORED: "no effect"}.get(
+        beside = {OTHER: "several", UNKNOWN: "unknown", MULTILABEL: "several", IGNORED: "no effect"}.get(
             rule.result, "several"
         )
         if rule.part_of:

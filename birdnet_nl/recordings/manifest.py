@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from birdnet_nl.recordings.folder import COLUMN_NAMES, MANIFEST
-from birdnet_nl.recordings.labels import ALARM, CALL, OTHER, SEVERAL, SONG
+from birdnet_nl.recordings.labels import ALARM, CALL, MULTILABEL, OTHER, SONG
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.csv_table import read_csv
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 
 ATTRIBUTION = "ATTRIBUTION.md"
-TYPE_FOLDERS = {SONG: "song", CALL: "call", ALARM: "alarm", SEVERAL: "mixed", OTHER: "other"}
+TYPE_FOLDERS = {SONG: "song", CALL: "call", ALARM: "alarm", MULTILABEL: "mixed", OTHER: "other"}
 COLUMNS = (
     "file", "xc_id", "slug", "scientific", "english", "type", "quality", "recordist", "licence", "country", "date",
     "time", "latitude", "longitude", "duration_s", "sample_rate_hz", "remarks", "background", "sha256",
@@ -58,7 +58,7 @@ def add_rows(folder: Path, rows: Iterable[Row]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([row.get(name, "") for name in columns] for row in merged)
-    write_whole(folder / MANIFEST, text.getvalue())
+    write_text_atomic(folder / MANIFEST, text.getvalue())
 
 
 def write_attribution(folder: Path, species: Species) -> None:
@@ -79,7 +79,7 @@ def write_attribution(folder: Path, species: Species) -> None:
         number, recordist = row.get("xc_id", ""), row.get("recordist", "").replace("|", "/") or "unknown"
         name = f"[XC{number}](https://xeno-canto.org/{number})" if number else row.get("file", "")
         lines.append(f"| {name} | {recordist} | {row.get('licence') or 'unknown'} |")
-    write_whole(folder / ATTRIBUTION, "\n".join(lines) + "\n")
+    write_text_atomic(folder / ATTRIBUTION, "\n".join(lines) + "\n")
 
 
 def remove_parts(folder: Path) -> None:

@@ -20,11 +20,11 @@ from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.errors import BirdnetNlError, DataError, SetupError
-from birdnet_nl.util.files import mark_used, written_whole
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 COPIED = {*SOUND_SUFFIXES, ".npy", ".csv", ".json", ".md"}
 AT_A_TIME = 8
-MOST_REASON = 300  # letters of what a store says
+MAX_REASON = 300  # letters of what a store says
 PATIENCE_S = 30  # for a store that does not answer
 USED = ".used"  # in a copied folder; its time says when it was last asked for
 TIMES = ("mtime", "last_modified", "LastModified", "modified", "updated", "created")
@@ -91,7 +91,7 @@ def copy_remote_folders(folders: RemoteFolders, cache_dir: Path, subject: str) -
     for name in folders.names:  # before anything else, so that nobody prunes what is about to be used
         (local / name).mkdir(parents=True, exist_ok=True)
         (local / name / USED).touch()
-        mark_used(local / name / USED)
+        touch_cached(local / name / USED)
     files = list_remote_files(folders)
     lacking = [file for file in files if not _is_current(local / file.name, file)]
     if lacking:
@@ -127,7 +127,7 @@ def _copy(url: str, files: Sequence[RemoteFile], local: Path, subject: str) -> N
 
 def _copy_one(fs: Any, source: str, file: RemoteFile, local: Path) -> None:
     target = local / file.name
-    with written_whole(target) as beside:
+    with atomic_path(target) as beside:
         fs.get_file(source, os.fspath(beside))
         if file.size >= 0 and beside.stat().st_size != file.size:
             raise OSError(f"{file.name} arrived with {beside.stat().st_size} of {file.size} bytes")
@@ -209,5 +209,5 @@ def _explained(url: str) -> Iterator[None]:
                 "AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket"
             ) from error
         raise DataError(
-            f"data.root={url} cannot be read ({reason[:MOST_REASON]}); try again, what was copied is kept"
+            f"data.root={url} cannot be read ({reason[:MAX_REASON]}); try again, what was copied is kept"
         ) from error

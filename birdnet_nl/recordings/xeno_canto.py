@@ -23,7 +23,7 @@ HOW_TO_GET_A_KEY = (
     f"and set {KEY_VARIABLE} to it"
 )
 PER_PAGE = 500
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 LONGEST_RETRY_AFTER_S = 600.0
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
@@ -183,7 +183,7 @@ class XenoCanto:
     def _answer(self, url: str, params: dict[str, str] | None = None) -> Iterator[httpx.Response]:
         """The answer with status 200, after redirects; with `params` (which hold the key) only within the same host."""
         host = urlsplit(url).hostname
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             self.pace.wait()
             with self._http.stream("GET", url, params=params) as answer:
                 if answer.status_code in (301, 302, 303, 307, 308) and "location" in answer.headers:
@@ -194,7 +194,7 @@ class XenoCanto:
                 self._check_status(answer, is_api=params is not None)
                 yield answer
                 return
-        raise _LastingError(f"more than {MOST_REDIRECTS} redirects")
+        raise _LastingError(f"more than {MAX_REDIRECTS} redirects")
 
     def _same_host(self, url: str, host: str | None) -> str:
         parts = urlsplit(url)

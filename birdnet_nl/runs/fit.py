@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.training.checkpoint import CARD, read_checkpoint
 from birdnet_nl.training.module import TypeClassifier
-from birdnet_nl.util.console import say
+from birdnet_nl.util.console import info
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.run_directory import BEST, TRAINED, read_json, resumable_checkpoint, write_json
 
@@ -21,13 +21,13 @@ def train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, r
     """Train to the end; with `resume` on from the last finished epoch, or not at all where training had ended."""
     if resume and (run_dir / TRAINED).is_file():
         module.history = read_json(run_dir / TRAINED)["history"]
-        say("training had ended; going on with the test")
+        info("training had ended; going on with the test")
         return
     checkpoint = resumable_checkpoint(run_dir) if resume else None
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
-        _refuse_moved(content, run_dir)
-        say(f"going on after epoch {len(content[CARD]['history'])}")
+        _check_moved(content, run_dir)
+        info(f"going on after epoch {len(content[CARD]['history'])}")
     with ctrl_c_raises(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
@@ -45,7 +45,7 @@ def ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _refuse_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
+def _check_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
     """Lightning forgets which epoch was the best when the folder of the checkpoints is another than before."""
     folders = {state["dirpath"] for state in checkpoint["callbacks"].values() if "dirpath" in state}
     if folders != {str(run_dir / BEST.parent)}:

@@ -13,10 +13,10 @@ import torch
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.embeddings.synthetic import PracticeFeatures, practice_features
-from birdnet_nl.models.pretrained import SHIPPED, PractisedWeights, read_practised
+from birdnet_nl.embeddings.synthetic import SyntheticEmbeddings, embed_synthetic
+from birdnet_nl.models.pretrained import SHIPPED, PretrainedWeights, read_pretrained
 from birdnet_nl.synthetic.generator import GENERATOR
-from birdnet_nl.util.console import progress_bar, say, shown
+from birdnet_nl.util.console import display_path, info, progress_bar
 from birdnet_nl.util.errors import RunError
 
 AUTO, NEVER = "auto", "never"
@@ -27,7 +27,7 @@ class PracticeSettings:
     """How much a run makes of invented birds.
 
     Attributes:
-        use: `auto`, wherever the recordings are real; `never`; or a file of `birdnet-nl practise`.
+        use: `auto`, wherever the recordings are real; `never`; or a file of `birdnet-nl pretrain`.
         rate_share: the learning rate of a network that starts from practised weights, as a share of the usual.
         recordings: invented ones, of which a network of features learns.
         weight: of all of these together, against the real ones.
@@ -53,7 +53,7 @@ class PracticeSettings:
 class PracticeUsed:
     """What a run got: `weights` to start from, or a `batch` of features; `card` says so in its checkpoint."""
 
-    weights: PractisedWeights | None = None
+    weights: PretrainedWeights | None = None
     batch: Batch | None = None
     card: Mapping[str, Any] | None = None
 
@@ -77,7 +77,7 @@ def find_practice(settings: PracticeSettings, network: Mapping[str, Any], data: 
                 f"practice.use={settings.use} is for real recordings: the demo's are made as the invented ones, so the "
                 "figures would flatter; leave it out, or give data.root"
             )
-        say("[dim]practice: none, for the demo's birds are invented themselves[/]")
+        info("[dim]practice: none, for the demo's birds are invented themselves[/]")
         return PracticeUsed()
     if data.features is not None:
         if named:
@@ -91,27 +91,27 @@ def find_practice(settings: PracticeSettings, network: Mapping[str, Any], data: 
 
 def _with_weights(settings: PracticeSettings, network: Mapping[str, Any], data: SpeciesDataModule) -> PracticeUsed:
     path = SHIPPED if settings.use == AUTO else Path(settings.use).expanduser()
-    practised = read_practised(path)
-    misfit = practised.misfit(network, data.mel, data.segment_s, data.prepared.types)
+    pretrained = read_pretrained(path)
+    misfit = pretrained.misfit(network, data.mel, data.segment_s, data.prepared.types)
     if misfit and settings.use != AUTO:
         raise RunError(f"practice.use={path} does not fit this run: {misfit}; leave it out, or make one that does")
     if misfit:
-        say(f"[dim]practice: none with the weights that come along, for {misfit}[/]")
+        info(f"[dim]practice: none with the weights that come along, for {misfit}[/]")
         return PracticeUsed()
-    made = practised.card
-    say(
+    made = pretrained.card
+    info(
         f"practice: starts from weights that know {made['recordings']:,} invented birds"
-        f"{'' if settings.use == AUTO else ' (' + shown(path) + ')'}"
+        f"{'' if settings.use == AUTO else ' (' + display_path(path) + ')'}"
     )
     card = {key: made[key] for key in ("generator", "recordings", "steps", "seed")}
-    return PracticeUsed(weights=practised, card=card | {"rate_share": settings.rate_share})
+    return PracticeUsed(weights=pretrained, card=card | {"rate_share": settings.rate_share})
 
 
 def _with_features(settings: PracticeSettings, data: SpeciesDataModule) -> PracticeUsed:
-    say(f"practice: learns from {settings.recordings:,} invented birds beside the real ones")
+    info(f"practice: learns from {settings.recordings:,} invented birds beside the real ones")
     with progress_bar() as bar:
         task = bar.add_task(f"{data.features.name} of invented birds", total=settings.recordings * data.features.passes)
-        heard = practice_features(
+        heard = embed_synthetic(
             data.features,
             settings.recordings,
             data.segment_hop_s,
@@ -123,7 +123,7 @@ def _with_features(settings: PracticeSettings, data: SpeciesDataModule) -> Pract
     return PracticeUsed(batch=_batch_of(heard, data.prepared.types), card=card)
 
 
-def _batch_of(heard: PracticeFeatures, types: list[str]) -> Batch:
+def _batch_of(heard: SyntheticEmbeddings, types: list[str]) -> Batch:
     """Windows, types and recordings of the invented recordings of these types."""
     of_recording = torch.tensor([types.index(name) if name in types else -1 for name in heard.types])
     recordings = torch.from_numpy(heard.recordings)

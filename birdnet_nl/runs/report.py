@@ -16,7 +16,7 @@ from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.runs.origin import git_commit, machine
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import TypeClassifier
-from birdnet_nl.util.console import say, warn
+from birdnet_nl.util.console import info, warn
 
 PACKAGES = (
     "torch",
@@ -31,15 +31,15 @@ PACKAGES = (
 )
 
 
-def tell_about_source(data: SpeciesDataModule) -> None:
+def print_source(data: SpeciesDataModule) -> None:
     """One loud line where the figures will say nothing about real birds."""
     if data.synthetic:
         why = next(choice.why for choice in data.choices.values() if choice.synthetic)
         warn(f"SYNTHETIC demo recordings ({why}): the figures say nothing about real birds")
     if data.features is not None and data.features.licence:
-        say(f"features of {data.features.credit}; {data.features.licence}, and so are models made with them")
+        info(f"features of {data.features.credit}; {data.features.licence}, and so are models made with them")
     if data.pool:
-        say(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")
+        info(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")
     if data.split_by == "segment":
         warn(
             "LEAK (data.split_by=segment): segments of one recording are on both sides of the split, "
@@ -49,28 +49,28 @@ def tell_about_source(data: SpeciesDataModule) -> None:
         warn("CONTROL (data.shuffle_types=true): types are dealt out at random, so the result must be chance")
 
 
-def tell_about_data(data: SpeciesDataModule) -> None:
+def print_data_summary(data: SpeciesDataModule) -> None:
     """Counts per split, and everything that was left out with the reason."""
     prepared = data.prepared
     counts = data.recording_counts()
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
-        say(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
+        info(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
     for name, reason in prepared.left_out_types.items():
-        say(f"[yellow]type {name} left out: {reason}[/]")
+        info(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
         texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
-        learned = len(data.several.recordings)
+        learned = len(data.multilabel.recordings)
         what = (
             f"not plainly of one type, {learned} of them learned as several:"
             if learned
             else "not plainly of one type left out:"
         )
-        say(f"[dim]{prepared.unclear.total()} recordings {what} {texts}[/]")
+        info(f"[dim]{prepared.unclear.total()} recordings {what} {texts}[/]")
     if prepared.unusable:
-        say(f"[yellow]{len(prepared.unusable)} files left out:[/]")
+        info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
-            say(f"[yellow]  {escape(file.path.name)}: {escape(file.reason)}[/]")
+            info(f"[yellow]  {escape(file.path.name)}: {escape(file.reason)}[/]")
 
 
 def describe_run(
@@ -98,7 +98,7 @@ def describe_run(
         "counts": {
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
-            "several_types": len(data.several.recordings),
+            "several_types": len(data.multilabel.recordings),
         },
         "left_out": {
             "types": prepared.left_out_types,

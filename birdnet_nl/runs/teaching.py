@@ -11,18 +11,18 @@ from birdnet_nl.comparison.finished_runs import find_runs
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.inference.classifier import find_checkpoint, load_trained
-from birdnet_nl.inference.predict import hear_calibrated
+from birdnet_nl.inference.predict import predict_calibrated
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.training.checkpoint import CARD, read_checkpoint
 from birdnet_nl.training.teacher import Lesson, TeacherAnswers
-from birdnet_nl.util.console import say, shown
+from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.run_directory import CONFIG, METRICS
 
 ANSWERS = "teacher.npz"  # in the run directory of the student
 
 
-def refuse_unteachable(loss_kind: str, source: str, fitted_at_once: bool) -> None:
+def check_unteachable(loss_kind: str, source: str, fitted_at_once: bool) -> None:
     """Raise `ValueError` for a run that cannot learn from a teacher, before that hears every recording."""
     if fitted_at_once:
         raise ValueError(
@@ -72,10 +72,10 @@ def tell_about_teacher(described: Mapping[str, Any]) -> None:
     """The licence of what a teacher hears with, which its student may fall under too."""
     features = described["teacher_features"]
     if features and features["licence"]:
-        say(f"its teacher hears with {features['credit']}; {features['licence']}, which may hold for the student too")
+        info(f"its teacher hears with {features['credit']}; {features['licence']}, which may hold for the student too")
 
 
-def refuse_known(teacher: Path, trained_on: TrainedOn | None, tested: Sequence[Recording], allowed: bool) -> None:
+def check_not_seen(teacher: Path, trained_on: TrainedOn | None, tested: Sequence[Recording], allowed: bool) -> None:
     """Raise `RunError` when the teacher learned from a recording that the student is tested on, unless allowed."""
     if allowed:
         return
@@ -97,15 +97,15 @@ def lesson_of(teacher: Path, data: SpeciesDataModule, knows_test: bool, run_dir:
 
     Its answers are kept in `run_dir`, for when that run is resumed.
     """
-    say(f"student of {shown(teacher)}")
+    info(f"student of {display_path(teacher)}")
     kept = run_dir / ANSWERS
     if kept.is_file():
         answers = TeacherAnswers.read(kept)
     else:
         trained = load_trained(teacher)
         tested = [one for one in data.prepared.recordings if data.prepared.splits[one.id] == "test"]
-        refuse_known(teacher, trained.trained_on, tested, knows_test)
-        heard = hear_calibrated(trained, data.training_recordings, data.cache_dir)
+        check_not_seen(teacher, trained.trained_on, tested, knows_test)
+        heard = predict_calibrated(trained, data.training_recordings, data.cache_dir)
         ids = tuple(recording.id for recording in data.training_recordings)
         answers = TeacherAnswers(ids, tuple(trained.at_temperature_1.types), *(part.numpy() for part in heard))
         answers.write(kept)

@@ -19,28 +19,28 @@ from omegaconf import DictConfig, OmegaConf
 from birdnet_nl import __version__
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import read_splits, write_splits
-from birdnet_nl.evaluation.decision import refuse_accuracy
+from birdnet_nl.evaluation.decision import check_accuracy
 from birdnet_nl.evaluation.report import print_result
-from birdnet_nl.models.registry import build_network, refuse_network
-from birdnet_nl.runs.base_model import Trunk, load_trunk, refuse_known, refuse_mixture, tell_about_head
+from birdnet_nl.models.registry import build_network, check_network
+from birdnet_nl.runs.base_model import BaseRun, check_not_seen, check_same_source, load_base_run, print_head_summary
 from birdnet_nl.runs.fit import ctrl_c_raises, train
 from birdnet_nl.runs.phases import Phases
 from birdnet_nl.runs.practice import PracticeUsed, find_practice
-from birdnet_nl.runs.report import describe_run, peak_memory_mb, tell_about_data, tell_about_source
-from birdnet_nl.runs.teaching import describe_teacher, find_teacher, lesson_of, refuse_unteachable, tell_about_teacher
-from birdnet_nl.runs.test import judge_run, show_run
+from birdnet_nl.runs.report import describe_run, peak_memory_mb, print_data_summary, print_source
+from birdnet_nl.runs.teaching import check_unteachable, describe_teacher, find_teacher, lesson_of, tell_about_teacher
+from birdnet_nl.runs.test import show_run, test_run
 from birdnet_nl.species.table import Species
 from birdnet_nl.training.callbacks import Heartbeat
 from birdnet_nl.training.checkpoint import CARD, WholeCheckpoints, load_weights, read_checkpoint
-from birdnet_nl.training.embedding_module import BagClassifier
+from birdnet_nl.training.embedding_module import EmbeddingClassifier
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.head_module import HeadClassifier
 from birdnet_nl.training.imitating import LEARNED, learn_to_hear
 from birdnet_nl.training.module import TypeClassifier
 from birdnet_nl.training.teacher import Lesson
-from birdnet_nl.util.console import say, shown
+from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.run_directory import (
     BEST,
     HEARTBEAT,
@@ -67,61 +67,61 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
         return _run(cfg, run_dir.resolve(), resume)
     except BaseException:
         if resumable_checkpoint(run_dir) is not None:
-            say(f"stopped; its finished epochs are kept, go on with: python train.py resume={shown(run_dir)}")
+            info(f"stopped; its finished epochs are kept, go on with: python train.py resume={display_path(run_dir)}")
         raise
 
 
 def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     if resume and (run_dir / METRICS).is_file():
         report = read_json(run_dir / METRICS)
-        say(f"{shown(run_dir)} is finished already; this is its result")
+        info(f"{display_path(run_dir)} is finished already; this is its result")
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
-    _refuse_nonsense(cfg)
-    _refuse_half_a_head(cfg)
+    _check_nonsense(cfg)
+    _check_half_a_head(cfg)
     if cfg.teacher:
-        refuse_unteachable(cfg.loss.kind, cfg.data.source, fitted_at_once=bool(cfg.trunk or cfg.data.features))
-    refuse_accuracy(cfg.evaluation.wanted_accuracy)
+        check_unteachable(cfg.loss.kind, cfg.data.source, fitted_at_once=bool(cfg.base or cfg.data.features))
+    check_accuracy(cfg.evaluation.wanted_accuracy)
     phases = Phases()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     species, mel = Species(**cfg.species), instantiate(cfg.mel)
-    trunk = load_trunk(Path(cfg.trunk)) if cfg.trunk else None
+    base = load_base_run(Path(cfg.base)) if cfg.base else None
     engine_switches = instantiate(cfg.engine)  # before anything takes time: these may refuse their values
     instantiate(cfg.augment)
     instantiate(cfg.loss)
-    if trunk is None:
-        refuse_network(OmegaConf.to_container(cfg.model, resolve=True))
+    if base is None:
+        check_network(OmegaConf.to_container(cfg.model, resolve=True))
     practice_settings = instantiate(cfg.practice)
     teacher = find_teacher(Path(cfg.teacher), cfg.seed, cfg.data.folds, cfg.data.fold) if cfg.teacher else None
-    settings = trunk.data_settings() if trunk else {"mel": mel}
+    settings = base.data_settings() if base else {"mel": mel}
     data: SpeciesDataModule = instantiate(cfg.data, species=species, **settings, _convert_="object")
-    if trunk is not None:
-        refuse_mixture(trunk, data)
-    tell_about_source(data)
+    if base is not None:
+        check_same_source(base, data)
+    print_source(data)
     with phases.phase("prepare"):
         data.prepare(before_features=lambda: learn_to_hear(data, run_dir))
-    tell_about_data(data)
-    if trunk is not None:
-        refuse_known(trunk, data)
-        tell_about_head(trunk, data)
+    print_data_summary(data)
+    if base is not None:
+        check_not_seen(base, data)
+        print_head_summary(base, data)
     if data.synthetic:
-        write_whole(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
+        write_text_atomic(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
     _write_or_check_splits(data, run_dir, resume)
 
     with engine_switches.applied(cfg.trainer.accelerator) as engine:
-        say(f"[dim]engine: {engine}[/]")
+        info(f"[dim]engine: {engine}[/]")
         lesson = lesson_of(teacher, data, cfg.teacher_knows_test, run_dir) if teacher else None
         taught = describe_teacher(teacher)
         tell_about_teacher(taught)
-        practice = find_practice(practice_settings, _network_description(cfg, data, trunk), data)
-        module = _build_module(cfg, data, engine, trunk, taught, lesson, practice)
+        practice = find_practice(practice_settings, _network_description(cfg, data, base), data)
+        module = _build_module(cfg, data, engine, base, taught, lesson, practice)
         trainer = _build_trainer(cfg, run_dir, engine)
         train(trainer, module, data, run_dir, resume)
         best = read_checkpoint(run_dir / BEST)
         load_weights(module, best)
         best_row = best[CARD]["history"][-1]
         with phases.phase("test"), ctrl_c_raises(trainer):
-            results = judge_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, trunk)
+            results = test_run(trainer, module, data, run_dir, cfg.evaluation.wanted_accuracy, base)
         report = describe_run(cfg, data, module, engine, best_row) | results.report
         with phases.phase("figures"):
             show_run(run_dir, trainer, data, results, report, with_figures=cfg.evaluation.figures)
@@ -137,7 +137,7 @@ def _run(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     return report["validation"]["recording_balanced_accuracy"]
 
 
-def _refuse_nonsense(cfg: DictConfig) -> None:
+def _check_nonsense(cfg: DictConfig) -> None:
     """Values that go to libraries which would answer with a traceback."""
     if not isinstance(cfg.practice, DictConfig):
         raise ValueError(f"practice={cfg.practice} must be practice.use={cfg.practice}, with auto, never or a file")
@@ -148,34 +148,34 @@ def _refuse_nonsense(cfg: DictConfig) -> None:
             raise ValueError(f"{name}={value} must be {what}, {'at least ' + str(least) if kind is int else 'above 0'}")
 
 
-def _refuse_half_a_head(cfg: DictConfig) -> None:
+def _check_half_a_head(cfg: DictConfig) -> None:
     headed = cfg.model._target_.endswith(".HeadedNetwork")
-    if headed and not cfg.trunk:
+    if headed and not cfg.base:
         raise ValueError(
             "trainer=head needs trunk=<run directory>, a finished run of several species; make one with python "
             "train.py data.pool=all trainer=turbo, or with model=practised or birdnet"
         )
-    if cfg.trunk and not headed:
-        raise ValueError(f"trunk={cfg.trunk} is for trainer=head; add that, or leave out trunk")
+    if cfg.base and not headed:
+        raise ValueError(f"trunk={cfg.base} is for trainer=head; add that, or leave out trunk")
     if headed and cfg.data.source == "spectrograms":
         raise ValueError("data=spectrograms holds parts of recordings, and a head needs whole ones; give recordings")
 
 
-def _network_description(cfg: DictConfig, data: SpeciesDataModule, trunk: Trunk | None) -> dict[str, Any]:
+def _network_description(cfg: DictConfig, data: SpeciesDataModule, base: BaseRun | None) -> dict[str, Any]:
     description = {**OmegaConf.to_container(cfg.model, resolve=True), "types": len(data.prepared.types)}
-    return description if trunk is None else description | trunk.network_settings(data.species.slug)
+    return description if base is None else description | base.network_settings(data.species.slug)
 
 
 def _build_module(
     cfg: DictConfig,
     data: SpeciesDataModule,
     engine: EngineState,
-    trunk: Trunk | None,
+    base: BaseRun | None,
     taught: Mapping[str, Any],
     lesson: Lesson | None,
     practice: PracticeUsed,
 ) -> TypeClassifier:
-    description = _network_description(cfg, data, trunk)
+    description = _network_description(cfg, data, base)
     card = {
         "version": __version__,
         "species": asdict(data.species),
@@ -194,7 +194,7 @@ def _build_module(
         "data_fingerprint": data.prepared.fingerprint,
         "features": data.features.describe() if data.features else None,
         "feature_weights": data.features.weights() if data.features else None,
-        "trunk": str(trunk.run_dir.resolve()) if trunk else None,
+        "trunk": str(base.run_dir.resolve()) if base else None,
         "practice": dict(practice.card) if practice.card else None,
     }
     network = build_network(description)
@@ -205,12 +205,12 @@ def _build_module(
         settings = {"optimizer": instantiate(cfg.optimizer, lr=rate), "practised": True}
     elif practice.batch is not None:
         settings |= {"practice": practice.batch, "practice_weight": cfg.practice.weight}
-    if data.several_batch is not None:
-        settings |= {"several": data.several_batch, "several_weight": data.several_weight}
-    if trunk is not None:
-        trunk.give_weights(network, data.recording_counts()["train"])
-    hears_mels = TypeClassifier if trunk is None else HeadClassifier
-    kind = hears_mels if data.features is None else BagClassifier
+    if data.multilabel_batch is not None:
+        settings |= {"several": data.multilabel_batch, "several_weight": data.multilabel_weight}
+    if base is not None:
+        base.give_weights(network, data.recording_counts()["train"])
+    hears_mels = TypeClassifier if base is None else HeadClassifier
+    kind = hears_mels if data.features is None else EmbeddingClassifier
     classifier = kind(
         network=network,
         mel=data.mel,
@@ -224,12 +224,12 @@ def _build_module(
         channels_last=engine.channels_last,
         lean_blocks=engine.lean_blocks,
         bag=data.crops.bag if data.crops else 1,
-        shares=data.crop_dataset.shares if data.crops and data.several.recordings else None,
+        shares=data.crop_dataset.shares if data.crops and data.multilabel.recordings else None,
         lesson=lesson,
         **settings,
     )
-    if trunk is not None:
-        trunk.give_earlier_weights(classifier)
+    if base is not None:
+        base.give_earlier_weights(classifier)
     return classifier
 
 
@@ -257,7 +257,7 @@ def _write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool)
         raise RunError(
             f"the recordings or their splits are no longer those of {path}; start a new run, its results would be mixed"
         )
-    write_splits(path, [*data.prepared.recordings, *data.several.recordings], splits)
+    write_splits(path, [*data.prepared.recordings, *data.multilabel.recordings], splits)
 
 
 def _quiet_libraries() -> None:

@@ -28,14 +28,14 @@ from birdnet_nl.sweep.failure_reasons import reason_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import JobRecord, State, is_at_work, read_record, write_record
 from birdnet_nl.sweep.processes import leave_with_parent, memory_mb, this_process
-from birdnet_nl.util.console import log, say, screen, shown
+from birdnet_nl.util.console import display_path, info, log, screen
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.failure import tell
-from birdnet_nl.util.run_directory import CONFIG, HEARTBEAT, refuse_claimed, write_config
+from birdnet_nl.util.failure import print_error
+from birdnet_nl.util.run_directory import CONFIG, HEARTBEAT, check_unclaimed, write_config
 
 LAUNCHER = "BIRDNET_NL_LAUNCHER"  # environment variable with the number of the process that started a sweep
 BEAT_S = 5.0
-LEAST_FREE_MB = 200  # on the disks of logs and cache; a job that begins with less would hardly end
+MIN_FREE_MB = 200  # on the disks of logs and cache; a job that begins with less would hardly end
 
 register_species()
 OmegaConf.register_new_resolver("synthetic_mark", synthetic_mark, replace=True)
@@ -50,17 +50,17 @@ def train_job(cfg: DictConfig) -> float | None:
     if os.environ.get(LAUNCHER) == str(os.getppid()):
         leave_with_parent()
     try:
-        _refuse_full_disk(run_dir, Path(cfg.paths.cache))
+        _check_full_disk(run_dir, Path(cfg.paths.cache))
         with recorded(run_dir, cfg, may_go_on=of_sweep) as goes_on:
-            say(
+            info(
                 f"[bold]{cfg.species.dutch}[/] ({cfg.species.scientific}), "
-                f"trainer={cfg.parameter_set}, seed {cfg.seed} → {shown(run_dir)}"
+                f"trainer={cfg.parameter_set}, seed {cfg.seed} → {display_path(run_dir)}"
             )
             from birdnet_nl.runs.train import run  # torch and lightning: seconds, so only where they are needed
 
             return run(cfg, run_dir, resume=goes_on)
     except Exception as error:
-        foreseen = tell(error)
+        foreseen = print_error(error)
         if not of_sweep:
             if foreseen:
                 sys.exit(1)  # before Hydra adds lines of its own
@@ -85,7 +85,7 @@ def recorded(
     before = read_record(run_dir)
     if before is not None and is_at_work(run_dir, before) and before.process != this_process():
         raise RunError(
-            f"{shown(run_dir)} is being trained by process {before.process.pid} on {before.process.host}; wait for it"
+            f"{display_path(run_dir)} is being trained by process {before.process.pid} on {before.process.host}; wait for it"
         )
     configuration, resumed = configuration_fingerprint(cfg), resumed_from is not None
     if before and resumed and configuration == configuration_fingerprint(resumed_from):
@@ -102,7 +102,7 @@ def recorded(
     same = before is not None and (before.configuration, before.recordings) == (record.configuration, record.recordings)
     goes_on = resumed or (may_go_on and same and (run_dir / CONFIG).is_file())
     if not goes_on:
-        refuse_claimed(run_dir)
+        check_unclaimed(run_dir)
     elif not resumed:
         write_config(run_dir, cfg)  # a kill may have left half of it
     write_record(run_dir, record)
@@ -137,11 +137,11 @@ def _beating(run_dir: Path) -> Iterator[None]:
             (run_dir / HEARTBEAT).unlink(missing_ok=True)
 
 
-def _refuse_full_disk(*folders: Path) -> None:
+def _check_full_disk(*folders: Path) -> None:
     """Raise the system's own error before anything is begun that could not be finished."""
     for folder in folders:
         there = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
-        if shutil.disk_usage(there).free < LEAST_FREE_MB * 2**20:
+        if shutil.disk_usage(there).free < MIN_FREE_MB * 2**20:
             raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.sweep.processes import ProcessMark
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.run_directory import HEARTBEAT, METRICS
 
 JOB, LOG = "job.json", "train.log"
@@ -71,7 +71,7 @@ class JobRecord:
 
 
 def write_record(run_dir: Path, record: JobRecord) -> None:
-    write_whole(run_dir / JOB, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
+    write_text_atomic(run_dir / JOB, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_record(run_dir: Path) -> JobRecord | None:

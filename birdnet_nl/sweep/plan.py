@@ -20,12 +20,12 @@ from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.progress import in_words
 from birdnet_nl.sweep.resume_plan import Settled, Step
 from birdnet_nl.sweep.table import jobs_below, read_row
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import BirdnetNlError
 
 DEMO, MISSING = "synthetic demo recordings", "no recordings"
 NAMED = 12
-LEAST_TIMED = 3  # finished runs that an estimate rests on
+MIN_TIMED = 3  # finished runs that an estimate rests on
 
 
 def show_plan(planned: PlannedJobs, settled: Sequence[Settled], folder: Path, workers: int) -> None:
@@ -34,7 +34,7 @@ def show_plan(planned: PlannedJobs, settled: Sequence[Settled], folder: Path, wo
     sets = Counter(one.job.parameter_set for one in settled)
     out.print(
         f"[bold]{len(settled)} jobs[/] ({', '.join(f'{name} {count}' for name, count in sets.items())}), "
-        f"{workers} at a time, in {shown(folder)}"
+        f"{workers} at a time, in {display_path(folder)}"
     )
     for step, count in steps.items():
         out.print(f"  {count} {step}")
@@ -86,10 +86,10 @@ def _estimate(todo: Sequence[Job], planned: PlannedJobs, workers: int) -> str:
     total, basis = 0.0, 0
     for job in todo:
         known = timed.get((job.parameter_set, job.folder.endswith(SYNTHETIC)), [])
-        if len(known) < LEAST_TIMED:
+        if len(known) < MIN_TIMED:
             return (
-                f"how long is not known: fewer than {LEAST_TIMED} runs with trainer={job.parameter_set} on such "
-                f"recordings are finished in {shown(logs)}"
+                f"how long is not known: fewer than {MIN_TIMED} runs with trainer={job.parameter_set} on such "
+                f"recordings are finished in {display_path(logs)}"
             )
         total, basis = total + median(known), max(basis, len(known))
     return f"about {in_words(total / workers)}, from the median of {basis} finished runs with the same parameter set"

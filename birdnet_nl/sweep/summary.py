@@ -9,18 +9,18 @@ from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.resume_plan import Settled, Step
 from birdnet_nl.sweep.sweep_file import Sweep, resume_command
 from birdnet_nl.sweep.table import UNWELL, Ledger, Row, count_states, group_reasons
-from birdnet_nl.util.console import say, screen, shown
+from birdnet_nl.util.console import display_path, info, screen
 from birdnet_nl.util.errors import RunError
 
 NAMED = 8  # species of a reason; the others are counted
 
 
-def tell_start(sweep: Sweep, settled: Sequence[Settled]) -> None:
+def print_start(sweep: Sweep, settled: Sequence[Settled]) -> None:
     steps = Counter(one.step for one in settled)
     parts = ", ".join(f"{count} {step}" for step, count in steps.items() if step != Step.BEGIN)
-    say(
-        f"[bold]sweep of {len(settled)} jobs[/]{f' ({parts})' if parts else ''} → {shown(sweep.folder)}; "
-        f"watch it with: birdnet-nl status {shown(sweep.folder)}"
+    info(
+        f"[bold]sweep of {len(settled)} jobs[/]{f' ({parts})' if parts else ''} → {display_path(sweep.folder)}; "
+        f"watch it with: birdnet-nl status {display_path(sweep.folder)}"
     )
 
 
@@ -33,13 +33,13 @@ def finish(sweep: Sweep) -> None:
     rows = Ledger().rows(sweep.folder, sweep.jobs)
     states = count_states(rows)
     counts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
-    say(f"[bold]sweep ended:[/] {counts} → {shown(sweep.folder)}")
+    info(f"[bold]sweep ended:[/] {counts} → {display_path(sweep.folder)}")
     for title, wanted in (("too few recordings", (State.TOO_FEW,)), ("not finished", UNWELL)):
         groups = group_reasons([row for row in rows if row.state in wanted])
         for reason, found in groups:
-            say(f"[bold]{title}, {len(found)}:[/] {escape(named(found))}: {escape(reason)}")
+            info(f"[bold]{title}, {len(found)}:[/] {escape(named(found))}: {escape(reason)}")
             if wanted == UNWELL:
-                screen.print(f"  [dim]log: {shown(found[0].log)}[/]", soft_wrap=True)
+                screen.print(f"  [dim]log: {display_path(found[0].log)}[/]", soft_wrap=True)
     left = sum(row.state not in (State.DONE, State.TOO_FEW) for row in rows)
     if left:
         elsewhere = f" ({states[State.RUNNING]} at work elsewhere)" if states[State.RUNNING] else ""

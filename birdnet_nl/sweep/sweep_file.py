@@ -10,9 +10,9 @@ from pathlib import Path
 
 from birdnet_nl.sweep.jobs import Job, same_job
 from birdnet_nl.sweep.processes import ProcessMark, this_process
-from birdnet_nl.util.console import shown
+from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 
 SWEEP, LOCK = "sweep.json", "sweep.lock"
 FOLDERS = "sweep-*"
@@ -52,7 +52,7 @@ def write_sweep(sweep: Sweep) -> None:
         "workers": sweep.workers,
         "jobs": [job.to_dict() for job in sweep.jobs],
     }
-    write_whole(sweep.folder / SWEEP, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text_atomic(sweep.folder / SWEEP, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -80,7 +80,7 @@ def read_sweep(folder: Path) -> Sweep:
 
 def resume_command(folder: Path) -> str:
     """What to type to go on with the sweep in `folder`."""
-    return f"python train.py -m sweep={shown(folder)}"
+    return f"python train.py -m sweep={display_path(folder)}"
 
 
 def earlier_jobs(folder: Path) -> Sequence[Job]:
@@ -123,7 +123,7 @@ def find_same(logs: Path, jobs: Sequence[Job]) -> Sweep:
     newest = seen[0]
     raise RunError(
         f"sweep=resume: none of the {len(seen)} sweeps in {logs} is of these {len(wanted)} jobs; the newest, "
-        f"{shown(newest.folder)}, has {len(newest.jobs)}; go on with that by "
+        f"{display_path(newest.folder)}, has {len(newest.jobs)}; go on with that by "
         f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
 
@@ -136,7 +136,7 @@ def at_work_on(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"another process is at work on {shown(folder)}; watch it with birdnet-nl status {shown(folder)}"
+                f"another process is at work on {display_path(folder)}; watch it with birdnet-nl status {display_path(folder)}"
             ) from None
         yield
 

@@ -40,9 +40,9 @@ from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.progress import watched
 from birdnet_nl.sweep.resume_plan import Settled, Step, put_aside, settle
-from birdnet_nl.sweep.summary import finish, interrupted, tell_start
+from birdnet_nl.sweep.summary import finish, interrupted, print_start
 from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, resume_command, write_sweep
-from birdnet_nl.util.console import shown, warn
+from birdnet_nl.util.console import display_path, warn
 from birdnet_nl.util.errors import RunError
 from hydra_plugins.birdnet_nl_submitit.answers import all_answers
 
@@ -79,12 +79,12 @@ class ResumableSweeper(Sweeper):
             settled = self._await_others(planned, settled)
             for one in settled:
                 if one.step == Step.ANEW and (aside := put_aside(self.folder / one.job.folder)):
-                    warn(f"{one.job.folder} begins anew: {one.why} (what was there: {shown(aside)})")
+                    warn(f"{one.job.folder} begins anew: {one.why} (what was there: {display_path(aside)})")
             sweep = new_sweep(self.folder, arguments, planned.jobs, workers)
             write_sweep(sweep)
             if sweep.arguments == tuple(arguments):
                 OmegaConf.save(self.config, self.folder / "multirun.yaml")
-            tell_start(sweep, settled)
+            print_start(sweep, settled)
             todo = [one.job for one in settled if one.step not in (Step.SKIP, Step.AT_WORK)]
             try:
                 with watched(sweep, todo, told=tells_of_jobs(launcher)):

@@ -17,7 +17,7 @@ from birdnet_nl.species.table import get_species
 from birdnet_nl.synthetic.files import MANIFEST, file_name, write_manifest, write_recordings
 from birdnet_nl.synthetic.plan import MEDIAN_S, RecordingPlan, plan_recordings
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import mark_used, write_whole
+from birdnet_nl.util.files import touch_cached, write_text_atomic
 
 GENERATOR_VERSION = 1
 """Raise it when the sound or the plan changes: folders of another version are then made anew."""
@@ -81,12 +81,12 @@ def make_demo_species(
     root = Path(root)
     target = root / f"xeno-canto-{species.slug}"
     if _is_complete(target, params, plans):
-        mark_used(target / DEMO_MARK)
+        touch_cached(target / DEMO_MARK)
         return target
-    _refuse_foreign(target)
+    _check_foreign(target)
     root.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(root, species.slug)
-    write_whole(root / "README.txt", README)
+    write_text_atomic(root / "README.txt", README)
     building = Path(tempfile.mkdtemp(prefix=f".demo-{species.slug}-", dir=root))
     try:
         write_recordings(building, plans, progress)
@@ -107,7 +107,7 @@ def _is_complete(target: Path, params: DemoParams, plans: list[RecordingPlan]) -
     return found == params.to_dict() and all((target / name).is_file() for name in (MANIFEST, *map(file_name, plans)))
 
 
-def _refuse_foreign(target: Path) -> None:
+def _check_foreign(target: Path) -> None:
     """Raises when the folder, or a sound file in it, comes from elsewhere: replacing it would lose recordings."""
     if not target.exists():
         return
@@ -138,7 +138,7 @@ def _put_in_place(building: Path, target: Path, params: DemoParams, plans: list[
     for _ in range(10):
         if _is_complete(target, params, plans):
             return
-        _refuse_foreign(target)
+        _check_foreign(target)
         if target.exists():  # of other parameters, or with files missing
             outdated = Path(tempfile.mkdtemp(prefix=f".demo-{params.slug}-", dir=target.parent))
             try:

@@ -23,11 +23,11 @@ LEVEL = replace(DIFFICULTIES["hard"], wrong=0.0, mixed=0.0, stray=0.05)
 MEDIAN_S, SHORTEST_S, LONGEST_S = 7.0, 4.0, 9.0
 DESCRIBED_SHARE = 0.65
 PITCH_SPREAD, RATE_SPREAD = 0.35, 0.25  # of the logarithm, for the voices of described species
-MOST_PITCH = 2.0  # times as high, or as low
+MAX_PITCH = 2.0  # times as high, or as low
 
 
 @dataclass(frozen=True)
-class InventedRecording:
+class SyntheticRecording:
     """Sound and type; `samples` are float32 [samples] within ±1."""
 
     samples: np.ndarray
@@ -35,17 +35,17 @@ class InventedRecording:
     vocalization_type: str
 
 
-def invent(index: int) -> InventedRecording:
+def generate(index: int) -> SyntheticRecording:
     """The recording of this number, from 0 on, always the same; the types take turns."""
-    plan = plan_invented(index)
-    return InventedRecording(render_recording(plan), plan.recordist.sample_rate_hz, plan.claimed[0])
+    plan = plan_synthetic(index)
+    return SyntheticRecording(render_recording(plan), plan.recordist.sample_rate_hz, plan.claimed[0])
 
 
 def type_of(index: int) -> str:
     return VOCALIZATION_TYPES[index % len(VOCALIZATION_TYPES)]
 
 
-def plan_invented(index: int) -> RecordingPlan:
+def plan_synthetic(index: int) -> RecordingPlan:
     """Who sings what, where and how, for the recording of this number."""
     if index < 0:
         raise ValueError(f"there is no invented recording {index}; they are counted from 0")
@@ -59,6 +59,6 @@ def plan_invented(index: int) -> RecordingPlan:
     if described:
         names = list(described_voices())
         voice = names[rng.integers(len(names))]
-        individual = Individual(float(np.clip(pitch, 1 / MOST_PITCH, MOST_PITCH)), float(rate), individual.seed)
+        individual = Individual(float(np.clip(pitch, 1 / MAX_PITCH, MAX_PITCH)), float(rate), individual.seed)
     duration_s = float(np.clip(plan.duration_s, SHORTEST_S, LONGEST_S))
     return replace(plan, slug=voice, individual=individual, duration_s=duration_s, described=described)

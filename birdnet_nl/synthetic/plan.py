@@ -15,7 +15,7 @@ from birdnet_nl.synthetic.people import Recordist, Site, draw_recordists
 from birdnet_nl.synthetic.synthesis import Individual
 
 FIRST_XC_NUMBER = 900_000_000
-MOST_PER_TYPE = 250
+MAX_PER_TYPE = 250
 MEDIAN_S = 13.0  # of the recordings' length
 SHORTEST_S, LONGEST_S = 5.0, 60.0
 OCCUPANCY = {"song": (0.6, 0.85), "call": (0.3, 0.6), "alarm": (0.5, 0.8)}
@@ -94,8 +94,8 @@ def plan_recordings(
     slug: str, recordings_per_type: int = 36, seed: int = 0, difficulty: str = "normal", median_s: float = MEDIAN_S
 ) -> list[RecordingPlan]:
     """All recordings of a species: `recordings_per_type` pure ones of each type, and the mixed ones besides."""
-    if not 1 <= recordings_per_type <= MOST_PER_TYPE:
-        raise ValueError(f"recordings_per_type={recordings_per_type} is not possible; choose 1 to {MOST_PER_TYPE}")
+    if not 1 <= recordings_per_type <= MAX_PER_TYPE:
+        raise ValueError(f"recordings_per_type={recordings_per_type} is not possible; choose 1 to {MAX_PER_TYPE}")
     if difficulty not in DIFFICULTIES:
         raise ValueError(f"difficulty={difficulty} does not exist; choose one of {', '.join(DIFFICULTIES)}")
     if seed < 0:

@@ -21,15 +21,15 @@ class RunningWeightAverage(WeightAveraging):
         for name, value in (("decay", decay), ("practised_decay", practised_decay)):
             if not 0 < value < 1:
                 raise ValueError(f"callbacks.averaging.{name}={value} must lie between 0 and 1")
-        self.decay, self.practised_decay, self.practised = decay, practised_decay, False
+        self.decay, self.practised_decay, self.pretrained = decay, practised_decay, False
         super().__init__(use_buffers=True, avg_fn=self._average)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.practised = pl_module.practised
+        self.pretrained = pl_module.pretrained
         super().setup(trainer, pl_module, stage)
 
     def _average(self, average: torch.Tensor, now: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
-        if self.practised:
+        if self.pretrained:
             return now if not average.is_floating_point() else torch.lerp(now, average, self.practised_decay)
         return blend(average, now, steps, self.decay)
 

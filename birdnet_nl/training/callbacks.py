@@ -8,7 +8,7 @@ import lightning as L
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from birdnet_nl.util.console import log, screen
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 HEARTBEAT_EVERY_S = 2.0
 
@@ -86,5 +86,5 @@ class Heartbeat(L.Callback):
         if time.monotonic() - self.written < HEARTBEAT_EVERY_S:
             return
         self.written = time.monotonic()
-        with written_whole(self.path, sync=False) as beside:  # worth nothing after a power cut
+        with atomic_path(self.path, sync=False) as beside:  # worth nothing after a power cut
             beside.write_text(json.dumps({"epoch": trainer.current_epoch + 1, "epochs": trainer.max_epochs}))

@@ -13,7 +13,7 @@ from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.training.engine import cpu_computes_bf16
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 LEARNING_ONLY = "to_teacher."  # weights with which a student learns, and which have no part in its answers
 CARD = "birdnet_nl"  # the key under which a checkpoint holds what prediction needs beside the weights
@@ -27,7 +27,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        with written_whole(Path(path)) as beside:
+        with atomic_path(Path(path)) as beside:
             torch.save(checkpoint, beside)
 
 
@@ -55,7 +55,7 @@ def keep_for_prediction(path: Path, **decided: Any) -> None:
     """
     content = read_checkpoint(path)
     weights = {name: value for name, value in content["state_dict"].items() if not name.startswith(LEARNING_ONLY)}
-    with written_whole(path) as beside:
+    with atomic_path(path) as beside:
         torch.save({"state_dict": weights, CARD: content[CARD] | decided}, beside)
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams, Normalise
-from birdnet_nl.models.distilled_cnn import Imitator
+from birdnet_nl.models.distilled_cnn import DistillationNetwork
 from birdnet_nl.training.one_cycle import train_one_cycle
 
 BATCH, PEAK_RATE, WARM_UP_SHARE = 64, 6e-3, 0.2
 FURTHEST = 6.0  # deviations from the mean; what lies beyond is taken for this
-LEAST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 
 
 class Lessons:
@@ -59,7 +59,7 @@ class Lessons:
 
 
 def imitate(
-    network: Imitator,
+    network: DistillationNetwork,
     real: Lessons,
     invented: Lessons | None,
     real_share: float,
@@ -67,7 +67,7 @@ def imitate(
     steps: int,
     seed: int,
     on_step: Callable[[float], None] = lambda loss: None,
-) -> Imitator:
+) -> DistillationNetwork:
     """`network` after so many steps of 64 windows, `real_share` of them real where there are invented ones.
 
     The loss, told to `on_step`, is the mean squared distance in deviations of each of the teacher's features. In bf16
@@ -98,4 +98,4 @@ def imitate(
 
 
 def _mean_and_spread(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return features.mean(axis=0), features.std(axis=0) + LEAST_SPREAD
+    return features.mean(axis=0), features.std(axis=0) + MIN_SPREAD

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.data.several_features import SharedBatch
-from birdnet_nl.models.recording_classifier import BagNetwork
+from birdnet_nl.data.several_features import MultilabelBatch
+from birdnet_nl.models.recording_classifier import RecordingClassifier
 from birdnet_nl.training.module import TypeClassifier, types_of_recordings
 from birdnet_nl.training.probe import Beside, fit, step_counter
 
 
-class BagClassifier(TypeClassifier):
-    """Fits a network of features (`BagNetwork`, or one with a head of its own) to whole splits; one epoch is enough.
+class EmbeddingClassifier(TypeClassifier):
+    """Fits a network of features (`RecordingClassifier`, or one with a head of its own) to whole splits; one epoch is enough.
 
     Two networks are fitted, by the same rule: one to the training recordings, by whose answers to the validation
     recordings temperature and threshold are decided; then one to the training and validation recordings, which is the
@@ -34,13 +34,13 @@ class BagClassifier(TypeClassifier):
         network: nn.Module,
         practice: Batch | None = None,
         practice_weight: float = 1.0,
-        several: SharedBatch | None = None,
-        several_weight: float = 0.0,
+        multilabel: MultilabelBatch | None = None,
+        multilabel_weight: float = 0.0,
         **settings: Any,
     ) -> None:
         super().__init__(network=network, **settings)
         self.practice, self.practice_weight = practice, practice_weight
-        self.several, self.several_weight = several, several_weight
+        self.multilabel, self.multilabel_weight = multilabel, multilabel_weight
         self.automatic_optimization = False
         self.before_validation = deepcopy(network)
         self._answering = "network"
@@ -74,8 +74,8 @@ class BagClassifier(TypeClassifier):
     def _fit(self, network: nn.Module, batch: Batch) -> None:
         segments, types, recordings = batch
         truth = types_of_recordings(types, recordings)
-        if isinstance(network, BagNetwork):
-            network.settle(segments, recordings)
+        if isinstance(network, RecordingClassifier):
+            network.fit_statistics(segments, recordings)
         beside = [*self._practice_for(network), *self._several_for(network, len(truth))]
         fit(network, lambda: network.features(segments, recordings), truth, self.loss, beside)
 
@@ -87,10 +87,10 @@ class BagClassifier(TypeClassifier):
         return [Beside(lambda: network.features(segments, recordings), truth, self.practice_weight, aligned=True)]
 
     def _several_for(self, network: nn.Module, of_one_type: int) -> list[Beside]:
-        if self.several is None:
+        if self.multilabel is None:
             return []
-        segments, shares, recordings = self.transfer_batch_to_device(tuple(self.several), self.device, 0)
-        weight = self.several_weight * len(shares) / of_one_type
+        segments, shares, recordings = self.transfer_batch_to_device(tuple(self.multilabel), self.device, 0)
+        weight = self.multilabel_weight * len(shares) / of_one_type
         return [Beside(lambda: network.features(segments, recordings), shares, weight, aligned=False)]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -5,17 +5,17 @@ from typing import Any
 import torch
 
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.models.residual_head import HeadedNetwork
+from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.training.module import TypeClassifier, pool_recordings, types_of_recordings
 from birdnet_nl.training.probe import fit, step_counter
 
 
 class HeadClassifier(TypeClassifier):
-    """Fits the head of a `HeadedNetwork` to the mean features of whole recordings; one epoch is enough."""
+    """Fits the head of a `ResidualHead` to the mean features of whole recordings; one epoch is enough."""
 
-    network: HeadedNetwork
+    network: ResidualHead
 
-    def __init__(self, network: HeadedNetwork, **settings: Any) -> None:
+    def __init__(self, network: ResidualHead, **settings: Any) -> None:
         super().__init__(network=network, **settings)
         self.automatic_optimization = False
         self.heard: list[Batch] = []
@@ -32,7 +32,7 @@ class HeadClassifier(TypeClassifier):
         with torch.autocast(self.device.type, enabled=False):
             pooled, truth = pool_recordings(features, recordings), types_of_recordings(types, recordings)
             fit(self.network, lambda: pooled, truth, self.loss)
-            logits = self.network.answer(pooled).detach()
+            logits = self.network.forward_head(pooled).detach()
         self.train_loss.update(self.loss(logits, truth), weight=len(truth))
         self.train_metrics.update(logits, truth)
         self.optimizers().step()

@@ -77,7 +77,7 @@ class TypeClassifier(L.LightningModule):
         bag: int = 1,
         shares: torch.Tensor | None = None,
         lesson: Lesson | None = None,
-        practised: bool = False,
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         self.normalise = Normalise(mel)
@@ -86,11 +86,11 @@ class TypeClassifier(L.LightningModule):
             network.lean = lean_blocks
         self.loss = nn.CrossEntropyLoss(weight=class_weights)
         self.train_criterion = Objective(loss, class_weights)
-        self.bag, self.shares, self.lesson, self.practised = bag, shares, lesson, practised
+        self.bag, self.shares, self.lesson, self.pretrained = bag, shares, lesson, pretrained
         if lesson is not None:
             if not hasattr(network, "answer"):  # from `features`, which the teacher's embeddings are compared with
                 raise RunError(f"{type(network).__name__} cannot be a student; take model=compact_cnn, or no teacher")
-            self.to_teacher = nn.Linear(network.width, lesson.embeddings.shape[1])
+            self.to_teacher = nn.Linear(network.num_features, lesson.embeddings.shape[1])
         self.augment, self.seed = augment, seed
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.card = card
@@ -157,7 +157,7 @@ class TypeClassifier(L.LightningModule):
     def _learn_from_teacher(self, mel_db: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the crops [batch, types], and the loss of answers and embeddings [bags, types + dims]."""
         features = self.network.features(self.normalise(mel_db)[:, None])  # -> [batch, channels]
-        logits = self.network.answer(features)
+        logits = self.network.forward_head(features)
         loss = self.train_criterion(logits.float(), targets[:, : self.n_types])
         pooled = features.float().unflatten(0, (-1, self.bag)).mean(dim=1)  # -> [bags, channels]
         distance = nn.functional.mse_loss(self.to_teacher(pooled).float(), targets[:, self.n_types :])

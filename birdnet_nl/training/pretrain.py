@@ -19,7 +19,7 @@ BATCH, PEAK_RATE, WARM_UP_SHARE, SMOOTHING = 64, 4e-3, 0.25, 0.1
 CHOICES, ACTIVE_SHARE = 3, 0.8  # of crops, as in trainer=turbo
 
 
-class InventedCrops:
+class SyntheticCrops:
     """Crops of invented recordings, each recording once in every round, active stretches first."""
 
     def __init__(self, mels: Sequence[np.ndarray], first: int, params: MelParams, segment_s: float) -> None:
@@ -55,9 +55,9 @@ class InventedCrops:
         return int(starts[activity[starts].argmax()] if rng.random() < ACTIVE_SHARE else starts[0])
 
 
-def practise(
+def pretrain(
     description: Mapping[str, Any],
-    crops: InventedCrops,
+    crops: SyntheticCrops,
     params: MelParams,
     steps: int,
     seed: int,
@@ -85,7 +85,7 @@ def practise(
 
 
 @torch.inference_mode()
-def share_right(network: nn.Module, crops: InventedCrops, params: MelParams) -> float:
+def share_right(network: nn.Module, crops: SyntheticCrops, params: MelParams) -> float:
     """Of the recordings, judged by their most active crop; the types are equally frequent."""
     mel_db, types = crops.most_active()
     logits = torch.cat([network(Normalise(params)(part)[:, None]) for part in mel_db.split(BATCH)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-MOST_STEPS = 300
+MAX_STEPS = 300
 SMALLEST_GRADIENT = 1e-6
 SMALLEST_SPREAD = 1e-6
 
@@ -34,7 +34,7 @@ class Beside:
 def fit(
     network: nn.Module, features: Features, truth: torch.Tensor, loss: nn.Module, beside: Sequence[Beside] = ()
 ) -> None:
-    """Fit a `BagNetwork` or `HeadedNetwork` from nothing, so the result is the same for recordings in any order.
+    """Fit a `RecordingClassifier` or `ResidualHead` from nothing, so the result is the same for recordings in any order.
 
     `features` gives those of the recordings [recordings, width]; they are asked for once, or at each step where the
     network learns how to pool. `truth` holds the types [recordings], and `loss` weighs these. A network whose weights
@@ -45,18 +45,18 @@ def fit(
         return
     with torch.no_grad():
         fixed = features()
-        network.scale_by(fixed)
+        network.fit_scaler(fixed)
         others = [_aligning(one, fixed) for one in beside]
         fixed_others = [give() for give in others]
-        network.place_landmarks(fixed, torch.cat(fixed_others) if beside else None)
+        network.fit_landmarks(fixed, torch.cat(fixed_others) if beside else None)
         represented = [network.represent(rows) for rows in (fixed, *fixed_others)]
     solver = torch.optim.LBFGS(
-        weights, max_iter=MOST_STEPS, tolerance_grad=SMALLEST_GRADIENT, line_search_fn="strong_wolfe"
+        weights, max_iter=MAX_STEPS, tolerance_grad=SMALLEST_GRADIENT, line_search_fn="strong_wolfe"
     )
 
     def answers() -> list[torch.Tensor]:
         if network.learns_features:
-            return [network.answer(give()) for give in (features, *others)]
+            return [network.forward_head(give()) for give in (features, *others)]
         return [network.decide(rows) for rows in represented]
 
     def objective() -> torch.Tensor:
@@ -66,7 +66,7 @@ def fit(
         for one, answered in zip(beside, of_others, strict=True):
             value = value + one.weight * _loss_of(one, answered, loss)
         squares = sum(penalised.square().sum() for penalised in network.penalised())
-        value = value + network.penalty * squares / (2 * len(truth))
+        value = value + network.l2 * squares / (2 * len(truth))
         value.backward()
         return value
 

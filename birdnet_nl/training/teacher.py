@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import written_whole
+from birdnet_nl.util.files import atomic_path
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TeacherAnswers:
             )
 
     def write(self, path: Path) -> None:
-        with written_whole(path) as beside, beside.open("wb") as file:
+        with atomic_path(path) as beside, beside.open("wb") as file:
             np.savez(
                 file,
                 ids=np.array(self.ids),

@@ -20,14 +20,14 @@ log = logging.getLogger("birdnet_nl")
 log.addHandler(logging.NullHandler())  # without a run there is no log file, and the screen has it already
 
 
-def say(text: str) -> None:
+def info(text: str) -> None:
     """Print one line (rich markup allowed) and log it without the markup."""
     screen.print(text, soft_wrap=True)
     log.info(render(text).plain)
 
 
 def warn(text: str) -> None:
-    """As `say`, loud: for what changes the meaning of every number that follows."""
+    """As `info`, loud: for what changes the meaning of every number that follows."""
     screen.print(f"[bold black on yellow] {text} [/]", soft_wrap=True)
     log.warning(render(text).plain)
 
@@ -47,7 +47,7 @@ def progress_bar() -> Progress:
     )
 
 
-def shown(path: Path) -> str:
-    """A path as a user would type it, relative where it lies below the current folder, for `say`."""
+def display_path(path: Path) -> str:
+    """A path as a user would type it, relative where it lies below the current folder, for `info`."""
     path = path.resolve()
     return escape(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -53,7 +53,7 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
     return None
 
 
-def tell(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> bool:
+def print_error(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> bool:
     """Show an error that was foreseen as one sentence, once; False when it needs its traceback."""
     if getattr(error, "told", False):
         return True
@@ -96,8 +96,8 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)
-        shown = ", ".join(options[:8])
-        hint = f"did you mean {close[0]}? (possible: {shown})" if close else f"possible: {shown}"
+        possible = ", ".join(options[:8])
+        hint = f"did you mean {close[0]}? (possible: {possible})" if close else f"possible: {possible}"
         return f"{missing[1]}={missing[2]} does not exist; {hint}"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path, sync: bool = True) -> Iterator[Path]:
+def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
     """A path beside `path` to write to; it gets its final name when the block ends well and goes when it does not.
 
     With `sync` the bytes have reached the disk before the file gets its name, so that a power cut leaves no half file.
@@ -25,13 +25,13 @@ def written_whole(path: Path, sync: bool = True) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_text_atomic(path: Path, text: str) -> None:
     """Write a text file so that a kill leaves the old one or the new one."""
-    with written_whole(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
-def mark_used(path: Path) -> None:
+def touch_cached(path: Path) -> None:
     """Set a cached file's time to now, by which `birdnet-nl prune` knows what is in use: many disks note no reading."""
     with suppress(OSError):  # a cache that may only be read is somebody else's to prune
         os.utime(path)

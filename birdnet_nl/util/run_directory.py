@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_whole
+from birdnet_nl.util.files import write_text_atomic
 
 CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metrics.json", "predictions.csv"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
@@ -29,7 +29,7 @@ CHANGEABLE = (  # values that leave what has been learned comparable
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -50,7 +50,7 @@ def claim(run_dir: Path, config: DictConfig) -> None:
         raise _holds_a_run(run_dir) from None
 
 
-def refuse_claimed(run_dir: Path) -> None:
+def check_unclaimed(run_dir: Path) -> None:
     """As `claim` does, without claiming anything."""
     if (run_dir / CONFIG).exists():
         raise _holds_a_run(run_dir)
@@ -61,7 +61,7 @@ def _holds_a_run(run_dir: Path) -> RunError:
 
 
 def write_config(run_dir: Path, config: DictConfig) -> None:
-    write_whole(run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True))
+    write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def read_config(run_dir: Path) -> DictConfig:
@@ -91,7 +91,7 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
         raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
     changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
     if overrides:
-        write_whole(run_dir / CONFIG, OmegaConf.to_yaml(changed))
+        write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(changed))
     return changed
 
 

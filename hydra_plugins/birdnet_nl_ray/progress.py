@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from rich.markup import escape
 
-from birdnet_nl.util.console import screen, shown
+from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.failure import explain
 
 
@@ -40,7 +40,7 @@ class Progress:
         error = result._return_value
         sentence = getattr(error, "sentence", None) or explain(error) or f"{type(error).__name__}: {error}"
         folder = OmegaConf.select(result.hydra_cfg, "hydra.runtime.output_dir") if result.hydra_cfg else None
-        self.failed.append(shown(Path(folder)) if folder else escape(name))
+        self.failed.append(display_path(Path(folder)) if folder else escape(name))
         error.told = True  # train.py ends with the first failure, and need not tell it again
         screen.print(f"{escape(count)} {escape(name)}: [bold red]✗[/] {escape(sentence)}", soft_wrap=True)
 

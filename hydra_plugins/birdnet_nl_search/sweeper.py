@@ -34,11 +34,11 @@ class SearchSweeper(Sweeper):
         self.given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
 
     def sweep(self, arguments: list[str]) -> None:
-        refuse_several(arguments)
+        check_several(arguments)
         import optuna
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
-        from birdnet_nl.util.console import screen, shown
+        from birdnet_nl.util.console import display_path, screen
         from birdnet_nl.util.errors import RunError
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -53,7 +53,7 @@ class SearchSweeper(Sweeper):
         finished = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
         space = OmegaConf.create({name: text for name, text in self.params.items() if name not in _keys(arguments)})
         named = ", ".join(space) or "what was given"
-        screen.print(f"search of {self.trials} trials over {named} → {shown(self.folder)}", soft_wrap=True)
+        screen.print(f"search of {self.trials} trials over {named} → {display_path(self.folder)}", soft_wrap=True)
         if finished:
             screen.print(f"{finished} trials are there already", soft_wrap=True)
         sampler = optuna.samplers.TPESampler(
@@ -77,8 +77,8 @@ class SearchSweeper(Sweeper):
         self._tell_best(study)
 
     def _tell_best(self, study: Any) -> None:
-        from birdnet_nl.util.console import screen, shown
-        from birdnet_nl.util.files import write_whole
+        from birdnet_nl.util.console import display_path, screen
+        from birdnet_nl.util.files import write_text_atomic
         from hydra_plugins.birdnet_nl_search.parameter_set import parameter_set_of
 
         best, config = study.best_trial, self.given["config"]
@@ -86,16 +86,16 @@ class SearchSweeper(Sweeper):
         base = choices["trainer"]
         name = f"{base}_searched"
         path = self.folder / "conf" / "trainer" / f"{name}.yaml"
-        write_whole(path, parameter_set_of(best.params, base, set(choices), best.value, len(study.trials)))
+        write_text_atomic(path, parameter_set_of(best.params, base, set(choices), best.value, len(study.trials)))
         found = " ".join(f"{key}={_short(value)}" for key, value in best.params.items())
         for line in (
             f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {found}",
-            f"as a parameter set: python train.py --config-dir {shown(self.folder / 'conf')} trainer={name} species=…",
+            f"as a parameter set: python train.py --config-dir {display_path(self.folder / 'conf')} trainer={name} species=…",
         ):
             screen.print(line, soft_wrap=True)
 
 
-def refuse_several(arguments: list[str]) -> None:
+def check_several(arguments: list[str]) -> None:
     """A search compares parameter values on one species, one seed and one fold; raises `SelectionError` for several."""
     from birdnet_nl.util.errors import SelectionError
 

@@ -37,8 +37,8 @@ def test_draws_are_the_measured_ones_and_repeat_with_the_seed():
     result = simulate([2.0], 10, 5, seed=1, **FREE)
     assert (result.seconds, result.busy) == (4.0, 1.0)
     assert simulate([1.0, 9.0], 50, 4, seed=2, **FREE) == simulate([1.0, 9.0], 50, 4, seed=2, **FREE)
-    several = [simulate([1.0, 9.0], 200, workers, **FREE).seconds for workers in (1, 4, 16, 64)]
-    assert several == sorted(several, reverse=True)
+    multilabel = [simulate([1.0, 9.0], 200, workers, **FREE).seconds for workers in (1, 4, 16, 64)]
+    assert multilabel == sorted(multilabel, reverse=True)
 
 
 def test_seconds_come_from_finished_runs(make_finished_run, tmp_path):

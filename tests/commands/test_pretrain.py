@@ -1,4 +1,4 @@
-"""`birdnet-nl practise` refuses what would teach nothing."""
+"""`birdnet-nl pretrain` refuses what would teach nothing."""
 
 from typer.testing import CliRunner
 

@@ -8,7 +8,7 @@ from birdnet_nl.comparison.bootstrap import difference_draws
 from birdnet_nl.comparison.compare import compare_runs
 from birdnet_nl.comparison.finished_runs import find_runs
 from birdnet_nl.comparison.pairing import pair_runs
-from birdnet_nl.comparison.results import score_answers
+from birdnet_nl.comparison.results import score_predictions
 from birdnet_nl.comparison.statistics import mean_estimate
 from birdnet_nl.util.errors import DataError, SelectionError
 
@@ -70,7 +70,7 @@ def test_seeds_of_a_species_are_averaged_before_species_are_compared(tmp_path, m
     fast = only(compare_runs(find_runs([tmp_path])))
     means = []
     for species in fast.species:
-        each = [p.other.figure("balanced_accuracy") - p.baseline.figure("balanced_accuracy") for p in species.pairs]
+        each = [p.other.metric("balanced_accuracy") - p.baseline.metric("balanced_accuracy") for p in species.pairs]
         assert len(each) == len(seeds[species.subject])
         means.append(np.mean(each))
     overall = fast.overall["balanced_accuracy"]
@@ -112,7 +112,7 @@ def test_folds_are_scored_as_one_test_split(tmp_path, make_finished_run):
             make_finished_run(tmp_path / name / str(fold), name, fold=fold, folds=2, per_type=8)
     species = only(compare_runs(find_runs([tmp_path]))).species[0]
     answers = species.pairs[0].other.answers
-    figures = score_answers(answers)
+    figures = score_predictions(answers)
     assert figures["balanced_accuracy"] == pytest.approx(
         sklearn.metrics.balanced_accuracy_score(answers.truth, answers.answers)
     )

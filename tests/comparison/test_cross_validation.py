@@ -7,13 +7,13 @@ import sklearn.metrics
 from birdnet_nl.comparison.compare import compare_runs
 from birdnet_nl.comparison.cross_validation import over_seeds, song_against_call
 from birdnet_nl.comparison.finished_runs import find_runs
-from birdnet_nl.comparison.predictions import Answers
+from birdnet_nl.comparison.predictions import RunPredictions
 
 
-def answers_of(truth, probabilities, types=("song", "call", "alarm")):
+def recording_predictions(truth, probabilities, types=("song", "call", "alarm")):
     probabilities = np.array(probabilities)
     ids = tuple(f"XC{index}" for index in range(len(truth)))
-    return Answers(types, ids, ("",) * len(truth), np.array(truth), probabilities.argmax(axis=1), probabilities)
+    return RunPredictions(types, ids, ("",) * len(truth), np.array(truth), probabilities.argmax(axis=1), probabilities)
 
 
 def test_a_single_set_has_its_cross_validation(tmp_path, make_finished_run):
@@ -55,7 +55,7 @@ def test_seeds_stand_together_and_variants_apart(tmp_path, make_finished_run):
 
 
 def test_song_against_call_ignores_alarm():
-    answers = answers_of(
+    answers = recording_predictions(
         [0, 0, 1, 1, 2],
         [[0.3, 0.1, 0.6], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]],
     )
@@ -68,4 +68,4 @@ def test_song_against_call_ignores_alarm():
 @pytest.mark.parametrize("types", [("song", "alarm"), ("song", "call", "alarm")])
 def test_song_against_call_is_absent_without_both(types):
     probabilities = np.full((2, len(types)), 1 / len(types))
-    assert song_against_call(answers_of([0, len(types) - 1], probabilities, types)) == {}
+    assert song_against_call(recording_predictions([0, len(types) - 1], probabilities, types)) == {}

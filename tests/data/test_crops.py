@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from birdnet_nl.audio.cache import CachedMel
-from birdnet_nl.data.crops import SEVERAL, CropDataset, CropSampler, CropSettings, training_shares
+from birdnet_nl.data.crops import MULTILABEL, CropDataset, CropParams, CropSampler, training_shares
 
 SETTINGS = {"per_epoch": 600, "choices": 3, "active_share": 1.0, "bag": 1, "several_share": 0.0}
 
@@ -25,10 +25,10 @@ def make_dataset(tmp_path, small_mel) -> Callable[..., CropDataset]:
         np.save(tmp_path / f"{index}.npy", mel)
         mels[str(index)] = CachedMel(tmp_path / f"{index}.npy", count, str(index))
 
-    def make(several: tuple[str, ...] = ()) -> CropDataset:
+    def make(multilabel: tuple[str, ...] = ()) -> CropDataset:
         type_of = {"0": 0, "1": 0, "2": 1, "3": 1, "4": 1}
-        of_one = {id: kind for id, kind in type_of.items() if id not in several}
-        shares = training_shares(["song", "call"], of_one, {id: ["song", "call"] for id in several})
+        of_one = {id: kind for id, kind in type_of.items() if id not in multilabel}
+        shares = training_shares(["song", "call"], of_one, {id: ["song", "call"] for id in multilabel})
         return CropDataset(list(shares), mels, shares, small_mel, segment_s=0.5)
 
     return make
@@ -41,7 +41,7 @@ def dataset(make_dataset) -> CropDataset:
 
 def sampler(dataset: CropDataset, batch_size: int = 10, seed: int = 1, **changes) -> CropSampler:
     settings = {**SETTINGS, **changes}
-    return CropSampler(dataset, CropSettings(**settings), batch_size, seed)
+    return CropSampler(dataset, CropParams(**settings), batch_size, seed)
 
 
 def test_types_are_drawn_evenly_and_so_are_the_recordings_of_a_type(dataset):
@@ -115,17 +115,17 @@ def test_a_bag_says_nothing_of_how_long_its_recording_is(dataset):
 
 
 def test_recordings_of_several_types_have_the_asked_share_and_never_one_type(make_dataset):
-    dataset = make_dataset(several=("3",))
+    dataset = make_dataset(multilabel=("3",))
     assert dataset.recording_ids == ["0", "1", "2", "4", "3"]
-    assert dataset.types.tolist() == [0, 0, 1, 1, SEVERAL]
+    assert dataset.types.tolist() == [0, 0, 1, 1, MULTILABEL]
     assert dataset.shares[-1].tolist() == [0.5, 0.5]
-    drawn = Counter(recording for batch in sampler(dataset, several_share=0.25) for recording, _ in batch)
+    drawn = Counter(recording for batch in sampler(dataset, multilabel_share=0.25) for recording, _ in batch)
     assert drawn[4] == 150 and drawn[0] + drawn[1] == 225 == drawn[2] + drawn[3]
     assert 4 not in {recording for batch in sampler(dataset) for recording, _ in batch}
 
 
 def test_without_recordings_of_several_types_none_are_drawn(dataset):
-    drawn = Counter(recording for batch in sampler(dataset, several_share=0.5) for recording, _ in batch)
+    drawn = Counter(recording for batch in sampler(dataset, multilabel_share=0.5) for recording, _ in batch)
     assert drawn.total() == 600 and drawn[0] + drawn[1] == 300
 
 
@@ -138,4 +138,4 @@ def test_without_recordings_of_several_types_none_are_drawn(dataset):
 )  # fmt: skip
 def test_nonsense_is_refused(change):
     with pytest.raises(ValueError, match=rf"^data\.crops\.{next(iter(change))}="):
-        CropSettings(**{**SETTINGS, **change})
+        CropParams(**{**SETTINGS, **change})

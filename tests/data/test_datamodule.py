@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from birdnet_nl.data.crops import CropSettings
+from birdnet_nl.data.crops import CropParams
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.inherited_splits import read_inherited
 from birdnet_nl.data.sources import DemoSettings
@@ -40,7 +40,7 @@ def make_data(root, small_mel):
             "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
             "remote_dir": str(root / "remote"),
             "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
-            "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "least_recordings": 3, "max_segments_per_type": None,
+            "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "min_recordings": 3, "max_segments_per_type": None,
             "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
             "persistent_workers": False, "resident": "auto", "decode_workers": 2,
@@ -194,7 +194,7 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"split_by": "bird"}, r"^data\.split_by=bird is unknown; choose one of recording, segment$"),
         ({"split_by": "segment", "folds": 5, "fold": 0}, r"^data\.split_by=segment shows the original's leak"),
         ({"folds": 5}, r"^data\.folds=5 and data\.fold=None go together"),
-        ({"least_recordings": 2}, r"^data\.least_recordings=2 must be at least 3: one for each split$"),
+        ({"min_recordings": 2}, r"^data\.min_recordings=2 must be at least 3: one for each split$"),
         ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto, spectrograms$"),
     ],
 )  # fmt: skip
@@ -226,7 +226,8 @@ def test_a_limit_of_nothing_is_refused_before_anything_is_decoded(make_data):
 
 def test_crops_are_drawn_from_training_recordings_alone_and_need_no_weights(make_data):
     data = make_data(
-        crops=CropSettings(per_epoch=64, choices=2, active_share=0.5, bag=1, several_share=0.0), max_segments_per_type=1
+        crops=CropParams(per_epoch=64, choices=2, active_share=0.5, bag=1, multilabel_share=0.0),
+        max_segments_per_type=1,
     )
     batches = list(data.train_dataloader())
     assert [len(batch[0]) for batch in batches] == [16, 16, 16, 16]
@@ -300,10 +301,10 @@ def test_recordings_of_several_types_stand_beside_those_of_one(make_data, root, 
     soundfile.write(mixed / "song" / "XC999.wav", sing(999, 2.0, 8000), 8000)
     (mixed / "recordings.csv").write_text('file,type\nsong/XC999.wav,"call, song"\n', encoding="utf-8")
     settings = {"features": Pitch(), "features_dir": str(tmp_path), "root": str(tmp_path / "data")}
-    without, data = make_data(**settings), make_data(**settings, several_weight=1.0)
-    assert without.several_batch is None and without.all_splits == without.prepared.splits
-    assert data.several_batch.segments.shape == (7, 4) and not data.several_batch.recordings.any()
-    assert data.several_batch.shares.tolist() == [[0.5, 0.5, 0.0]]
+    without, data = make_data(**settings), make_data(**settings, multilabel_weight=1.0)
+    assert without.multilabel_batch is None and without.all_splits == without.prepared.splits
+    assert data.multilabel_batch.segments.shape == (7, 4) and not data.multilabel_batch.recordings.any()
+    assert data.multilabel_batch.shares.tolist() == [[0.5, 0.5, 0.0]]
     assert data.prepared.splits == without.prepared.splits
     assert set(data.all_splits.items()) - set(data.prepared.splits.items()) == {("XC999", "train")}
     (first,), (second,) = data.train_dataloader(), without.train_dataloader()
@@ -320,7 +321,7 @@ def test_segments_that_the_extractor_does_not_hear_are_refused(make_data, tmp_pa
 def test_inherited_splits_keep_every_type_and_each_recording_in_its_place(make_data, tmp_path):
     first = make_data()
     write_splits(tmp_path / "splits.csv", first.prepared.recordings, first.prepared.splits)
-    again = make_data(inherited=read_inherited(tmp_path / "splits.csv"), seed=5, least_recordings=100)
+    again = make_data(inherited=read_inherited(tmp_path / "splits.csv"), seed=5, min_recordings=100)
     assert again.prepared.splits == first.prepared.splits
     assert again.prepared.types == ["song", "call", "alarm"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from birdnet_nl.audio.cache import CachedMel
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
+from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.segment_activity import activity_of_segments
 from birdnet_nl.data.segments import Segment
@@ -42,7 +42,7 @@ def test_noise_of_a_type_dependent_length_stays_at_chance(noise, small_mel, pool
     learned, judged = ids[:COUNT], ids[COUNT:]
     shares = training_shares(["song", "call"], {id: type_of[id] for id in learned}, {})
     crops = CropDataset(learned, mels, shares, small_mel, segment_s=0.5)
-    settings = CropSettings(per_epoch=32 * 40, choices=3, active_share=0.8, bag=4, several_share=0.0)
+    settings = CropParams(per_epoch=32 * 40, choices=3, active_share=0.8, bag=4, multilabel_share=0.0)
     torch.manual_seed(0)
     network = CompactCnn(types=2, channels=[8, 16], dropout=0.1)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)

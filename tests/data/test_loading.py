@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from birdnet_nl.data import feeding
-from birdnet_nl.data.loading import SegmentBatches, SteadyLoader, choose_workers
+from birdnet_nl.data.loading import ResilientLoader, SegmentBatches, choose_workers
 
 
 class Numbers(Dataset):
@@ -32,8 +32,10 @@ def soon_noticed(monkeypatch):
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
-def loader(dataset: Dataset, workers: int = 0, seed: int | None = None, persistent: bool = False) -> SteadyLoader:
-    return SteadyLoader(dataset, SegmentBatches(23, 4, seed), workers, pin_memory=False, persistent_workers=persistent)
+def loader(dataset: Dataset, workers: int = 0, seed: int | None = None, persistent: bool = False) -> ResilientLoader:
+    return ResilientLoader(
+        dataset, SegmentBatches(23, 4, seed), workers, pin_memory=False, persistent_workers=persistent
+    )
 
 
 def numbers(batches) -> list[list[int]]:

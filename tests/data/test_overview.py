@@ -91,7 +91,7 @@ def test_the_split_is_the_one_training_makes(messy, small_mel):
     prepared = prepare_recordings(
         find_recordings(messy, KOOLMEES), RULES.types,
         partial(cache_mels, params=small_mel, cache_dir=messy / "mels", workers=2), small_mel,
-        dict(RULES.shares), RULES.least_recordings, RULES.seed, "koolmees",
+        dict(RULES.shares), RULES.min_recordings, RULES.seed, "koolmees",
     )  # fmt: skip
     assert overview.problem == ""
     assert {one.recording.id: one.split for one in overview.recordings if one.split} == prepared.splits
@@ -107,7 +107,7 @@ def test_the_rules_are_those_of_the_configuration(repository):
     data = OmegaConf.load(repository / "conf" / "data" / "base.yaml")
     assert list(RULES.types) == list(data.types)
     assert dict(RULES.shares) == dict(data.shares)
-    for name in ("least_recordings", "segment_s", "segment_hop_s", "flight_call"):
+    for name in ("min_recordings", "segment_s", "segment_hop_s", "flight_call"):
         assert getattr(RULES, name) == data[name], name
     assert RULES.seed == OmegaConf.load(repository / "conf" / "train.yaml").seed
     assert RULES.wanted == 50

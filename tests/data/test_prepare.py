@@ -28,7 +28,7 @@ def prepare(tmp_path, small_mel):
         return prepare_recordings(
             **{
                 "found": found, "types": TYPES, "make_mels": make_mels, "mel": mel, "shares": SHARES,
-                "least_recordings": 3, "seed": 1, "subject": "merel", **changes,
+                "min_recordings": 3, "seed": 1, "subject": "merel", **changes,
             }
         )  # fmt: skip
 

@@ -6,10 +6,10 @@ import torch
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data import resident
-from birdnet_nl.data.crops import CropDataset, CropSampler, CropSettings, training_shares
+from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.loading import SegmentBatches
-from birdnet_nl.data.resident import ResidentLoader, refuse_resident, resident_bytes, stays_on
+from birdnet_nl.data.resident import ResidentLoader, check_resident, resident_bytes, stays_on
 from birdnet_nl.data.segments import Segment
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -54,7 +54,7 @@ def test_segments_come_as_from_the_cache(segments):
 
 def test_crops_come_as_from_the_cache(crops):
     sampler = CropSampler(
-        crops, CropSettings(per_epoch=24, choices=2, active_share=0.5, bag=2, several_share=0.0), batch_size=8, seed=3
+        crops, CropParams(per_epoch=24, choices=2, active_share=0.5, bag=2, multilabel_share=0.0), batch_size=8, seed=3
     )
     assert_same_batches(crops, sampler)
 
@@ -72,4 +72,4 @@ def test_auto_holds_them_on_a_gpu_where_they_fit(segments, monkeypatch):
 @pytest.mark.parametrize("wanted", ["yes", 1, None])
 def test_other_values_are_refused(wanted):
     with pytest.raises(ValueError, match="must be auto"):
-        refuse_resident(wanted)
+        check_resident(wanted)

@@ -12,10 +12,10 @@ from birdnet_nl.data.splits import (
     SPLITS,
     assert_no_leak,
     assign_splits,
+    check_fold,
     count_by_split,
     group_of,
     read_splits,
-    refuse_fold,
     usable_types,
     write_splits,
 )
@@ -242,9 +242,9 @@ def test_train_and_val_share_what_a_fold_leaves():
 )
 def test_a_fold_that_does_not_exist_is_refused(folds, fold, sentence):
     with pytest.raises(ValueError, match=sentence):
-        refuse_fold(folds, fold)
+        check_fold(folds, fold)
 
 
 def test_any_fold_or_none_is_taken():
-    refuse_fold(None, None)
-    refuse_fold(5, 4)
+    check_fold(None, None)
+    check_fold(5, 4)

@@ -4,7 +4,7 @@ import pytest
 
 from birdnet_nl.deploy.make_version import make_version
 from birdnet_nl.deploy.promotion import plan_promotion
-from birdnet_nl.deploy.versions import activate, active_version, all_versions, base_for, read_version, refuse_name
+from birdnet_nl.deploy.versions import activate, active_version, all_versions, base_for, check_name, read_version
 from birdnet_nl.util.errors import RunError
 
 
@@ -59,4 +59,4 @@ def test_a_version_that_is_not_there_is_said_with_those_that_are(models):
 @pytest.mark.parametrize("name", ["", "active", "../up", "a/b", ".hidden", "a b"])
 def test_names_that_cannot_be_folders_are_refused(name):
     with pytest.raises(ValueError, match="is not a name for a version"):
-        refuse_name(name)
+        check_name(name)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from birdnet_nl.embeddings.bands import Bands
-from birdnet_nl.embeddings.base import build_extractor, stretch
+from birdnet_nl.embeddings.base import build_embedding_model, stretch
 from birdnet_nl.embeddings.birdnet import BirdNet
 from birdnet_nl.util.errors import RunError
 
@@ -13,7 +13,7 @@ from birdnet_nl.util.errors import RunError
 def test_a_description_is_plain_and_builds_the_same(kind):
     described = kind().describe()
     assert all(isinstance(value, str) for value in described.values())
-    assert type(build_extractor(described)) is kind
+    assert type(build_embedding_model(described)) is kind
 
 
 def test_what_is_not_ours_names_its_licence_and_its_makers():
@@ -23,12 +23,12 @@ def test_what_is_not_ours_names_its_licence_and_its_makers():
 
 def test_other_code_is_not_run():
     with pytest.raises(RunError, match=r"must come from birdnet_nl\.features, not from os\.system"):
-        build_extractor({"_target_": "os.system", "version": "1"})
+        build_embedding_model({"_target_": "os.system", "version": "1"})
 
 
 def test_features_of_another_version_are_refused():
     with pytest.raises(RunError, match=r"features of birdnet 2\.3, which this version of birdnet_nl does not make"):
-        build_extractor({**BirdNet().describe(), "version": "2.3"})
+        build_embedding_model({**BirdNet().describe(), "version": "2.3"})
 
 
 @pytest.mark.parametrize(

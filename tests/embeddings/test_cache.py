@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.cache import cache_mels
-from birdnet_nl.embeddings.base import Extract, FeatureExtractor, stretch
-from birdnet_nl.embeddings.cache import cache_features, features_key
+from birdnet_nl.embeddings.base import EmbeddingModel, Extract, stretch
+from birdnet_nl.embeddings.cache import cache_embeddings, embeddings_key
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
@@ -16,7 +16,7 @@ from birdnet_nl.util.errors import SetupError
 RATE_HZ, HOP_S = 8000, 0.5
 
 
-class Loudness(FeatureExtractor):
+class Loudness(EmbeddingModel):
     """Mean and largest sample of a second; presence is the length of the species' name."""
 
     name, version, sample_rate_hz, window_s, dimensions = "loudness", "1", RATE_HZ, 1.0, 2
@@ -58,9 +58,9 @@ def features_of(recordings, small_mel, tmp_path):
     mels, unusable = cache_mels(recordings, small_mel, tmp_path / "mel", workers=1)
     assert not unusable
 
-    def make(extractor: FeatureExtractor, windows=(4, 2), workers: int = 1, hop_s: float = HOP_S):
+    def make(embedding_model: EmbeddingModel, windows=(4, 2), workers: int = 1, hop_s: float = HOP_S):
         counts = {recording.id: count for recording, count in zip(recordings, windows, strict=True)}
-        return cache_features(recordings, mels, counts, extractor, hop_s, tmp_path / "features", workers)
+        return cache_embeddings(recordings, mels, counts, embedding_model, hop_s, tmp_path / "features", workers)
 
     return make
 
@@ -111,10 +111,10 @@ def test_workers_do_not_change_the_result(features_of, tmp_path):
     made = features_of(Loudness())
     for file in files(tmp_path):
         file.unlink()
-    several = Loudness()
-    for id, rows in features_of(several, workers=5).items():
+    multilabel = Loudness()
+    for id, rows in features_of(multilabel, workers=5).items():
         np.testing.assert_array_equal(rows, made[id])
-    assert several.opened == 2  # no more than there are recordings to do
+    assert multilabel.opened == 2  # no more than there are recordings to do
 
 
 def test_another_version_or_distance_has_a_folder_of_its_own(features_of, tmp_path):
@@ -123,7 +123,7 @@ def test_another_version_or_distance_has_a_folder_of_its_own(features_of, tmp_pa
     features_of(newer)
     features_of(Loudness(), hop_s=0.25)
     assert len({file.parent for file in files(tmp_path)}) == 3
-    assert features_key(newer, HOP_S).startswith("loudness-")
+    assert embeddings_key(newer, HOP_S).startswith("loudness-")
 
 
 def test_without_the_extractor_nothing_is_begun(features_of, tmp_path):

@@ -5,31 +5,31 @@ import pytest
 import torch
 
 from birdnet_nl.embeddings.bands import Bands
-from birdnet_nl.embeddings.base import NOBODY, build_extractor
+from birdnet_nl.embeddings.base import NOBODY, build_embedding_model
 from birdnet_nl.embeddings.birdnet import BirdNet
-from birdnet_nl.embeddings.distilled import Student
+from birdnet_nl.embeddings.distilled import DistilledCnn
 from birdnet_nl.embeddings.modulation import Modulation
-from birdnet_nl.embeddings.synthetic import practice_features
-from birdnet_nl.models.distilled_cnn import Imitator
+from birdnet_nl.embeddings.synthetic import embed_synthetic
+from birdnet_nl.models.distilled_cnn import DistillationNetwork
 from birdnet_nl.util.errors import RunError
 
 
 @pytest.fixture
-def student() -> Student:
+def student() -> DistilledCnn:
     torch.manual_seed(1)
-    made = Student(Bands())
-    made.give(Imitator(Bands.dimensions).eval().state_dict())
+    made = DistilledCnn(Bands())
+    made.give(DistillationNetwork(Bands.dimensions).eval().state_dict())
     return made
 
 
 def noise(seconds: float) -> np.ndarray:
-    samples = np.random.default_rng(2).normal(0, 0.05, round(seconds * Student.sample_rate_hz))
+    samples = np.random.default_rng(2).normal(0, 0.05, round(seconds * DistilledCnn.sample_rate_hz))
     return samples.astype(np.float32)
 
 
 def test_what_it_guesses_stands_before_how_sounds_move(student, tmp_path):
-    heard = practice_features(student, 3, 1.5, tmp_path / "features", 1)
-    moving = practice_features(Modulation(), 3, 1.5, tmp_path / "features", 1)
+    heard = embed_synthetic(student, 3, 1.5, tmp_path / "features", 1)
+    moving = embed_synthetic(Modulation(), 3, 1.5, tmp_path / "features", 1)
     assert student.passes == 2 and heard.windows.shape[1] == 1 + Bands.dimensions + Modulation.dimensions
     np.testing.assert_array_equal(heard.windows[:, 1 + Bands.dimensions :], moving.windows[:, 1:])
     kept = {path.parent.name.partition("-")[0] for path in (tmp_path / "features").rglob("*.npz")}
@@ -40,24 +40,24 @@ def test_what_it_guesses_stands_before_how_sounds_move(student, tmp_path):
 def test_short_recordings_and_windows_beyond_the_end_are_finite(student, seconds):
     extract, samples = student.open(), noise(seconds)
     assert np.isfinite(extract(samples, 0, NOBODY)).all()
-    assert np.isfinite(extract(samples, round(2.5 * Student.sample_rate_hz), NOBODY)).all()
+    assert np.isfinite(extract(samples, round(2.5 * DistilledCnn.sample_rate_hz), NOBODY)).all()
 
 
 def test_a_checkpoints_description_and_weights_build_the_same(student):
     described, samples = student.describe(), noise(4)
     assert all(isinstance(value, str) for value in described.values())
-    built = build_extractor(described, student.weights())
+    built = build_embedding_model(described, student.weights())
     assert built.teacher is None and built.dimensions == student.dimensions
-    again = build_extractor(built.describe(), built.weights())
+    again = build_embedding_model(built.describe(), built.weights())
     np.testing.assert_array_equal(built.open()(samples, 0, NOBODY), again.open()(samples, 0, NOBODY))
 
 
 def test_it_has_the_licence_of_its_teacher_and_keeps_it():
-    student = Student(BirdNet())
-    student.give(Imitator(5).state_dict())
-    built = build_extractor(student.describe(), student.weights())
+    student = DistilledCnn(BirdNet())
+    student.give(DistillationNetwork(5).state_dict())
+    built = build_embedding_model(student.describe(), student.weights())
     assert built.licence == "CC BY-NC-SA 4.0" and built.credit.startswith("a student of BirdNET V2.4")
-    assert Student(Bands()).licence == ""
+    assert DistilledCnn(Bands()).licence == ""
 
 
 def test_the_blocks_of_the_configuration_are_all_it_says(compose_config):
@@ -66,7 +66,7 @@ def test_the_blocks_of_the_configuration_are_all_it_says(compose_config):
 
 
 def test_before_it_has_learned_it_hears_nothing():
-    student = Student(Bands())
+    student = DistilledCnn(Bands())
     assert not student.has_learned and student.dimensions == Bands.dimensions
     with pytest.raises(RunError, match="a student hears nothing before it has learned"):
         student.open()
@@ -76,7 +76,7 @@ def test_before_it_has_learned_it_hears_nothing():
 
 def test_weights_for_one_that_learns_nothing_are_refused(student):
     with pytest.raises(RunError, match="bands has no weights of its own"):
-        build_extractor(Bands().describe(), student.weights())
+        build_embedding_model(Bands().describe(), student.weights())
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_weights_for_one_that_learns_nothing_are_refused(student):
 )
 def test_nonsense_is_refused(wrong, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Student(Bands(), **wrong)
+        DistilledCnn(Bands(), **wrong)

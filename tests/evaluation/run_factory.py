@@ -66,7 +66,7 @@ def make_run(
         for index, (name, kind, of_row, answer) in enumerate(zip(ids, truth, probabilities, answers, strict=True))
     ]  # fmt: skip
     species = get_species(slug) if pool is None else None
-    workers, batch_size, most_epochs = SETTINGS[parameter_set]
+    workers, batch_size, max_epochs = SETTINGS[parameter_set]
     workers = workers if num_workers is None else num_workers
     scores = scores_of(truth, answers, probabilities, types)
     per_type_counts = dict(Counter(types[kind] for kind in truth))
@@ -88,7 +88,7 @@ def make_run(
         "test_fingerprint": fingerprint(sorted((row["recording_id"], row["true_type"]) for row in rows)),
         "weights": 422531,
         "parameters": {"parameter_set": parameter_set, "species": slug, "seed": seed, "batch_size": batch_size,
-                       "num_workers": workers, "max_epochs": most_epochs, "threads": 2, "synthetic": synthetic},
+                       "num_workers": workers, "max_epochs": max_epochs, "threads": 2, "synthetic": synthetic},
         "engine": {"threads": 2, "device": "cpu", "precision": "bf16", "channels_last": True,
                    "lean_blocks": True, "keeps_memory": True},
         "machine": {"host": machine, "processor": "x86"}, "git_commit": "abc", "versions": {"torch": "2.13.0"},

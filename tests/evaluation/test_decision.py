@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from birdnet_nl.evaluation.decision import answered, choose_threshold, coverage_curve, is_certain, refuse_accuracy
+from birdnet_nl.evaluation.decision import answered, check_accuracy, choose_threshold, coverage_curve, is_certain
 
 
 def answers(confidence: list[float], right: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -58,4 +58,4 @@ def test_the_curve_runs_from_everything_to_the_surest():
 @pytest.mark.parametrize("wanted", [0, 80, -0.5, "high", True, None])
 def test_a_wanted_accuracy_that_is_no_share_is_refused(wanted):
     with pytest.raises(ValueError, match="must be a share above 0 and at most 1"):
-        refuse_accuracy(wanted)
+        check_accuracy(wanted)

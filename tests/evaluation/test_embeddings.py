@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from birdnet_nl.evaluation.embeddings import embed_recordings, kept_features
+from birdnet_nl.evaluation.embeddings import kept_features, pool_embeddings
 
 
 def test_the_inputs_of_the_last_linear_layer_are_kept():
@@ -21,7 +21,7 @@ def test_the_inputs_of_the_last_linear_layer_are_kept():
 
 def test_a_recording_is_the_mean_of_its_segments():
     features = [torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[10.0, 20.0]])]
-    found = embed_recordings(features, torch.tensor([0, 0, 1]))
+    found = pool_embeddings(features, torch.tensor([0, 0, 1]))
     torch.testing.assert_close(found, torch.tensor([[2.0, 3.0], [10.0, 20.0]]))
 
 
@@ -29,4 +29,4 @@ def test_a_recording_is_the_mean_of_its_segments():
 def test_a_network_without_features_of_segments_has_no_embeddings(network):
     with kept_features(network) as features:
         network(torch.randn(3, 1, 4))
-    assert embed_recordings(features, torch.tensor([0, 1, 2])) is None
+    assert pool_embeddings(features, torch.tensor([0, 1, 2])) is None

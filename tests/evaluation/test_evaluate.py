@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from birdnet_nl.evaluation.evaluate import judge, recordist_indices
+from birdnet_nl.evaluation.evaluate import calibrate_and_evaluate, recordist_indices
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.recordings.recording import Recording
 
@@ -37,7 +37,7 @@ def people(recordings: int, recordists: int, types: int = 3) -> list[Recording]:
 @pytest.mark.parametrize("types", [2, 3])
 def test_every_part_of_the_report_is_there_and_agrees(types):
     test = answers(40, 2, types)
-    found = judge(answers(60, 1, types), test, people(40, 15, types), TYPES[:types], 0.8)
+    found = calibrate_and_evaluate(answers(60, 1, types), test, people(40, 15, types), TYPES[:types], 0.8)
     report = found.report
     results, calibration, decision = report["results"], report["calibration"], report["decision"]
     assert results["recording"]["count"] == 40 and results["segment"]["count"] == 160
@@ -51,13 +51,13 @@ def test_every_part_of_the_report_is_there_and_agrees(types):
 def test_the_test_split_decides_nothing():
     validation, test = answers(60, 1), answers(40, 2)
     worse = dataclasses.replace(test, probabilities=test.probabilities.roll(1, dims=1))
-    one, other = (judge(validation, split, people(40, 15), TYPES, 0.8) for split in (test, worse))
+    one, other = (calibrate_and_evaluate(validation, split, people(40, 15), TYPES, 0.8) for split in (test, worse))
     assert one.calibration == other.calibration and one.threshold == other.threshold
     assert one.report["results"]["recording"]["accuracy"] > 0.5 > other.report["results"]["recording"]["accuracy"]
 
 
 def test_few_recordings_are_judged_too():
-    found = judge(answers(6, 1), answers(6, 2), people(6, 0), TYPES, 0.8)
+    found = calibrate_and_evaluate(answers(6, 1), answers(6, 2), people(6, 0), TYPES, 0.8)
     assert found.report["calibration"]["temperature"] == 1.0 and found.threshold is None
     assert found.report["decision"]["answered"] == 0.0
     low, high = found.report["results"]["recording"]["intervals"]["recall/song"]
@@ -66,7 +66,9 @@ def test_few_recordings_are_judged_too():
 
 def test_segments_are_drawn_with_their_recordist():
     validation, test = answers(60, 1), answers(40, 2, segments=12)
-    apart = judge(validation, test, people(40, 0), TYPES, 0.8).report["results"]["segment"]["intervals"]["accuracy"]
+    apart = calibrate_and_evaluate(validation, test, people(40, 0), TYPES, 0.8).report["results"]["segment"][
+        "intervals"
+    ]["accuracy"]
     each = np.sqrt(0.25 / test.probabilities.shape[0]) * 1.96 * 2  # the widest interval of independent segments
     assert apart[1] - apart[0] > 1.3 * each
 

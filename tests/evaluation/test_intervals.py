@@ -84,11 +84,11 @@ def test_the_same_seed_draws_the_same():
 
 
 @pytest.mark.parametrize(("items", "groups", "most_s"), [(60, 40, 2.0), (1000, 1000, 5.0)])
-def test_two_thousand_draws_take_seconds_at_most(items, groups, most_s):
+def test_two_thousand_draws_take_seconds_at_most(items, groups, max_s):
     split = made_up(items, groups, 8)
     started = time.process_time()
     bootstrap_intervals(*split, TYPES)
-    assert time.process_time() - started < 2 * most_s  # processor time of two threads
+    assert time.process_time() - started < 2 * max_s  # processor time of two threads
 
 
 @pytest.mark.slow

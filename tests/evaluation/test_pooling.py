@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
-from birdnet_nl.evaluation.pooling import LEAST_ACTIVITY, POOLINGS, pool_segments
+from birdnet_nl.evaluation.pooling import MIN_ACTIVITY, POOLINGS, pool_segments
 
 PROBABILITIES = torch.tensor([[0.98, 0.01, 0.01], [0.3, 0.4, 0.3], [0.3, 0.4, 0.3], [0.2, 0.2, 0.6]])
 RECORDINGS = torch.tensor([0, 0, 0, 1])
@@ -31,8 +31,8 @@ def test_a_sure_segment_outweighs_unsure_ones_in_log_mean_exp_only():
 
 
 def test_activity_gives_each_segment_a_say_by_how_much_of_a_bird_is_heard_in_it():
-    say = (ACTIVITY[:3] + LEAST_ACTIVITY).unsqueeze(1)
-    expected = (PROBABILITIES[:3] * say).sum(dim=0) / say.sum()
+    weight = (ACTIVITY[:3] + MIN_ACTIVITY).unsqueeze(1)
+    expected = (PROBABILITIES[:3] * weight).sum(dim=0) / weight.sum()
     torch.testing.assert_close(pool_segments(PROBABILITIES, RECORDINGS, "activity", ACTIVITY)[0], expected)
 
 

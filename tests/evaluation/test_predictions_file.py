@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from birdnet_nl.evaluation.predictions_file import answers_of, read_predictions, write_predictions
+from birdnet_nl.evaluation.predictions_file import read_predictions, recording_predictions, write_predictions
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import RunError
 
@@ -20,7 +20,9 @@ def answers():
         Recording("call/7, oud", Path("/data/alarm/7.wav"), "merel", "alarm", "alarm"),
     ]
     probabilities = np.array([[0.9, 0.1], [0.55, 0.45]], dtype=np.float32)
-    return answers_of(recordings, probabilities, np.array([0, 1]), np.array([True, False]), np.array([12, 1]), TYPES)
+    return recording_predictions(
+        recordings, probabilities, np.array([0, 1]), np.array([True, False]), np.array([12, 1]), TYPES
+    )
 
 
 def test_rows_are_read_as_they_were_written(answers, tmp_path):

@@ -56,7 +56,7 @@ def test_recordists_are_ordered_and_counted():
     ]
     (axes,) = figures.draw_recordists(recordings).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels[0] == "Anna" and len(labels) == figures.MOST_RECORDISTS
+    assert labels[0] == "Anna" and len(labels) == figures.MAX_RECORDISTS
     assert "4 more recordists" in axes.get_xlabel()
     assert figures.draw_recordists([inspected()]) is None
 

@@ -11,7 +11,7 @@ from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.segments import Segment
 from birdnet_nl.evaluation.segment_examples import (
     SAMPLE_RATE_HZ,
-    SegmentAnswers,
+    SegmentPredictions,
     choose_errors,
     choose_typical,
     cut_clip,
@@ -23,7 +23,7 @@ TYPES = ["song", "call"]
 
 
 @pytest.fixture
-def answers(tmp_path, small_mel) -> SegmentAnswers:
+def answers(tmp_path, small_mel) -> SegmentPredictions:
     """Two recordings of each type with three segments each; XC1 is always wrong, XC3 once."""
     ids = ["XC0", "XC1", "XC2", "XC3"]
     mels = {}
@@ -33,7 +33,7 @@ def answers(tmp_path, small_mel) -> SegmentAnswers:
     segments = [Segment(id, 0.5 * number) for id in ids for number in range(3)]
     dataset = SegmentDataset(segments, mels, {"XC0": 0, "XC1": 0, "XC2": 1, "XC3": 1}, small_mel, 0.5)
     song = torch.tensor([0.9, 0.8, 0.7, 0.2, 0.1, 0.3, 0.4, 0.3, 0.2, 0.6, 0.1, 0.45])
-    return SegmentAnswers(dataset, torch.stack([song, 1 - song], dim=1), TYPES, small_mel.frames_per_s)
+    return SegmentPredictions(dataset, torch.stack([song, 1 - song], dim=1), TYPES, small_mel.frames_per_s)
 
 
 def test_errors_are_the_surest_and_one_of_each_recording(answers):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from birdnet_nl.evaluation.pictures import encode_figure
-from birdnet_nl.evaluation.predictions_file import RecordingAnswer
+from birdnet_nl.evaluation.predictions_file import RecordingPrediction
 from birdnet_nl.evaluation.tensorboard import (
     add_clip,
     add_counts,
@@ -70,7 +70,7 @@ def test_counts_are_a_table_of_splits_and_types():
 
 def test_the_projector_can_colour_by_type_and_answer(logger, tmp_path):
     answers = [
-        RecordingAnswer(f"XC{n}", f"XC{n}.mp3", "merel", "", "song", {"song": 0.6, "call": 0.4}, "song", True, 3)
+        RecordingPrediction(f"XC{n}", f"XC{n}.mp3", "merel", "", "song", {"song": 0.6, "call": 0.4}, "song", True, 3)
         for n in range(3)
     ]
     add_embeddings(logger, torch.randn(3, 8), answers)

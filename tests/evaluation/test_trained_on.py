@@ -85,10 +85,10 @@ def test_a_checkpoint_alone_and_a_broken_list_are_told_apart(tmp_path):
 
 
 def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
-    trunk = learn([recording("XC1", tmp_path / "gone.mp3", "Ann"), recording("XC2", tmp_path / "2.mp3", content=b"2")],
+    base = learn([recording("XC1", tmp_path / "gone.mp3", "Ann"), recording("XC2", tmp_path / "2.mp3", content=b"2")],
                   ["train", "val"])  # fmt: skip
     head = learn([recording("XC3", tmp_path / "gone.mp3")], ["train"])
-    both = head.joined(trunk)
+    both = head.joined(base)
     elsewhere = [recording(f"XC{number}", tmp_path / "other.mp3", "Ann") for number in (1, 2, 3, 4)]
     assert [bool(both.why_known(one)) for one in elsewhere] == [True, True, True, False]
     assert both.why_known(recording("song/x", tmp_path / "x.mp3", content=b"2")) == "the same content as 2.mp3"
@@ -97,8 +97,8 @@ def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
 
 
 def test_a_recording_of_several_types_is_known_and_counts_as_none_of_them(learn, tmp_path):
-    several = Recording("XC2", tmp_path / "gone.mp3", "koolmees", None, "call, song", "Somebody")
-    met = learn([recording("XC1", tmp_path / "gone too.mp3"), several], ["train", "train"])
+    multilabel = Recording("XC2", tmp_path / "gone.mp3", "koolmees", None, "call, song", "Somebody")
+    met = learn([recording("XC1", tmp_path / "gone too.mp3"), multilabel], ["train", "train"])
     assert met.why_known(recording("XC2", tmp_path / "other.mp3")) == "the same number"
     assert met.knows_recordist(recording("XC9", tmp_path / "other.mp3", "Somebody"))
     assert met.of_type == {"song": 1}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from birdnet_nl.evaluation.weighted_metrics import weighted_figures
+from birdnet_nl.evaluation.weighted_metrics import weighted_metrics
 
 TYPES = ["song", "call", "alarm"]
 
@@ -28,7 +28,7 @@ def answers(items: int, types: int, seed: int, steps: int | None = None):
 def test_weighted_figures_are_scikit_learns_for_repeated_items(types, steps, seed):
     probabilities, truth, groups = answers(40, types, seed, steps)
     weights = np.random.default_rng(seed).integers(0, 3, (8, 6)) + (np.arange(6) == 2)
-    figures = weighted_figures(probabilities, truth, groups, TYPES[:types], weights)
+    figures = weighted_metrics(probabilities, truth, groups, TYPES[:types], weights)
     for draw, of_group in enumerate(weights):
         repeated = np.repeat(np.arange(40), of_group[groups])
         p, y = probabilities[repeated], truth[repeated]
@@ -54,7 +54,7 @@ def test_weighted_figures_are_scikit_learns_for_repeated_items(types, steps, see
 
 def test_what_a_draw_does_not_define_is_nan():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
-    figures = weighted_figures(
+    figures = weighted_metrics(
         probabilities, np.array([0, 0, 1]), np.array([0, 1, 2]), ["song", "call"], np.array([[1, 2, 0], [1, 1, 1]])
     )
     for name in ("balanced_accuracy", "macro_f1", "auroc", "average_precision", "recall/call"):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from birdnet_nl.models.bag_pooling import KINDS, BagPooling
+from birdnet_nl.models.bag_pooling import KINDS, RecordingPooling
 
 USUAL = 0.8
 BAGS = [4, 1, 7]  # segments of three recordings, one of them with a single segment
@@ -17,17 +17,17 @@ def bags() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return segments, torch.randn(len(recordings), generator=generator), recordings
 
 
-def pooling(*kinds: str, dimensions: int = 5) -> BagPooling:
-    made = BagPooling(dimensions, kinds)
+def pooling(*kinds: str, dimensions: int = 5) -> RecordingPooling:
+    made = RecordingPooling(dimensions, kinds)
     made.usual_variance.fill_(USUAL)
     if made.learns:
         torch.nn.init.normal_(made.score.weight, generator=torch.Generator().manual_seed(2))
     return made
 
 
-def by_hand(kind: str, segments: torch.Tensor, presence: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+def by_hand(kind: str, segments: torch.Tensor, species_score: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
     """One recording by itself."""
-    heard = 1 / (1 + torch.exp(-presence)) + 0.01
+    heard = 1 / (1 + torch.exp(-species_score)) + 0.01
     return {
         "mean": lambda: segments.mean(dim=0),
         "maximum": lambda: segments.amax(dim=0),
@@ -42,11 +42,13 @@ def by_hand(kind: str, segments: torch.Tensor, presence: torch.Tensor, score: to
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_recording_is_pooled_as_it_would_be_alone(kind, bags):
-    segments, presence, recordings = bags
+    segments, species_score, recordings = bags
     made = pooling(kind)
-    score = made.score(segments)[:, 0] if made.learns else presence
-    expected = [by_hand(kind, *(x[recordings == index] for x in (segments, presence, score))) for index in range(3)]
-    torch.testing.assert_close(made(segments, presence, recordings), torch.stack(expected), atol=1e-5, rtol=1e-4)
+    score = made.score(segments)[:, 0] if made.learns else species_score
+    expected = [
+        by_hand(kind, *(x[recordings == index] for x in (segments, species_score, score))) for index in range(3)
+    ]
+    torch.testing.assert_close(made(segments, species_score, recordings), torch.stack(expected), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,8 +60,8 @@ def test_the_order_of_segments_does_not_matter(kind, bags):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_single_segment_is_its_own_pool(kind, bags):
-    segments, presence, _ = bags
-    alone = pooling(kind)(segments, presence, torch.arange(len(segments)))
+    segments, species_score, _ = bags
+    alone = pooling(kind)(segments, species_score, torch.arange(len(segments)))
     expected = torch.full_like(segments, USUAL**0.5) if kind == "deviation" else segments
     torch.testing.assert_close(alone, expected, atol=1e-5, rtol=1e-5)
 
@@ -68,7 +70,7 @@ def test_a_single_segment_is_its_own_pool(kind, bags):
 def test_of_noise_the_pool_does_not_tell_how_many_segments_there_were(kind):
     generator = torch.Generator().manual_seed(5)
     made = pooling(kind)
-    made.settle(torch.randn(3000, 5, generator=generator), torch.arange(3000) // 3)
+    made.fit_statistics(torch.randn(3000, 5, generator=generator), torch.arange(3000) // 3)
     torch.testing.assert_close(made.usual_variance, torch.ones(5), atol=0.1, rtol=0)
     for count in (1, 2, 8):
         recordings = torch.arange(2000 * count) // count
@@ -88,19 +90,19 @@ def test_gradients_are_finite_also_of_a_single_segment(kind):
 
 def test_kinds_stand_side_by_side_in_their_order(bags):
     both = pooling("maximum", "mean")
-    assert both.width == 10
+    assert both.num_features == 10
     torch.testing.assert_close(both(*bags), torch.cat([pooling("maximum")(*bags), pooling("mean")(*bags)], dim=1))
 
 
 def test_weights_tell_where_the_species_was_heard(bags):
-    segments, presence, recordings = bags
-    weights = pooling("present_mean", "maximum").weights(segments, presence, recordings)
+    segments, species_score, recordings = bags
+    weights = pooling("present_mean", "maximum").weights(segments, species_score, recordings)
     torch.testing.assert_close(torch.zeros(3).index_add(0, recordings, weights), torch.ones(3))
-    assert weights[:4].argmax() == presence[:4].argmax()
-    torch.testing.assert_close(pooling("mean").weights(segments, presence, recordings)[4:5], torch.ones(1))
+    assert weights[:4].argmax() == species_score[:4].argmax()
+    torch.testing.assert_close(pooling("mean").weights(segments, species_score, recordings)[4:5], torch.ones(1))
 
 
 @pytest.mark.parametrize("kinds", ["mean", [], ["mean", "median"]])
 def test_other_poolings_are_refused(kinds):
     with pytest.raises(ValueError, match="must be a list of some of mean, present_mean, maximum"):
-        BagPooling(5, kinds)
+        RecordingPooling(5, kinds)

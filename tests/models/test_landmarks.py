@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.svm import SVC
 
-from birdnet_nl.models.landmarks import Landmarks
+from birdnet_nl.models.landmarks import NystroemFeatures
 
 RATE = 0.5
 
@@ -19,8 +19,8 @@ def kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (-RATE * torch.cdist(first, second) ** 2).exp()
 
 
-def placed(rows: torch.Tensor, count: int, others: torch.Tensor | None = None) -> Landmarks:
-    landmarks = Landmarks(rows.shape[1], count, RATE)
+def placed(rows: torch.Tensor, count: int, others: torch.Tensor | None = None) -> NystroemFeatures:
+    landmarks = NystroemFeatures(rows.shape[1], count, RATE)
     landmarks.place(rows, others)
     return landmarks
 
@@ -72,4 +72,4 @@ def test_one_recording_and_recordings_all_alike_are_finite():
 )
 def test_what_is_no_number_of_landmarks_is_refused(count, rate, words):
     with pytest.raises(ValueError, match=f"model\\.{words} must be"):
-        Landmarks(6, count, rate)
+        NystroemFeatures(6, count, rate)

@@ -53,8 +53,8 @@ def test_under_autocast_the_answers_stay_close(networks):
     plain, lean = networks
     mel = torch.rand(9, 1, 32, 40)
     with torch.autocast("cpu", torch.bfloat16):
-        answer = lean(mel)
-    torch.testing.assert_close(answer.float(), plain(mel), atol=0.05, rtol=0.1)
+        forward_head = lean(mel)
+    torch.testing.assert_close(forward_head.float(), plain(mel), atol=0.05, rtol=0.1)
 
 
 def test_inputs_with_a_gradient_get_it(networks):

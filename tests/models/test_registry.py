@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from birdnet_nl.models.emsn_cnn import EmsnCnn
-from birdnet_nl.models.registry import build_network, refuse_network
+from birdnet_nl.models.registry import build_network, check_network
 from birdnet_nl.util.errors import RunError
 
 TINY = {
@@ -27,12 +27,12 @@ def test_a_look_ahead_refuses_what_building_would_and_changes_no_random_number()
     torch.manual_seed(3)
     expected = build_network(TINY).state_dict()
     torch.manual_seed(3)
-    refuse_network({name: value for name, value in TINY.items() if name != "types"})
+    check_network({name: value for name, value in TINY.items() if name != "types"})
     for name, value in build_network(TINY).state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=0, rtol=0)
     with pytest.raises(ValueError, match=r"model\.penalty=0 must be above 0"):
         bag = "birdnet_nl.models.recording_classifier.BagNetwork"
-        refuse_network({"_target_": bag, "dimensions": [4], "pooling": ["mean"], "penalty": 0})
+        check_network({"_target_": bag, "dimensions": [4], "pooling": ["mean"], "penalty": 0})
 
 
 def test_the_description_is_left_as_it_was():

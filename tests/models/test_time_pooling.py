@@ -23,7 +23,7 @@ def test_the_order_of_frames_does_not_matter_and_neither_does_hearing_all_twice(
     pool = pooling(kind)
     torch.testing.assert_close(pool(FEATURES.flip(2)), pool(FEATURES))
     torch.testing.assert_close(pool(torch.cat([FEATURES, FEATURES], dim=2)), pool(FEATURES))
-    assert pool(FEATURES).shape == (3, pool.width)
+    assert pool(FEATURES).shape == (3, pool.num_features)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,5 +56,5 @@ def test_a_network_has_each_and_shows_what_it_answers_from(kind):
     network = CompactCnn(3, channels=[8, 16], dropout=0.2, pooling=kind).eval()
     mel = torch.rand(2, 1, 32, 64)
     features = network.features(mel)
-    assert features.shape == (2, network.width)
-    torch.testing.assert_close(network.answer(features), network(mel))
+    assert features.shape == (2, network.num_features)
+    torch.testing.assert_close(network.forward_head(features), network(mel))

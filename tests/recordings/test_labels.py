@@ -9,9 +9,9 @@ import pytest
 from birdnet_nl.recordings.labels import (
     ALARM,
     CALL,
+    MULTILABEL,
     OTHER,
     RULES,
-    SEVERAL,
     SONG,
     UNKNOWN,
     classify_type,
@@ -21,7 +21,7 @@ from birdnet_nl.recordings.labels import (
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_MANIFEST = ROOT.parent / "shared" / "recordings" / "recordings.csv"
-FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": SEVERAL, "drum": OTHER}
+FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": MULTILABEL, "drum": OTHER}
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": SEVERAL, "dr
         ("begging call", CALL),
         ("begging call, juvenile", CALL),
         ("drumming", OTHER),
-        ("drumming, song", SEVERAL),
+        ("drumming, song", MULTILABEL),
         ("subsong", OTHER),
         ("song, subsong", SONG),
-        ("call, subsong", SEVERAL),
+        ("call, subsong", MULTILABEL),
         ("imitation", OTHER),
         ("mimicry/imitation", OTHER),
         ("imitation, song", SONG),
-        ("call, mimicry", SEVERAL),
+        ("call, mimicry", MULTILABEL),
         ("alarm call, alarm clapping with wings", ALARM),
         ("song?", UNKNOWN),
         ("song, call ?", UNKNOWN),
@@ -61,14 +61,14 @@ FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": SEVERAL, "dr
         ("song, uncertain", UNKNOWN),
         ("song, male, life stage uncertain", SONG),
         # several
-        ("song, alarm call", SEVERAL),
-        ("alarm call, song", SEVERAL),
-        ("alarm call, call", SEVERAL),
-        ("song/call", SEVERAL),
-        ("song; call", SEVERAL),
-        ("song & call", SEVERAL),
-        ("Call and 'song'", SEVERAL),
-        ("mixed", SEVERAL),
+        ("song, alarm call", MULTILABEL),
+        ("alarm call, song", MULTILABEL),
+        ("alarm call, call", MULTILABEL),
+        ("song/call", MULTILABEL),
+        ("song; call", MULTILABEL),
+        ("song & call", MULTILABEL),
+        ("Call and 'song'", MULTILABEL),
+        ("mixed", MULTILABEL),
         # nothing unknown becomes a type
         ("", UNKNOWN),
         (" , ; ", UNKNOWN),
@@ -87,28 +87,28 @@ FOLDER_TYPE = {"song": SONG, "call": CALL, "alarm": ALARM, "mixed": SEVERAL, "dr
         # other languages
         ("zang", SONG),
         ("roep", CALL),
-        ("roep, alarm", SEVERAL),
-        ("zang en roep", SEVERAL),
+        ("roep, alarm", MULTILABEL),
+        ("zang en roep", MULTILABEL),
         ("zang (mannetje)", SONG),
         ("alarmroep", ALARM),
         ("roffel", OTHER),
         ("Gesang", SONG),
         ("Rufe, Männchen", CALL),
-        ("Gesang und Rufe", SEVERAL),
+        ("Gesang und Rufe", MULTILABEL),
         ("Warnruf", ALARM),
         ("Flugruf", CALL),
-        ("cri, chant", SEVERAL),
+        ("cri, chant", MULTILABEL),
         ("chant d'un mâle", UNKNOWN),
         ("chant, mâle", SONG),
         ("cri d’alarme", ALARM),
         ("cri en vol", CALL),
         ("canto", SONG),
-        ("canto y reclamo", SEVERAL),
+        ("canto y reclamo", MULTILABEL),
         ("llamada de alarma", ALARM),
         ("sång", SONG),
         ("sa\u030ang", SONG),  # the same letter, written as two code points
-        ("läte, varningsläte", SEVERAL),
-        ("sång och lockläte", SEVERAL),
+        ("läte, varningsläte", MULTILABEL),
+        ("sång och lockläte", MULTILABEL),
         # folders
         ("song_01", SONG),
         ("drum", OTHER),
@@ -121,7 +121,7 @@ def test_a_text_gets_the_type_that_a_birder_would_give(text, expected):
 
 def test_flight_calls_can_be_left_out():
     assert classify_type("flight call", flight_call="leave_out") == OTHER
-    assert classify_type("call, flight call", flight_call="leave_out") == SEVERAL
+    assert classify_type("call, flight call", flight_call="leave_out") == MULTILABEL
     assert classify_type("call", flight_call="leave_out") == CALL
     with pytest.raises(ValueError, match="flight_call=maybe is not possible; choose one of call, leave_out"):
         classify_type("flight call", flight_call="maybe")
@@ -163,5 +163,5 @@ def test_the_rules_cover_the_texts_of_real_recordings_and_agree_with_their_folde
             print(f"  {count} x {text!r}: folder {folder}, rules {ours}")
     assert covered == len(rows)
     # Where rules and folder differ, the rules are the stricter: they keep apart what the folder took for one type.
-    assert {ours for _, _, ours in differences} <= {SEVERAL}
+    assert {ours for _, _, ours in differences} <= {MULTILABEL}
     assert agreeing >= 0.94 * len(rows)

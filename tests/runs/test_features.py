@@ -18,7 +18,7 @@ from birdnet_nl.data.sources import DEMO_MARK
 from birdnet_nl.data.splits import read_splits
 from birdnet_nl.evaluation.predictions_file import read_predictions
 from birdnet_nl.inference.classifier import load_trained
-from birdnet_nl.inference.predict import hear_calibrated
+from birdnet_nl.inference.predict import predict_calibrated
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.species.table import get_species
 from birdnet_nl.training.checkpoint import read_checkpoint
@@ -153,16 +153,16 @@ def test_what_was_heard_is_calibrated_and_in_the_order_asked_for(pooled, compact
     found = [recording for recording in found if recording.vocalization_type][:7]
     for run_dir in (pooled, compact):
         trained = load_trained(run_dir)
-        probabilities, embeddings = hear_calibrated(trained, found, cache / "mel")
-        reversed_probabilities, _ = hear_calibrated(trained, found[::-1], cache / "mel")
+        probabilities, embeddings = predict_calibrated(trained, found, cache / "mel")
+        reversed_probabilities, _ = predict_calibrated(trained, found[::-1], cache / "mel")
         assert probabilities.shape == (7, 3) and len(embeddings) == 7 and embeddings.isfinite().all()
         torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(7))
         torch.testing.assert_close(probabilities, reversed_probabilities.flip(0), atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("trunk", ["pooled", "compact", "student"])
-def test_a_head_is_judged_on_recordings_that_neither_it_nor_its_trunk_met(trunk, request, train_small, tmp_path):
-    trunk_dir = request.getfixturevalue(trunk)
+def test_a_head_is_judged_on_recordings_that_neither_it_nor_its_trunk_met(base, request, train_small, tmp_path):
+    trunk_dir = request.getfixturevalue(base)
     run_dir = train_small(tmp_path / "head", "species=merel", "trainer=head", f"trunk={trunk_dir}")
     report = metrics_of(run_dir)
     assert report["head"]["fitted"] and 0 < report["head"]["moved"] < 0.5

@@ -1,4 +1,4 @@
-"""`birdnet-nl practise`: from nothing to a file that a training starts from."""
+"""`birdnet-nl pretrain`: from nothing to a file that a training starts from."""
 
 import json
 import shutil
@@ -10,13 +10,13 @@ from birdnet_nl.audio import invented
 from birdnet_nl.cli import app
 from birdnet_nl.data.sources import DEMO_MARK
 from birdnet_nl.embeddings import synthetic as features_practice
-from birdnet_nl.models.pretrained import read_practised
+from birdnet_nl.models.pretrained import read_pretrained
 from birdnet_nl.runs.train import run
 from birdnet_nl.synthetic.generator import GENERATOR
 from birdnet_nl.training.distill import imitate
 
 
-def practise(*arguments: str):
+def pretrain(*arguments: str):
     return CliRunner().invoke(app, ["practise", *arguments])
 
 
@@ -24,11 +24,11 @@ def practise(*arguments: str):
 def test_a_file_is_made_and_a_run_starts_from_it(tmp_path, monkeypatch, compose_config, make_recordings_folder):
     monkeypatch.setattr(invented, "IN_A_FILE", 30)
     out = tmp_path / "mine.pt"
-    done = practise(
+    done = pretrain(
         "--recordings", "60", "--steps", "3", "--judged", "60", "--out", str(out), "--cache", str(tmp_path / "cache")
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    card = read_practised(out).card
+    card = read_pretrained(out).card
     assert (card["recordings"], card["steps"], card["generator"]) == (60, 3, GENERATOR)
     make_recordings_folder(tmp_path / "data", "koolmees", {"song": 6, "call": 6}, duration_s=4.0, sample_rate_hz=32000)
     cfg = compose_config(

@@ -8,7 +8,7 @@ import torch
 
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.runs.teaching import describe_teacher, find_teacher, refuse_known, refuse_unteachable
+from birdnet_nl.runs.teaching import check_not_seen, check_unteachable, describe_teacher, find_teacher
 from birdnet_nl.training.checkpoint import CARD
 from birdnet_nl.util.errors import RunError
 
@@ -64,16 +64,16 @@ def recording(id: str) -> Recording:
 
 def test_a_teacher_that_learned_from_a_test_recording_is_refused_unless_allowed():
     knows = TrainedOn(frozenset({"XC1", "XC2"}), (), frozenset(), Counter())
-    refuse_known(Path("run"), knows, [recording("XC3")], allowed=False)
+    check_not_seen(Path("run"), knows, [recording("XC3")], allowed=False)
     with pytest.raises(RunError, match=r"learned from 1 of the 2 test recordings \(such as XC2\)"):
-        refuse_known(Path("run"), knows, [recording("XC2"), recording("XC3")], allowed=False)
-    refuse_known(Path("run"), knows, [recording("XC2")], allowed=True)
+        check_not_seen(Path("run"), knows, [recording("XC2"), recording("XC3")], allowed=False)
+    check_not_seen(Path("run"), knows, [recording("XC2")], allowed=True)
 
 
 def test_a_teacher_that_does_not_say_what_it_learned_from_is_refused():
     with pytest.raises(RunError, match=r"no splits\.csv"):
-        refuse_known(Path("run"), None, [recording("XC3")], allowed=False)
-    refuse_known(Path("run"), None, [recording("XC3")], allowed=True)
+        check_not_seen(Path("run"), None, [recording("XC3")], allowed=False)
+    check_not_seen(Path("run"), None, [recording("XC3")], allowed=True)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_a_teacher_that_does_not_say_what_it_learned_from_is_refused():
 )
 def test_a_run_that_would_learn_nothing_from_a_teacher_is_refused(change, message):
     able = {"loss_kind": "one", "source": "demo", "fitted_at_once": False}
-    refuse_unteachable(**able)
+    check_unteachable(**able)
     with pytest.raises(ValueError, match=message):
-        refuse_unteachable(**able | change)
+        check_unteachable(**able | change)
 
 
 @pytest.mark.parametrize(

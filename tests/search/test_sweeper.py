@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from birdnet_nl.util.errors import RunError, SelectionError, SetupError
 from hydra_plugins.birdnet_nl_search import sweeper as sweeper_module
-from hydra_plugins.birdnet_nl_search.sweeper import SearchSweeper, refuse_several
+from hydra_plugins.birdnet_nl_search.sweeper import SearchSweeper, check_several
 
 SPACE = {"optimizer.lr": "tag(log, interval(0.0001, 0.01))", "data.batch_size": "choice(32, 64)"}
 
@@ -89,7 +89,7 @@ def test_a_search_with_another_space_in_the_same_folder_is_refused(search):
 @pytest.mark.parametrize("argument", ["species=koolmees,merel", "seed=1,2", "trainer=fast,turbo", "data.fold=0,1"])
 def test_a_search_over_what_is_no_parameter_is_refused(argument):
     with pytest.raises(SelectionError, match="a search takes one value of"):
-        refuse_several(["data.batch_size=32", argument])
+        check_several(["data.batch_size=32", argument])
 
 
 def test_a_missing_extra_is_said_with_what_to_install(monkeypatch):

@@ -97,10 +97,10 @@ def test_nothing_begins_on_a_full_disk(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 10**12, 5 * 2**20))
     with pytest.raises(OSError) as caught:
-        job._refuse_full_disk(tmp_path / "not" / "yet")
+        job._check_full_disk(tmp_path / "not" / "yet")
     assert caught.value.errno == errno.ENOSPC
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 0, 10**12))
-    job._refuse_full_disk(tmp_path)
+    job._check_full_disk(tmp_path)
 
 
 def test_hydra_does_not_keep_configurations():

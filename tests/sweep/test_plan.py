@@ -15,7 +15,7 @@ SLUGS = ("merel", "vink", "roek", "ekster", "havik", "koolmees", "pimpelmees", "
 def planned_for(tmp_path, compose_config):
     """What is said about jobs of the recordings in `tmp_path/data`, two at a time, as one line."""
 
-    def say(jobs, capsys, steps=None) -> str:
+    def info(jobs, capsys, steps=None) -> str:
         cfg = compose_config(
             "species=koolmees", "trainer=turbo", "data=xeno_canto", f"data.root={tmp_path / 'data'}",
             f"paths.logs={tmp_path / 'logs'}",
@@ -25,7 +25,7 @@ def planned_for(tmp_path, compose_config):
         show_plan(planned, settled, tmp_path / "logs/sweep-1", workers=2)
         return " ".join(capsys.readouterr().out.split())
 
-    return say
+    return info
 
 
 def test_a_plan_tells_what_there_is_and_what_is_missing_and_writes_nothing(

@@ -25,8 +25,8 @@ def test_a_memory_of_nothing_or_everything_is_refused(decay):
 
 def test_from_practised_weights_the_memory_is_long_from_the_first_step_on():
     callback = RunningWeightAverage(0.9, 0.995)
-    callback.practised = True
+    callback.pretrained = True
     average, now = torch.tensor([0.0]), torch.tensor([1.0])
     assert float(callback._average(average, now, 0)) == pytest.approx(0.005)
-    callback.practised = False
+    callback.pretrained = False
     assert float(callback._average(average, now, 0)) == pytest.approx(0.9)

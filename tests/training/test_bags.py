@@ -35,8 +35,8 @@ def test_the_order_of_crops_does_not_matter_and_one_crop_is_its_own_answer(pooli
 def test_a_crop_that_does_not_know_leaves_the_answer_to_the_others():
     sure, unsure = torch.tensor([[4.0, 0.0, 0.0]]), torch.zeros(3, 3)
     bag = torch.cat([sure, unsure])
-    answer = {pooling: float(pool_bags(bag, 4, pooling).exp()[0, 0]) for pooling in POOLINGS}
-    assert answer["log_mean_exp"] > 0.7 > 0.55 > answer["mean"]
+    forward_head = {pooling: float(pool_bags(bag, 4, pooling).exp()[0, 0]) for pooling in POOLINGS}
+    assert forward_head["log_mean_exp"] > 0.7 > 0.55 > forward_head["mean"]
     bag.requires_grad_()
     pool_bags(bag, 4, "log_mean_exp")[0, 0].neg().backward()
     assert bag.grad[1:].abs().max() < bag.grad[0].abs().max()  # silence is not forced to be of the type

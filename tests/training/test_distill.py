@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.models.distilled_cnn import Imitator
+from birdnet_nl.models.distilled_cnn import DistillationNetwork
 from birdnet_nl.training.distill import BATCH, Lessons, imitate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -47,7 +47,14 @@ def test_a_network_says_of_new_windows_what_its_teacher_would(wide_mel):
     torch.manual_seed(1)
     losses: list[float] = []
     learned = imitate(
-        Imitator(2), lessons(150, 1, wide_mel), lessons(50, 2, wide_mel), 0.6, wide_mel, 120, 1, losses.append
+        DistillationNetwork(2),
+        lessons(150, 1, wide_mel),
+        lessons(50, 2, wide_mel),
+        0.6,
+        wide_mel,
+        120,
+        1,
+        losses.append,
     )
     drawn, wanted = lessons(40, 3, wide_mel).draw(BATCH, np.random.default_rng(3))
     with torch.inference_mode():
@@ -61,6 +68,6 @@ def test_the_same_seed_gives_the_same_network(wide_mel):
     networks = []
     for _ in range(2):
         torch.manual_seed(7)
-        networks.append(imitate(Imitator(2), lessons(20, 1, wide_mel), None, 0.6, wide_mel, 3, 5))
+        networks.append(imitate(DistillationNetwork(2), lessons(20, 1, wide_mel), None, 0.6, wide_mel, 3, 5))
     for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)

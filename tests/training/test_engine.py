@@ -16,7 +16,7 @@ def on_cpu(monkeypatch):
 @pytest.fixture
 def with_bf16(monkeypatch):
     """Says whether this CPU computes bf16."""
-    return lambda answer: monkeypatch.setattr(engine_module, "cpu_computes_bf16", lambda: answer)
+    return lambda forward_head: monkeypatch.setattr(engine_module, "cpu_computes_bf16", lambda: forward_head)
 
 
 def engine(**changes) -> Engine:

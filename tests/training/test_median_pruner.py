@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from birdnet_nl.training.median_pruner import FIGURE, StopHopeless, is_hopeless, read_histories
+from birdnet_nl.training.median_pruner import FIGURE, MedianPruner, is_below_median, read_histories
 
 OTHERS = [[0.3, 0.5, 0.9], [0.3, 0.6, 0.7], [0.3, 0.4, 0.8]]
 
@@ -14,12 +14,12 @@ OTHERS = [[0.3, 0.5, 0.9], [0.3, 0.6, 0.7], [0.3, 0.4, 0.8]]
     ("own", "hopeless"), [([0.3, 0.49], True), ([0.3, 0.5], False), ([0.55, 0.2], False), ([0.3, 0.5, 0.79], True)]
 )
 def test_the_best_so_far_is_compared_with_the_median_of_the_best_at_that_epoch(own, hopeless):
-    assert is_hopeless(own, OTHERS, least_trials=3) == hopeless
+    assert is_below_median(own, OTHERS, min_trials=3) == hopeless
 
 
 def test_too_few_trials_that_came_as_far_decide_nothing():
-    assert not is_hopeless([0.1], OTHERS, least_trials=4)
-    assert not is_hopeless([0.1] * 4, OTHERS, least_trials=1)
+    assert not is_below_median([0.1], OTHERS, min_trials=4)
+    assert not is_below_median([0.1] * 4, OTHERS, min_trials=1)
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_curves_are_read_from_the_runs_whose_training_ended(folder):
 def test_training_is_stopped_between_the_first_epoch_allowed_and_the_last(folder, values, stops):
     trainer = SimpleNamespace(should_stop=False, max_epochs=3)
     module = SimpleNamespace(history=[{FIGURE: value} for value in values])
-    StopHopeless(str(folder), first_epoch=2, least_trials=3).on_train_epoch_end(trainer, module)
+    MedianPruner(str(folder), first_epoch=2, min_trials=3).on_train_epoch_end(trainer, module)
     assert trainer.should_stop == stops
 
 
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="must be at least 1"):
-        StopHopeless(".", first_epoch=0, least_trials=3)
+        MedianPruner(".", first_epoch=0, min_trials=3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from birdnet_nl.training.pretrain import BATCH, InventedCrops, practise, share_right
+from birdnet_nl.training.pretrain import BATCH, SyntheticCrops, pretrain, share_right
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORK = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 3, "channels": [6, 8], "dropout": 0.0}
@@ -24,16 +24,16 @@ def patterns(count: int, seed: int, frames: int, n_mels: int) -> list[np.ndarray
 
 def test_a_network_learns_what_it_practises(wide_mel):
     frames = wide_mel.segment_frames(0.3)
-    learned = InventedCrops(patterns(120, 1, frames, wide_mel.n_mels), 0, wide_mel, 0.3)
-    others = InventedCrops(patterns(60, 2, frames, wide_mel.n_mels), 120, wide_mel, 0.3)
+    learned = SyntheticCrops(patterns(120, 1, frames, wide_mel.n_mels), 0, wide_mel, 0.3)
+    others = SyntheticCrops(patterns(60, 2, frames, wide_mel.n_mels), 120, wide_mel, 0.3)
     losses: list[float] = []
-    network = practise(NETWORK, learned, wide_mel, 120, 1, losses.append)
+    network = pretrain(NETWORK, learned, wide_mel, 120, 1, losses.append)
     assert len(losses) == 120
     assert share_right(network, others, wide_mel) > 0.8
 
 
 def test_a_batch_holds_every_recording_once_a_round_and_pads_short_ones(wide_mel):
-    crops = InventedCrops(patterns(BATCH, 1, 5, wide_mel.n_mels), 1, wide_mel, 0.3)
+    crops = SyntheticCrops(patterns(BATCH, 1, 5, wide_mel.n_mels), 1, wide_mel, 0.3)
     mel_db, types = next(crops.batches(np.random.default_rng(0)))
     assert torch.bincount(types).tolist() == torch.bincount(torch.from_numpy(crops.types)).tolist()
     assert crops.types[:3].tolist() == [1, 2, 0]  # of recordings from number 1 on
@@ -41,7 +41,7 @@ def test_a_batch_holds_every_recording_once_a_round_and_pads_short_ones(wide_mel
 
 
 def test_the_same_seed_gives_the_same_network(wide_mel):
-    crops = InventedCrops(patterns(70, 1, 40, wide_mel.n_mels), 0, wide_mel, 0.3)
-    first, again = (practise(NETWORK, crops, wide_mel, 3, 5) for _ in range(2))
+    crops = SyntheticCrops(patterns(70, 1, 40, wide_mel.n_mels), 0, wide_mel, 0.3)
+    first, again = (pretrain(NETWORK, crops, wide_mel, 3, 5) for _ in range(2))
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=0, rtol=0)
