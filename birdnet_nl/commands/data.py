@@ -82,7 +82,7 @@ def look(
 ) -> tuple[list["SpeciesOverview"], list[Species]]:
     """Overviews of the species that have recordings, in the order of `chosen`, and the species that have none."""
     from birdnet_nl.audio.inspection import FactsCache, inspect_files
-    from birdnet_nl.data.overview import overview_of
+    from birdnet_nl.data.overview import build_overview
     from birdnet_nl.data.sources import DEMO_MARK
     from birdnet_nl.recordings.folder import find_species_folders
     from birdnet_nl.recordings.library import files_by_id, find_recordings
@@ -101,7 +101,7 @@ def look(
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         facts = inspect_files(paths, FactsCache(facts_file), workers, lambda: bar.advance(task))
     overviews = [
-        overview_of(
+        build_overview(
             species,
             recordings,
             facts,

@@ -10,7 +10,7 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.cutting import cut_splits
 from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
-from birdnet_nl.data.deduplicate import assert_apart
+from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.loaders import Loaders
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
@@ -241,7 +241,7 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
             self.datasets[split] = SegmentDataset(segments, prepared.mels, cut.type_of, self.mel, self.segment_s)
         if self.split_by == "recording":
             ids_of_split = {split: dataset.recording_ids for split, dataset in self.datasets.items()}
-            assert_apart(prepared.recordings, prepared.mels, prepared.same_sounds, ids_of_split)
+            assert_disjoint(prepared.recordings, prepared.mels, prepared.near_duplicates, ids_of_split)
         if self.crops is not None:
             ids = self.datasets["train"].recording_ids
             shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.multilabel.types)

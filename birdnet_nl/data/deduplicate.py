@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.near_duplicates import SameSound, find_same_sounds
+from birdnet_nl.data.near_duplicates import NearDuplicate, find_near_duplicates
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
 from birdnet_nl.recordings.recording import Recording
 
 
-def without_copies(
+def remove_duplicates(
     recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
-) -> tuple[list[Recording], list[UnusableFile], list[SameSound]]:
+) -> tuple[list[Recording], list[UnusableFile], list[NearDuplicate]]:
     """Recordings of which no two hold the same sound, files left out with the reason, and the near-duplicates found.
 
     The same sound under two names could be on both sides of the split. Of copies that agree on the type the longest is
@@ -37,13 +37,13 @@ def _by_species(recordings: Sequence[Recording]) -> Iterable[list[Recording]]:
     return of_species.values()
 
 
-def _same_sounds(recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams) -> list[SameSound]:
+def _same_sounds(recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams) -> list[NearDuplicate]:
     min_frames = MIN_COMPARED_S * params.frames_per_s
     found = {recording.id: mels[recording.id] for recording in recordings}
-    return find_same_sounds({id: mel.load() for id, mel in found.items() if mel.frames >= min_frames}, params)
+    return find_near_duplicates({id: mel.load() for id, mel in found.items() if mel.frames >= min_frames}, params)
 
 
-def _joined(same: Iterable[SameSound]) -> dict[str, str]:
+def _joined(same: Iterable[NearDuplicate]) -> dict[str, str]:
     """One id for all recordings that pairs connect, by the id of each of them."""
     groups: dict[str, set[str]] = {}
     for pair in same:
@@ -76,10 +76,10 @@ def _one_of_each(
     return kept, left_out
 
 
-def assert_apart(
+def assert_disjoint(
     recordings: Sequence[Recording],
     mels: Mapping[str, CachedMel],
-    same: Iterable[SameSound],
+    same: Iterable[NearDuplicate],
     ids_of_split: Mapping[str, Iterable[str]],
 ) -> None:
     """Refuse splits, given as the ids that are really in them, that share a recording, a recordist or a sound."""

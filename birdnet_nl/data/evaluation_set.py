@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.deduplicate import without_copies
+from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.prepare import MakeMels
 from birdnet_nl.recordings.recording import Recording
 
@@ -34,17 +34,17 @@ class EvaluationSet:
 def build_evaluation_set(
     found: Sequence[Recording],
     types: Sequence[str],
-    why_known: Callable[[Recording], str],
-    keep_known: bool,
+    reason_seen: Callable[[Recording], str],
+    keep_seen: bool,
     make_mels: MakeMels,
     mel: MelParams,
 ) -> EvaluationSet:
-    """`why_known` tells how a recording was met in training, or nothing; such are left out unless `keep_known`."""
+    """`reason_seen` tells how a recording was met in training, or nothing; such are left out unless `keep_seen`."""
     plain = [recording for recording in found if recording.vocalization_type in types]
-    known = [(recording, why) for recording in plain if (why := why_known(recording))]
-    left_out = set() if keep_known else {recording.id for recording, _ in known}
+    known = [(recording, why) for recording in plain if (why := reason_seen(recording))]
+    left_out = set() if keep_seen else {recording.id for recording, _ in known}
     mels, unusable = make_mels([recording for recording in plain if recording.id not in left_out])
-    recordings, copies, _ = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
+    recordings, copies, _ = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
     kinds = Counter(recording.vocalization_type for recording in found if recording.vocalization_type is not None)
     return EvaluationSet(
         recordings=recordings,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.near_duplicates import find_same_sounds
+from birdnet_nl.data.near_duplicates import find_near_duplicates
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
@@ -56,7 +56,7 @@ def _known_sounds(
         own = {one.id: mels[one.id] for one in wanted if one.species == species}
         others = {one.id: prepared.mels[one.id] for one in prepared.recordings if one.species == species}
         loaded = {id: found.load() for id, found in (own | others).items() if found.frames >= min_frames}
-        for pair in find_same_sounds(loaded, params):
+        for pair in find_near_duplicates(loaded, params):
             known |= {
                 id
                 for id, other in ((pair.first, pair.second), (pair.second, pair.first))

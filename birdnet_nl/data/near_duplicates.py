@@ -31,7 +31,7 @@ AT_ONCE = 256  # recordings in one array, which bounds memory
 
 
 @dataclass(frozen=True)
-class SameSound:
+class NearDuplicate:
     """Two recordings, by id, that hold the same sound; `correlation` of their mels where they overlap."""
 
     first: str
@@ -39,7 +39,7 @@ class SameSound:
     correlation: float
 
 
-def find_same_sounds(mels: Mapping[str, np.ndarray], params: MelParams) -> list[SameSound]:
+def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams) -> list[NearDuplicate]:
     """Pairs among `mels`, [mels, frames] in dB by recording id, that hold the same sound."""
     heard = _heard_everywhere(params)
     mels = {id: mel[heard] for id, mel in mels.items()}
@@ -49,7 +49,7 @@ def find_same_sounds(mels: Mapping[str, np.ndarray], params: MelParams) -> list[
     for one, other, shift in _fitting(outlines, MIN_COMPARED_S * params.frames_per_s / block):
         correlation = mel_correlation(mels[one], mels[other], shift * block, 2 * block)
         if correlation >= MEL_FITS:
-            found.append(SameSound(one, other, correlation))
+            found.append(NearDuplicate(one, other, correlation))
     return found
 
 

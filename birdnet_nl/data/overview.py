@@ -140,7 +140,7 @@ def licence_name(text: str) -> str:
     return "CC0" if code == "cc0" else f"CC {code.upper()}" if code else text or "unknown"
 
 
-def overview_of(
+def build_overview(
     species: Species,
     found: Sequence[FoundRecording],
     facts: Mapping[Path, FileFacts],

@@ -10,9 +10,9 @@ from pathlib import Path
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.audio.spectrograms import cache_spectrograms
-from birdnet_nl.data.deduplicate import without_copies
+from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.inherited_splits import InheritedSplits
-from birdnet_nl.data.near_duplicates import SameSound
+from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.type_choice import ChosenTypes, choose_types
 from birdnet_nl.recordings.recording import Recording
@@ -58,7 +58,7 @@ class PreparedRecordings:
     unclear: Counter = field(default_factory=Counter)
     unusable: list[UnusableFile] = field(default_factory=list)
     left_out_types: dict[str, str] = field(default_factory=dict)
-    same_sounds: list[SameSound] = field(default_factory=list)
+    near_duplicates: list[NearDuplicate] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
@@ -100,7 +100,7 @@ def prepare_recordings(
             f"{subject}: none of the {len(plain)} files in {where} can be used "
             f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
         )
-    usable, copies, same = without_copies([recording for recording in plain if recording.id in mels], mels, mel)
+    usable, copies, same = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
     if inherited is None:
         chosen = choose_types(usable, types, shares, min_recordings, seed, folds, fold)
     else:
@@ -123,7 +123,7 @@ def prepare_recordings(
         unclear=unclear,
         unusable=[*unusable, *copies],
         left_out_types=chosen.left_out,
-        same_sounds=same,
+        near_duplicates=same,
     )
 
 

@@ -39,7 +39,7 @@ class TrainedOn:
             sizes.setdefault(path.stat().st_size, []).append(path)
         return sizes
 
-    def why_known(self, recording: Recording) -> str:
+    def reason_seen(self, recording: Recording) -> str:
         """In what way the recording was met before; empty when it was not."""
         if (xeno_canto_number(recording.id) or recording.id) in self.numbers:
             return "the same number"

@@ -115,7 +115,7 @@ def check_not_seen(base: BaseRun, data: SpeciesDataModule) -> None:
         return
     prepared = data.prepared
     tested = [recording for recording in prepared.recordings if prepared.splits[recording.id] == "test"]
-    known = [(recording, why) for recording in tested if (why := base.trained.trained_on.why_known(recording))]
+    known = [(recording, why) for recording in tested if (why := base.trained.trained_on.reason_seen(recording))]
     if known:
         recording, why = known[0]
         raise RunError(

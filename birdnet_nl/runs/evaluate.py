@@ -91,7 +91,7 @@ def evaluate(
             "segments": {"test": count_types(test.true_types, types)},
         },
         "left_out": {
-            "known": {} if with_training_recordings else {str(r.path): why for r, why in evaluation_set.known},
+            "known": {} if with_training_recordings else {str(r.path): why for r, why in evaluation_set.seen},
             "types": dict(evaluation_set.unknown_types),
             "unclear": dict(evaluation_set.unclear),
             "files": {str(file.path): file.reason for file in evaluation_set.unusable},
@@ -115,7 +115,7 @@ def evaluate(
 
 
 def _gather(
-    trained: TrainedNetwork, data: Path, found: Sequence[Recording], cache_dir: Path, keep_known: bool
+    trained: TrainedNetwork, data: Path, found: Sequence[Recording], cache_dir: Path, keep_seen: bool
 ) -> EvaluationSet:
     classifier, trained_on = trained.at_temperature_1, trained.trained_on
 
@@ -124,13 +124,13 @@ def _gather(
             task = bar.add_task("decoding and computing mels", total=len(recordings))
             return cache_mels(recordings, classifier.mel, cache_dir, joblib.cpu_count(), lambda: bar.advance(task))
 
-    why_known = trained_on.why_known if trained_on else lambda recording: ""
-    evaluation_set = build_evaluation_set(found, classifier.types, why_known, keep_known, make_mels, classifier.mel)
+    reason_seen = trained_on.reason_seen if trained_on else lambda recording: ""
+    evaluation_set = build_evaluation_set(found, classifier.types, reason_seen, keep_seen, make_mels, classifier.mel)
     if evaluation_set.recordings:
         return evaluation_set
-    if evaluation_set.known and not keep_known:
+    if evaluation_set.seen and not keep_seen:
         raise DataError(
-            f"all {len(evaluation_set.known)} usable recordings in {data} were trained on or validated with; give others, or "
+            f"all {len(evaluation_set.seen)} usable recordings in {data} were trained on or validated with; give others, or "
             "add --with-training-recordings to see how well the network knows them"
         )
     if evaluation_set.unusable:

@@ -20,7 +20,7 @@ def describe_known(trained: TrainedNetwork, evaluation_set: EvaluationSet, judge
         return {"absent": f"no splits.csv in {trained.home} tells what the network was trained on"}
     known = [trained.trained_on.knows_recordist(recording) for recording in evaluation_set.recordings]
     return {
-        "recordings": len(evaluation_set.known),
+        "recordings": len(evaluation_set.seen),
         "judged_all_the_same": judged,
         "by_known_recordists": sum(known),
         "by_unknown_recordists": sum(not recording.recordist for recording in evaluation_set.recordings),

@@ -84,7 +84,7 @@ def check_not_seen(teacher: Path, trained_on: TrainedOn | None, tested: Sequence
             f"teacher={teacher} has no splits.csv that tells what it learned from, so it may know the test recordings; "
             "teacher_knows_test=true teaches all the same"
         )
-    known = [recording.id for recording in tested if trained_on.why_known(recording)]
+    known = [recording.id for recording in tested if trained_on.reason_seen(recording)]
     if known:
         raise RunError(
             f"teacher={teacher} learned from {len(known)} of the {len(tested)} test recordings (such as {known[0]}); "

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
-from birdnet_nl.data.deduplicate import assert_apart, without_copies
-from birdnet_nl.data.near_duplicates import SameSound
+from birdnet_nl.data.deduplicate import assert_disjoint, remove_duplicates
+from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
@@ -31,7 +31,7 @@ def leave_out(tmp_path, small_mel):
     def left(folder):
         found = read_species_folder(folder, get_species("merel"))
         mels, _ = cache_mels(found, small_mel, tmp_path / "cache", workers=1)
-        kept, left_out, same = without_copies(found, mels, small_mel)
+        kept, left_out, same = remove_duplicates(found, mels, small_mel)
         return {recording.id for recording in kept}, {file.path.name: file.reason for file in left_out}, same
 
     return left
@@ -87,14 +87,14 @@ def check(tmp_path):
     def looked(recordings=None, contents="abcd", same=(), train=("XC1", "XC2"), test=("XC3", "XC4")):
         recordings = recordings or [recording(f"XC{number}") for number in range(1, 5)]
         mels = {r.id: CachedMel(tmp_path, 9, content) for r, content in zip(recordings, contents, strict=True)}
-        assert_apart(recordings, mels, same, {"train": train, "test": test})
+        assert_disjoint(recordings, mels, same, {"train": train, "test": test})
 
     looked.recording = recording
     return looked
 
 
 def test_splits_that_share_nothing_pass(check):
-    check(same=[SameSound("XC1", "XC2", 0.9), SameSound("XC4", "XC9", 0.9)])
+    check(same=[NearDuplicate("XC1", "XC2", 0.9), NearDuplicate("XC4", "XC9", 0.9)])
 
 
 def test_a_split_that_shares_anything_is_refused(check, tmp_path):
@@ -103,7 +103,7 @@ def test_a_split_that_shares_anything_is_refused(check, tmp_path):
         "recording:XC2": partial(check, test=("XC2", "XC3")),
         "recordist:jan": partial(check, recordings=one_person),
         "content:a": partial(check, contents="abca"),
-        "sound:XC1 and XC3": partial(check, same=[SameSound("XC1", "XC3", 0.9)]),
+        "sound:XC1 and XC3": partial(check, same=[NearDuplicate("XC1", "XC3", 0.9)]),
     }.items():
         with pytest.raises(AssertionError, match=f"^split leaks: .*{shared}.* on more than one side$"):
             leaking()

@@ -31,26 +31,26 @@ def gather(made, small_mel):
         mels = {r.id: CachedMel(Path(r.id), 10, content.get(r.id, r.id)) for r in recordings if r.id != "XC6"}
         return mels, [UnusableFile(r.path, "is silent") for r in recordings if r.id == "XC6"]
 
-    def evaluation_set(keep_known: bool):
-        why_known = {"XC5": "the same number"}
+    def evaluation_set(keep_seen: bool):
+        reason_seen = {"XC5": "the same number"}
         types = ["song", "call"]
         return build_evaluation_set(
-            FOUND, types, lambda one: why_known.get(one.id, ""), keep_known, make_mels, small_mel
+            FOUND, types, lambda one: reason_seen.get(one.id, ""), keep_seen, make_mels, small_mel
         )
 
     return evaluation_set
 
 
 def test_each_reason_to_leave_out_is_counted(gather, made):
-    evaluation_set = gather(keep_known=False)
+    evaluation_set = gather(keep_seen=False)
     assert [one.id for one in evaluation_set.recordings] == list(evaluation_set.mels) == ["XC1", "XC2"]
     assert evaluation_set.unclear == {"song, call": 1} and evaluation_set.unknown_types == {"alarm": 1}
-    assert [(one.id, why) for one, why in evaluation_set.known] == [("XC5", "the same number")]
+    assert [(one.id, why) for one, why in evaluation_set.seen] == [("XC5", "the same number")]
     assert [file.path.stem for file in evaluation_set.unusable] == ["XC6", "XC7"]
     assert made == ["XC1", "XC2", "XC6", "XC7"]
 
 
 def test_what_was_met_before_is_kept_when_asked_for_and_still_counted(gather):
-    evaluation_set = gather(keep_known=True)
+    evaluation_set = gather(keep_seen=True)
     assert [one.id for one in evaluation_set.recordings] == ["XC1", "XC2", "XC5"]
-    assert len(evaluation_set.known) == 1
+    assert len(evaluation_set.seen) == 1

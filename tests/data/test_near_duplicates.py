@@ -7,7 +7,7 @@ from scipy.signal import resample_poly
 
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import log_mel
-from birdnet_nl.data.near_duplicates import _fitting, find_same_sounds, outline
+from birdnet_nl.data.near_duplicates import _fitting, find_near_duplicates, outline
 
 RATE_HZ = 32000
 
@@ -52,7 +52,7 @@ def at_half_the_rate(path, samples):
 def test_the_same_sound_is_found_in_another_form(mel_of, sing, change, write):
     samples = sing(1, 8.0, RATE_HZ)
     mels = {"XC1": mel_of(samples), "XC2": mel_of(change(samples), write), "XC3": mel_of(sing(2, 8.0, RATE_HZ))}
-    found = find_same_sounds(mels, mel_of.params)
+    found = find_near_duplicates(mels, mel_of.params)
     assert [{pair.first, pair.second} for pair in found] == [{"XC1", "XC2"}]
     assert found[0].correlation <= 1 + 1e-6
 
@@ -62,12 +62,12 @@ def test_the_same_syllables_at_other_times_are_another_recording(mel_of, sing):
     syllables = [sing(seed, 1.0, RATE_HZ) for seed in range(8)]
     orders = [np.random.default_rng(seed).permutation(8) for seed in range(6)]
     mels = {f"XC{n}": mel_of(np.concatenate([syllables[at] for at in order])) for n, order in enumerate(orders)}
-    assert find_same_sounds(mels, mel_of.params) == []
+    assert find_near_duplicates(mels, mel_of.params) == []
 
 
 def test_recordings_too_short_to_tell_apart_are_not_compared(mel_of, sing):
     call = sing(3, 1.5, RATE_HZ)
-    assert find_same_sounds({"XC1": mel_of(call), "XC2": mel_of(call, as_mp3)}, mel_of.params) == []
+    assert find_near_duplicates({"XC1": mel_of(call), "XC2": mel_of(call, as_mp3)}, mel_of.params) == []
 
 
 def test_digital_silence_is_no_common_sound(mel_of, sing):
@@ -77,7 +77,7 @@ def test_digital_silence_is_no_common_sound(mel_of, sing):
         sound = quiet.copy()
         sound[seed * RATE_HZ : (seed + 1) * RATE_HZ] = sing(seed, 1.0, RATE_HZ)
         mels[f"XC{seed}"] = mel_of(sound)
-    assert find_same_sounds(mels, mel_of.params) == []
+    assert find_near_duplicates(mels, mel_of.params) == []
 
 
 def test_the_shift_is_that_of_a_search_without_fourier():

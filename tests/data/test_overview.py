@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.inspection import FactsCache, inspect_files
-from birdnet_nl.data.overview import DUPLICATE, SAME_SOUND, TWO_TYPES, overview_of
+from birdnet_nl.data.overview import DUPLICATE, SAME_SOUND, TWO_TYPES, build_overview
 from birdnet_nl.data.prepare import prepare_recordings
 from birdnet_nl.data.splits import count_by_split
 from birdnet_nl.data.training_rules import TrainingRules
@@ -27,7 +27,7 @@ def look(root: Path, rules: TrainingRules = RULES):
     found = find_recordings(root, KOOLMEES, rules.flight_call)
     facts = inspect_files([one.path for one in found], FactsCache(root / "facts.jsonl"), 2)
     folder = root / "xeno-canto-koolmees"
-    return overview_of(KOOLMEES, found, facts, rules, files=files_by_id([folder]), folders=[folder])
+    return build_overview(KOOLMEES, found, facts, rules, files=files_by_id([folder]), folders=[folder])
 
 
 @pytest.fixture

@@ -34,13 +34,13 @@ def test_train_and_validation_are_known_by_number_and_the_test_is_not(learn, tmp
     names = ["XC1", "koolmees/XC2", "XC3"]
     met = learn([recording(id, tmp_path / "gone.mp3") for id in names], ["train", "val", "test"])
     elsewhere = [recording(f"XC{number}", tmp_path / "other.mp3") for number in (1, 2, 3)]
-    assert [met.why_known(one) for one in elsewhere] == ["the same number", "the same number", ""]
-    assert met.why_known(recording("merel/XC1", tmp_path / "other.mp3")) == "the same number"
+    assert [met.reason_seen(one) for one in elsewhere] == ["the same number", "the same number", ""]
+    assert met.reason_seen(recording("merel/XC1", tmp_path / "other.mp3")) == "the same number"
 
 
 def test_with_segments_split_every_recording_was_learned_from(learn, tmp_path):
     met = learn([recording("XC3", tmp_path / "gone.mp3")], ["test"], split_by="segment")
-    assert met.why_known(recording("XC3", tmp_path / "other.mp3"))
+    assert met.reason_seen(recording("XC3", tmp_path / "other.mp3"))
 
 
 def test_a_copy_under_another_name_is_known_by_its_content(learn, tmp_path):
@@ -48,22 +48,22 @@ def test_a_copy_under_another_name_is_known_by_its_content(learn, tmp_path):
     copy = tmp_path / "b/merel.mp3"
     copy.parent.mkdir()
     shutil.copy(tmp_path / "a/XC1.mp3", copy)
-    assert met.why_known(recording("song/merel", copy)) == "the same content as XC1.mp3"
+    assert met.reason_seen(recording("song/merel", copy)) == "the same content as XC1.mp3"
     same_size = recording("song/vink", tmp_path / "b/vink.mp3", content=b"tsjoep" * 9)
-    assert met.why_known(same_size) == ""
-    assert met.why_known(recording("song/x", tmp_path / "b/absent.mp3")) == ""
+    assert met.reason_seen(same_size) == ""
+    assert met.reason_seen(recording("song/x", tmp_path / "b/absent.mp3")) == ""
 
 
 def test_numbers_that_are_not_unique_say_nothing_while_the_file_is_there(learn, tmp_path):
     """Demo recordings of another seed carry the same numbers, and everybody has a song/001."""
     demo = learn([recording("XC900000001", tmp_path / "a.mp3", content=b"one")], ["train"], synthetic=True)
     other = recording("XC900000001", tmp_path / "b.mp3", content=b"two")
-    assert demo.why_known(other) == ""
+    assert demo.reason_seen(other) == ""
     (tmp_path / "a.mp3").rename(tmp_path / "moved.mp3")
     gone = learn([recording("XC900000001", tmp_path / "a.mp3")], ["train"], synthetic=True)
-    assert gone.why_known(other) == "the same number"
+    assert gone.reason_seen(other) == "the same number"
     own = learn([recording("song/001", tmp_path / "c.mp3", content=b"three")], ["train"])
-    assert own.why_known(recording("song/001", tmp_path / "d.mp3", content=b"four!")) == ""
+    assert own.reason_seen(recording("song/001", tmp_path / "d.mp3", content=b"four!")) == ""
 
 
 def test_recordists_are_known_however_they_are_written(learn, tmp_path):
@@ -90,8 +90,8 @@ def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
     head = learn([recording("XC3", tmp_path / "gone.mp3")], ["train"])
     both = head.joined(base)
     elsewhere = [recording(f"XC{number}", tmp_path / "other.mp3", "Ann") for number in (1, 2, 3, 4)]
-    assert [bool(both.why_known(one)) for one in elsewhere] == [True, True, True, False]
-    assert both.why_known(recording("song/x", tmp_path / "x.mp3", content=b"2")) == "the same content as 2.mp3"
+    assert [bool(both.reason_seen(one)) for one in elsewhere] == [True, True, True, False]
+    assert both.reason_seen(recording("song/x", tmp_path / "x.mp3", content=b"2")) == "the same content as 2.mp3"
     assert both.knows_recordist(elsewhere[3]) and not head.knows_recordist(elsewhere[3])
     assert both.of_type == head.of_type == {"song": 1}
 
@@ -99,6 +99,6 @@ def test_what_a_head_and_its_trunk_met_is_known_to_both(learn, tmp_path):
 def test_a_recording_of_several_types_is_known_and_counts_as_none_of_them(learn, tmp_path):
     multilabel = Recording("XC2", tmp_path / "gone.mp3", "koolmees", None, "call, song", "Somebody")
     met = learn([recording("XC1", tmp_path / "gone too.mp3"), multilabel], ["train", "train"])
-    assert met.why_known(recording("XC2", tmp_path / "other.mp3")) == "the same number"
+    assert met.reason_seen(recording("XC2", tmp_path / "other.mp3")) == "the same number"
     assert met.knows_recordist(recording("XC9", tmp_path / "other.mp3", "Somebody"))
     assert met.of_type == {"song": 1}
