@@ -1,1 +1,1 @@
-"""The 232 species of the Netherlands, and what `species=...` means."""
+"""Table of the 232 species of the Netherlands, and the values of `species=` and `data.pool=`."""

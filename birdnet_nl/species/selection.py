@@ -1,63 +1,66 @@
-"""What `species=...` on the command line means: the Hydra group `species`, and the names that Hydra does not know."""
+"""Values of `species=` on the command line: the Hydra group `species`, and the names that Hydra cannot read."""
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from birdnet_nl.species.pool import pool_as_species
-from birdnet_nl.species.table import Species, all_species, find_species, species_called
+from birdnet_nl.species.table import all_species, find_species, match_species, pool_as_species
 from birdnet_nl.util.errors import SelectionError
 
-POOL = "pool"  # the option of the group `species` that stands for the species of data.pool
+POOL = "pool"  # the option of the group `species` for the species of data.pool
 
 # options of train.py after which nothing is trained, so that no species is needed
 NO_JOB = {"--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 
-# options whose value follows as a word of its own
+# options with their value in the next word
 WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p"}
 WITH_VALUE |= {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"}
 
 
 def register_species() -> None:
-    """Make every species a frozen option of the Hydra group `species`: its names are facts, not parameters.
-
-    One more option stands for the pool that `data.pool` names.
-    """
+    """Register every species as an option of the Hydra group `species`, and one more for the pool of `data.pool`."""
     store = ConfigStore.instance()
     for species in all_species():
-        store.store(group="species", name=species.slug, node=species)
+        store.store(group="species", name=species.slug, node=species_node(asdict(species)))
     names = {field: f"${{pool_{field}:${{data.pool}}}}" for field in ("slug", "dutch", "english", "scientific")}
-    store.store(group="species", name=POOL, node=Species(**names, birdnet="", priority=0))
+    store.store(group="species", name=POOL, node=species_node({**names, "birdnet": "", "priority": 0}))
     for field in names:
-        OmegaConf.register_new_resolver(f"pool_{field}", partial(_of_pool, field=field), replace=True)
+        OmegaConf.register_new_resolver(f"pool_{field}", partial(_pool_name, field=field), replace=True)
 
 
-def _of_pool(pool: str | Sequence[str], field: str) -> str:
+def species_node(values: dict[str, Any]) -> DictConfig:
+    """Return the config node from which `instantiate` builds a `Species`; read-only, since names are not parameters."""
+    return OmegaConf.create(values, flags={"readonly": True})
+
+
+def _pool_name(pool: str | Sequence[str], field: str) -> str:
     return getattr(pool_as_species(pool), field)
 
 
 def select_species(value: str) -> list[str]:
-    """Slugs meant by the value of `species=`, in the order given, each once.
+    """Return the slugs of a value of `species=` in its order, each once.
 
-    Takes names in any language, several between commas, `all`, `priority1` to `priority3`, and patterns of slugs as
-    `zwarte_*`. Raises `SelectionError` with the nearest names.
+    The value holds names in any language (several separated by commas), `all`, `priority1` to `priority3`, or patterns
+    of slugs such as `zwarte_*`. Raises `SelectionError` with the closest names.
     """
     slugs: list[str] = []
     for name in value.split(","):
         if name.strip():
-            slugs += [species.slug for species in species_called(name.strip().strip("'\""))]
+            slugs += [species.slug for species in match_species(name.strip().strip("'\""))]
     if not slugs:
         raise SelectionError("species= names no species; give for example species=koolmees")
     return list(dict.fromkeys(slugs))
 
 
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments with `species=` put into Hydra's terms.
+    """Rewrite `species=` and `data.pool=` on the command line in Hydra's terms.
 
-    Raises `SelectionError` when a species is unknown or missing, or when several are named without `-m`.
+    Raises `SelectionError` if a species is unknown or missing, or if there are several without `-m`.
     """
     options = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
     if options & {"-sc", "--shell-completion"}:
@@ -67,36 +70,33 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         species = find_species(" ".join(words)) or find_species(words[0])
         hint = f"write species={species.slug}" if species else "values are given as name=value, as in species=koolmees"
         raise SelectionError(f"{' '.join(words)} is not a parameter; {hint}")
-    sweep = bool(options & {"-m", "--multirun"})
-    pooled = any(argument.startswith("data.pool=") and not argument.endswith("=null") for argument in arguments)
-    prepared, named = [], False
+    is_sweep = bool(options & {"-m", "--multirun"})
+    has_pool = any(argument.startswith("data.pool=") and not argument.endswith("=null") for argument in arguments)
+    prepared, has_species = [], False
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if key != "species" or not equals:
             prepared.append(argument)
             continue
-        named = True
-        if pooled and value != POOL:
+        has_species = True
+        if has_pool and value != POOL:
             raise SelectionError(f"species={value} and data.pool= exclude each other; leave out one of them")
-        if value == POOL:
-            prepared.append(argument)
-            continue
-        if value.startswith(("glob(", "choice(", "null")):  # Hydra's own
+        if value == POOL or value.startswith(("glob(", "choice(", "null")):  # Hydra reads these itself
             prepared.append(argument)
             continue
         slugs = select_species(value)
-        if len(slugs) > 1 and not sweep:
+        if len(slugs) > 1 and not is_sweep:
             raise SelectionError(
                 f"species={value} names {len(slugs)} species; add -m to train them one after the other: "
                 f"python train.py -m {shlex.join(arguments)}"
             )
         prepared.append(f"species={','.join(slugs)}")
-    if pooled and not named:
+    if has_pool and not has_species:
         index = next(index for index, argument in enumerate(prepared) if argument.startswith("data.pool="))
         prepared.insert(index, f"species={POOL}")
-        named = True
-    elsewhere = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
-    if not named and not elsewhere and not NO_JOB & options:
+        has_species = True
+    has_experiment = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
+    if not has_species and not has_experiment and not NO_JOB & options:
         raise SelectionError(
             "no species given; add for example species=koolmees (one of 232), or data.pool=[koolmees,merel]; see --help"
         )

@@ -1,4 +1,4 @@
-"""The species table: one row of `species.csv` is one `Species`."""
+"""Species table: each row of `species.csv` is one `Species`; several species together are a pool (`data.pool=`)."""
 
 import csv
 import difflib
@@ -11,15 +11,17 @@ from importlib.resources import files
 
 from birdnet_nl.util.errors import SelectionError
 
+MAX_NAMES_IN_SLUG = 3  # the slug of a larger pool holds the first species and a count
+
 
 @dataclass(frozen=True)
 class Species:
     """A species of the Netherlands.
 
     Attributes:
-        slug: the key users type, e.g. `zwarte_mees`; lower case, no accents.
-        birdnet: the scientific name BirdNET V2.4 uses where it differs from `scientific`, else empty.
-        priority: 1 (first to be trained) to 3.
+        slug: the key that users type, e.g. `zwarte_mees`; lower case, no accents.
+        birdnet: the scientific name in BirdNET V2.4 where it differs from `scientific`, else empty.
+        priority: 1 (to be trained first) to 3.
     """
 
     slug: str
@@ -31,12 +33,12 @@ class Species:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name by which a user or a folder may call the species."""
+        """All names that a user or a folder may use for the species."""
         return tuple(name for name in (self.slug, self.dutch, self.english, self.scientific, self.birdnet) if name)
 
 
 def normalise_name(name: str) -> str:
-    """Lower case, without accents, words joined by `_`: `Zwarte  Mees`, `zwarte-mees` and `zwarte_mees` become one."""
+    """Lower case, without accents, words joined by `_`: `Zwarte  Mees` and `zwarte-mees` become `zwarte_mees`."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = "".join(char if char.isalnum() else " " for char in ascii_name.casefold().replace("'", "")).split()
     return "_".join(words)
@@ -44,7 +46,7 @@ def normalise_name(name: str) -> str:
 
 @cache
 def all_species() -> tuple[Species, ...]:
-    """The 232 species in the order of the table."""
+    """Return the 232 species in the order of the table."""
     with (files("birdnet_nl.species") / "species.csv").open(encoding="utf-8", newline="") as file:
         return tuple(Species(**{**row, "priority": int(row["priority"])}) for row in csv.DictReader(file))
 
@@ -55,41 +57,74 @@ def _by_name() -> dict[str, Species]:
 
 
 def find_species(name: str) -> Species | None:
-    """The species called `name`: a slug or a Dutch, English or scientific name, in any case; whole names only."""
+    """Look up a species by slug or by its whole Dutch, English or scientific name, in any case."""
     return _by_name().get(normalise_name(name))
 
 
 def similar_species(name: str, count: int = 3) -> list[Species]:
-    """Up to `count` species whose name is close to a misspelt `name`, closest first."""
-    close = difflib.get_close_matches(normalise_name(name), _by_name(), n=3 * count, cutoff=0.6)
-    return list(dict.fromkeys(_by_name()[match] for match in close))[:count]
+    """Return up to `count` species with a name close to a misspelt `name`, closest first."""
+    matches = difflib.get_close_matches(normalise_name(name), _by_name(), n=3 * count, cutoff=0.6)
+    return list(dict.fromkeys(_by_name()[match] for match in matches))[:count]
 
 
 def get_species(name: str) -> Species:
-    """The species called `name`; raises `SelectionError` with the nearest names when there is none."""
+    """Look up a species as `find_species` does; raise `SelectionError` with the closest names if there is none."""
     species = find_species(name)
     if species is None:
-        near = ", ".join(f"{found.slug} ({found.english})" for found in similar_species(name))
-        hint = f"did you mean {near}?" if near else "see birdnet_nl/species/species.csv for the 232 species"
+        similar = ", ".join(f"{species.slug} ({species.english})" for species in similar_species(name))
+        hint = f"did you mean {similar}?" if similar else "see birdnet_nl/species/species.csv for the 232 species"
         raise SelectionError(f"species={name} is not a species of the Netherlands; {hint}")
     return species
 
 
-def species_called(name: str) -> Sequence[Species]:
-    """The species meant by a name, by `all`, by `priority1` to `priority3`, or by a pattern of slugs as `zwarte_*`.
+def match_species(pattern: str) -> Sequence[Species]:
+    """Return the species of a name, of `all`, of `priority1` to `priority3`, or of a pattern of slugs as `zwarte_*`.
 
-    Raises `SelectionError` when there is none.
+    Raises `SelectionError` if nothing matches.
     """
-    if name.casefold() == "all":
+    if pattern.casefold() == "all":
         return all_species()
-    if name.startswith("priority") and name.removeprefix("priority").isdigit():
-        found = [species for species in all_species() if species.priority == int(name.removeprefix("priority"))]
-        if not found:
-            raise SelectionError(f"species={name}: there are priority1, priority2 and priority3")
-        return found
-    if any(char in name for char in "*?["):
-        found = [species for species in all_species() if fnmatch.fnmatchcase(species.slug, name.lower())]
-        if not found:
-            raise SelectionError(f"species={name} fits none of the 232 species; patterns are of slugs, as 'zwarte_*'")
-        return found
-    return [get_species(name)]
+    if pattern.startswith("priority") and pattern.removeprefix("priority").isdigit():
+        priority = int(pattern.removeprefix("priority"))
+        matches = [species for species in all_species() if species.priority == priority]
+        if not matches:
+            raise SelectionError(f"species={pattern} does not exist; choose priority1, priority2 or priority3")
+        return matches
+    if any(char in pattern for char in "*?["):
+        matches = [species for species in all_species() if fnmatch.fnmatchcase(species.slug, pattern.lower())]
+        if not matches:
+            raise SelectionError(
+                f"species={pattern} matches none of the 232 species; give a pattern of slugs such as 'zwarte_*'"
+            )
+        return matches
+    return [get_species(pattern)]
+
+
+def pooled_species(pool: str | Sequence[str]) -> list[Species]:
+    """Return the species of a value of `data.pool` in its order, each once; names as in `species=`.
+
+    Raises `SelectionError` if a name does not exist or if there is none.
+    """
+    names = [pool] if isinstance(pool, str) else pool
+    members = [species for name in names for species in match_species(str(name))]
+    if not members:
+        raise SelectionError("data.pool=[] names no species; give for example data.pool=[koolmees,pimpelmees] or all")
+    return list(dict.fromkeys(members))
+
+
+def pool_as_species(pool: str | Sequence[str]) -> Species:
+    """Return a `Species` that represents a pool in the run directory, the report and the checkpoint."""
+    members = pooled_species(pool)
+    if len(members) == len(all_species()):
+        slug, dutch, english = "pool-all", "alle soorten", "all species"
+    elif isinstance(pool, str) and pool.startswith("priority"):
+        slug, dutch, english = f"pool-{pool}", f"soorten van prioriteit {pool[-1]}", f"species of priority {pool[-1]}"
+    elif len(members) <= MAX_NAMES_IN_SLUG:
+        slug = "pool-" + "-".join(species.slug for species in members)
+        dutch = " + ".join(species.dutch for species in members)
+        english = " + ".join(species.english for species in members)
+    else:
+        first, others = members[0], len(members) - 1
+        slug = f"pool-{first.slug}-and-{others}-more"
+        dutch, english = f"{first.dutch} en {others} andere", f"{first.english} and {others} others"
+    return Species(slug, dutch, english, scientific="a pool of species", birdnet="", priority=0)

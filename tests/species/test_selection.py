@@ -1,4 +1,4 @@
-"""What `species=...` on the command line means."""
+"""Values of `species=` and `data.pool=` on the command line."""
 
 import os
 import subprocess
@@ -21,48 +21,49 @@ def test_any_name_becomes_the_slug(name):
     assert prepare_arguments([f"species={name}", "trainer=fast"]) == ["species=koolmees", "trainer=fast"]
 
 
-def test_several_names_keep_their_order_and_each_counts_once():
+def test_several_names_keep_their_order_without_duplicates():
     assert select_species("Merel, Parus major,koolmees,vink") == ["merel", "koolmees", "vink"]
 
 
-def test_vink_is_never_goudvink():
-    assert select_species("vink") == ["vink"]
-    assert set(select_species("*vink")) >= {"vink", "goudvink", "appelvink"}
-
-
-def test_all_is_all():
+def test_all_selects_every_species():
     assert select_species("all") == [species.slug for species in all_species()]
 
 
 @pytest.mark.parametrize("priority", [1, 2, 3])
-def test_a_priority_names_its_species(priority):
-    found = select_species(f"priority{priority}")
-    assert found == [species.slug for species in all_species() if species.priority == priority]
-    assert len(found) > 10
+def test_a_priority_selects_its_species(priority):
+    slugs = select_species(f"priority{priority}")
+    assert slugs == [species.slug for species in all_species() if species.priority == priority]
+    assert len(slugs) > 10
 
 
-def test_a_priority_that_does_not_exist_is_refused():
-    with pytest.raises(SelectionError, match="there are priority1, priority2 and priority3"):
-        select_species("priority4")
-
-
-def test_a_pattern_names_the_slugs_that_fit():
+def test_a_pattern_selects_the_slugs_that_match():
+    assert select_species("vink") == ["vink"]
+    assert set(select_species("*vink")) >= {"vink", "goudvink", "appelvink"}
     expected = {species.slug for species in all_species() if species.slug.startswith("zwarte_")}
     assert set(select_species("zwarte_*")) == expected
     assert len(expected) >= 5
-    with pytest.raises(SelectionError, match="fits none of the 232 species"):
-        select_species("zwarte_q*")
+    assert prepare_arguments(["species=koolm*"]) == ["species=koolmees"]
 
 
-def test_a_misspelt_name_is_answered_with_did_you_mean():
-    with pytest.raises(SelectionError, match="did you mean koolmees"):
-        prepare_arguments(["species=kolmees"])
-    with pytest.raises(SelectionError, match="did you mean koolmees"):
-        prepare_arguments(["-m", "species=merel,kolmees"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["species=priority4"], "choose priority1, priority2 or priority3"),
+        (["species=zwarte_q*"], "matches none of the 232 species"),
+        (["species=kolmees"], "did you mean koolmees"),
+        (["-m", "species=merel,kolmees"], "did you mean koolmees"),
+        (["trainer=fast"], "no species given; add for example species=koolmees"),
+        ([], "no species given"),
+        (["species=merel", "data.pool=all"], "exclude each other"),
+    ],
+)
+def test_an_unknown_missing_or_double_selection_raises(arguments, message):
+    with pytest.raises(SelectionError, match=message):
+        prepare_arguments(arguments)
 
 
 @pytest.mark.parametrize("value", ["merel,koolmees", "all", "priority1", "zwarte_*"])
-def test_several_species_need_m(value):
+def test_several_species_need_multirun(value):
     count = len(select_species(value))
     with pytest.raises(SelectionError, match=f"names {count} species; add -m"):
         prepare_arguments([f"species={value}"])
@@ -71,41 +72,47 @@ def test_several_species_need_m(value):
         assert prepared == [flag, f"species={','.join(select_species(value))}", "trainer=legacy,fast"]
 
 
-def test_a_pattern_that_fits_one_species_needs_no_m():
-    assert prepare_arguments(["species=koolm*"]) == ["species=koolmees"]
+def test_the_suggested_command_can_be_pasted_into_a_shell():
+    with pytest.raises(SelectionError) as info:
+        prepare_arguments(["species=great tit,merel"])
+    assert "'species=great tit,merel'" in str(info.value)
 
 
-def test_hydras_own_words_pass_through():
-    for value in ("glob(zwarte*)", "choice(merel,vink)", "null"):
-        assert prepare_arguments(["-m", f"species={value}"]) == ["-m", f"species={value}"]
-
-
-def test_a_missing_species_is_told():
-    with pytest.raises(SelectionError, match="no species given; add for example species=koolmees"):
-        prepare_arguments(["trainer=fast"])
-    with pytest.raises(SelectionError, match="no species given"):
-        prepare_arguments([])
-
-
-@pytest.mark.parametrize("arguments", [["--cfg", "job"], ["--info"], ["--hydra-help"], ["-c", "all"], ["experiment=x"]])
-def test_no_species_is_needed_where_nothing_is_trained_or_an_experiment_names_it(arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "species=glob(zwarte*)"],
+        ["-m", "species=choice(merel,vink)"],
+        ["-m", "species=null"],
+        ["species=merel", "data.root=/nas/species=odd", "trainer.max_epochs=5", "seed=2"],
+        ["species=pool", "data.pool=all"],
+    ],
+)
+def test_other_arguments_are_unchanged(arguments):
     assert prepare_arguments(arguments) == arguments
 
 
-def test_other_arguments_are_left_alone():
-    others = ["data.root=/nas/species=odd", "trainer.max_epochs=5", "seed=2"]
-    assert prepare_arguments(["species=merel", *others]) == ["species=merel", *others]
+@pytest.mark.parametrize(
+    "arguments",
+    [["--cfg", "job"], ["--cfg=job", "trainer=fast"], ["--info"], ["--hydra-help"], ["-c", "all"], ["experiment=x"]],
+)
+def test_no_species_is_needed_without_training_or_with_an_experiment(arguments):
+    assert prepare_arguments(arguments) == arguments
 
 
-def test_every_species_becomes_an_option_of_the_group():
+def test_a_pool_selects_its_option_of_the_group():
+    assert prepare_arguments(["data.pool=all", "--cfg", "job"]) == ["species=pool", "data.pool=all", "--cfg", "job"]
+
+
+def test_every_species_is_an_option_of_the_group():
     register_species()
     options = ConfigStore.instance().repo["species"]
     assert {name.removesuffix(".yaml") for name in options} == {species.slug for species in all_species()} | {"pool"}
 
 
 def complete(line: str) -> set[str]:
-    """What TAB offers after `line`, as the shell asks for it."""
-    done = subprocess.run(
+    """Return the completions that TAB offers after `line`, requested as a shell does."""
+    process = subprocess.run(
         [sys.executable, "train.py", "-sc", "query=bash"],
         cwd=ROOT,
         env={**os.environ, "COMP_LINE": line},
@@ -113,19 +120,9 @@ def complete(line: str) -> set[str]:
         text=True,
         check=True,
     )
-    return set(done.stdout.split())
+    return set(process.stdout.split())
 
 
-def test_tab_completes_species_and_parameter_sets():
+def test_tab_completes_species_and_trainers():
     assert complete("python train.py species=kool") == {"species=koolmees"}
     assert {"trainer=fast", "trainer=legacy"} <= complete("python train.py species=koolmees trainer=")
-
-
-def test_cfg_with_an_equals_sign_needs_no_species_either():
-    assert prepare_arguments(["--cfg=job", "trainer=fast"]) == ["--cfg=job", "trainer=fast"]
-
-
-def test_the_command_that_is_proposed_can_be_pasted():
-    with pytest.raises(SelectionError) as info:
-        prepare_arguments(["species=great tit,merel"])
-    assert "'species=great tit,merel'" in str(info.value)

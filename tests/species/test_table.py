@@ -1,18 +1,18 @@
-"""The table of 232 species, and by which names a row is found."""
+"""The species table: its rows, the names that find a row, and pools of species."""
 
 import csv
 import dataclasses
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from birdnet_nl.species.table import (
-    Species,
     all_species,
     find_species,
     get_species,
     normalise_name,
+    pool_as_species,
+    pooled_species,
     similar_species,
 )
 from birdnet_nl.util.errors import SelectionError
@@ -20,30 +20,30 @@ from birdnet_nl.util.errors import SelectionError
 TABLE = Path(__file__).resolve().parents[2] / "birdnet_nl" / "species" / "species.csv"
 
 
-def test_the_table_has_232_rows_and_every_row_is_read():
+def test_all_232_rows_of_the_table_are_read():
     with TABLE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     assert len(rows) == 232
-    read = [[*dataclasses.astuple(species)[:-1], str(species.priority)] for species in all_species()]
-    assert read == rows
+    assert [[*dataclasses.astuple(species)[:-1], str(species.priority)] for species in all_species()] == rows
+    assert {species.priority for species in all_species()} == {1, 2, 3}
 
 
-def test_no_slug_occurs_twice_and_every_slug_is_its_own_normalised_name():
+def test_slugs_are_unique_and_normalised():
     slugs = [species.slug for species in all_species()]
     assert len(set(slugs)) == 232
     assert [slug for slug in slugs if normalise_name(slug) != slug] == []
 
 
-def test_no_name_means_two_species():
+def test_no_name_belongs_to_two_species():
     owners: dict[str, set[str]] = {}
     for species in all_species():
         for name in species.names:
             owners.setdefault(normalise_name(name), set()).add(species.slug)
-    assert {name: found for name, found in owners.items() if len(found) > 1} == {}
+    assert {name: slugs for name, slugs in owners.items() if len(slugs) > 1} == {}
     assert "" not in owners
 
 
-def test_every_species_is_found_by_each_of_its_names_in_any_case():
+def test_each_name_in_any_case_finds_its_species():
     for species in all_species():
         for name in species.names:
             assert find_species(name) is species
@@ -51,28 +51,21 @@ def test_every_species_is_found_by_each_of_its_names_in_any_case():
             assert find_species(f"  {name.lower()} ") is species
 
 
-def test_priorities_are_1_to_3():
-    assert set(Counter(species.priority for species in all_species())) == {1, 2, 3}
-
-
-def test_the_missions_14_species_are_there():
+def test_the_14_species_of_the_original_are_there():
     names = [
         "Roodborst", "Ekster", "Pimpelmees", "Koolmees", "Houtduif", "Grauwe Gans", "Koperwiek", "Winterkoning", "Vink",
         "Merel", "Turkse Tortel", "Kolgans", "Roek", "Boomkruiper",
     ]  # fmt: skip
-    assert len(names) == 14
     assert [name for name in names if find_species(name) is None] == []
 
 
-@pytest.mark.parametrize(
-    "name", ["koolmees", "Koolmees", "KOOLMEES", "Parus major", "parus_major", "great tit", "Great-Tit", " Great  Tit "]
-)
-def test_dutch_english_and_latin_names_find_the_same_row(name):
+@pytest.mark.parametrize("name", ["parus_major", "Great-Tit", " Great  Tit "])
+def test_separators_in_a_name_do_not_matter(name):
     assert get_species(name).slug == "koolmees"
 
 
 @pytest.mark.parametrize(
-    ("written", "normal"),
+    ("name", "normalised"),
     [
         ("Zwarte  Mees", "zwarte_mees"),
         ("zwarte-mees", "zwarte_mees"),
@@ -82,11 +75,11 @@ def test_dutch_english_and_latin_names_find_the_same_row(name):
         ("--", ""),
     ],
 )
-def test_names_are_normalised_by_hand(written, normal):
-    assert normalise_name(written) == normal
+def test_names_are_normalised(name, normalised):
+    assert normalise_name(name) == normalised
 
 
-def test_a_part_of_a_name_is_never_taken_for_the_name():
+def test_a_part_of_a_name_finds_nothing():
     assert get_species("vink").scientific == "Fringilla coelebs"
     assert get_species("goudvink").scientific == "Pyrrhula pyrrhula"
     for part in ("goud", "koolm", "tit", "Parus", "mees", "vinkje"):
@@ -94,25 +87,45 @@ def test_a_part_of_a_name_is_never_taken_for_the_name():
 
 
 @pytest.mark.parametrize(
-    ("misspelt", "meant"), [("kolmees", "koolmees"), ("meerel", "merel"), ("graet tit", "koolmees")]
+    ("misspelt", "slug"), [("kolmees", "koolmees"), ("meerel", "merel"), ("graet tit", "koolmees")]
 )
-def test_a_misspelt_name_is_answered_with_the_nearest_first(misspelt, meant):
-    assert similar_species(misspelt)[0].slug == meant
+def test_the_error_for_a_misspelt_name_suggests_the_closest_first(misspelt, slug):
+    assert similar_species(misspelt)[0].slug == slug
     with pytest.raises(SelectionError, match=f"^species={misspelt} is not a species of the Netherlands; did you mean "):
         get_species(misspelt)
 
 
-def test_similar_species_are_few_and_different():
-    near = similar_species("zwarte", count=3)
-    assert len(near) == len(set(near)) <= 3
+def test_similar_species_are_unique_and_at_most_count():
+    similar = similar_species("zwarte", count=3)
+    assert len(similar) == len(set(similar)) <= 3
 
 
-def test_a_name_like_nothing_is_answered_with_the_table():
+def test_the_error_for_a_name_without_similar_species_names_the_table():
     with pytest.raises(SelectionError, match=r"species\.csv for the 232 species"):
         get_species("qqqqqq")
 
 
-def test_a_species_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        get_species("merel").slug = "vink"
-    assert isinstance(get_species("merel"), Species)
+def test_pools_take_all_priorities_and_names_in_any_language():
+    assert pooled_species("all") == list(all_species())
+    assert [species.slug for species in pooled_species(["great tit", "Merel", "koolmees"])] == ["koolmees", "merel"]
+    assert {species.priority for species in pooled_species("priority1")} == {1}
+
+
+@pytest.mark.parametrize(
+    ("pool", "slug"),
+    [
+        ("all", "pool-all"),
+        ("priority2", "pool-priority2"),
+        (["koolmees", "merel"], "pool-koolmees-merel"),
+        (["koolmees", "merel", "vink", "ekster", "roek"], "pool-koolmees-and-4-more"),
+    ],
+)
+def test_a_pool_has_a_short_slug(pool, slug):
+    assert pool_as_species(pool).slug == slug
+
+
+def test_unknown_names_and_empty_pools_raise():
+    with pytest.raises(SelectionError, match="did you mean koolmees"):
+        pooled_species(["koolmes"])
+    with pytest.raises(SelectionError, match="names no species"):
+        pooled_species([])
