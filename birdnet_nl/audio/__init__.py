@@ -1,1 +1,1 @@
-"""From a file to one log-mel array per recording, decoded once and kept in a memory-mapped cache."""
+"""Audio front end: from a sound file to one cached log-mel array per recording."""

@@ -1,101 +1,76 @@
-"""Changes to mels in training, so that a network learns the voice and not the place: masks, and mixing of recordings.
+"""Augmentation of mel spectrograms in training: masking of times and bands, and mixing of recordings.
 
-Works on dB, before normalisation, on whatever device the batch is on.
+An augmentation is any object that is called with `(mel_db, targets, generator)` and returns `(mel_db, targets)`: mels
+in dB before normalisation, float [batch, mels, frames], and the share of each type, float [batch, types], on the device
+of the batch. With a property `is_identity` that is true it is not called.
 """
 
 import torch
 
-from birdnet_nl.audio.other_voices import add_background, change_voice
-
 
 class MelAugment:
-    """Mixes pairs of mels and masks stretches of time and bands.
+    """Mixing of pairs of mels, and masking of times and bands.
+
+    Masked points take the mean of the mel, as in SpecAugment (Park et al., 2019).
 
     Args:
-        mix_share: share of a batch that is mixed with another mel of it. Of two sounds in one place the louder is
-            heard, so the mix is their maximum in dB, and it is half of each one's type.
-        time_masks, longest_time_mask: how many stretches of frames are silenced, and the longest as a share of all.
-        band_masks, widest_band_mask: the same for bands.
-        tempo: each mel is up to this share faster or slower, …
-        pitch_bands: … and up to so many bands higher or lower (`audio/other_voices.py`).
-        background_share: share of a batch that gets another mel of it as a quiet background; the type stays.
-
-    Masks take the mean of the mel, as SpecAugment (Park et al., 2019).
+        mix_share: share of a batch that is mixed with another mel of the batch. The mix is the maximum of both in dB,
+            because of two simultaneous sounds the louder one dominates, and its target is the mean of both.
+        time_masks, max_time_mask: number of masked stretches of frames, and their maximum length as a share of all.
+        band_masks, max_band_mask: the same for bands.
     """
 
     def __init__(
-        self,
-        mix_share: float,
-        time_masks: int,
-        longest_time_mask: float,
-        band_masks: int,
-        widest_band_mask: float,
-        tempo: float = 0.0,
-        pitch_bands: float = 0.0,
-        background_share: float = 0.0,
+        self, mix_share: float, time_masks: int, max_time_mask: float, band_masks: int, max_band_mask: float
     ) -> None:
         for name, share in (
             ("mix_share", mix_share),
-            ("tempo", tempo),
-            ("background_share", background_share),
-            ("longest_time_mask", longest_time_mask),
-            ("widest_band_mask", widest_band_mask),
+            ("max_time_mask", max_time_mask),
+            ("max_band_mask", max_band_mask),
         ):
             if not 0 <= share <= 1:
-                raise ValueError(f"augment.{name}={share} must lie between 0 and 1")
-        for name, count in (("time_masks", time_masks), ("band_masks", band_masks), ("pitch_bands", pitch_bands)):
+                raise ValueError(f"augment.{name}={share} must be between 0 and 1")
+        for name, count in (("time_masks", time_masks), ("band_masks", band_masks)):
             if count < 0:
                 raise ValueError(f"augment.{name}={count} must be 0 (none) or more")
         self.mix_share = mix_share
-        self.time_masks, self.longest_time_mask = time_masks, longest_time_mask
-        self.band_masks, self.widest_band_mask = band_masks, widest_band_mask
-        self.tempo, self.pitch_bands, self.background_share = tempo, pitch_bands, background_share
+        self.time_masks, self.max_time_mask = time_masks, max_time_mask
+        self.band_masks, self.max_band_mask = band_masks, max_band_mask
 
     @property
-    def changes_nothing(self) -> bool:
-        asked = (self.mix_share, self.time_masks, self.band_masks, self.tempo, self.pitch_bands, self.background_share)
-        return not any(asked)
+    def is_identity(self) -> bool:
+        return not (self.mix_share or self.time_masks or self.band_masks)
 
     def __call__(
         self, mel_db: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mels float [batch, mels, frames] and their share of each type [bags, types]; new tensors, same shapes.
-
-        The crops of a bag follow each other. Bags are mixed as a whole, so that what they are stays one answer.
-        """
-        if self.tempo or self.pitch_bands:
-            mel_db = change_voice(mel_db, self.tempo, self.pitch_bands, generator)
-        if self.background_share:
-            mel_db = add_background(mel_db, self.background_share, generator)
+        """Augment mels float [batch, mels, frames] and targets [batch, types]; the inputs are not changed."""
         if self.mix_share:
-            bags = mel_db.view(len(targets), -1, mel_db.shape[2])  # -> [bags, bag · mels, frames]
-            bags, targets = self._mix(bags, targets, generator)
-            mel_db = bags.view(mel_db.shape)
+            mel_db, targets = self._mix(mel_db, targets, generator)
         if self.time_masks or self.band_masks:
             mean = mel_db.float().mean(dim=(1, 2)).to(mel_db.dtype)[:, None, None]
-            hidden = self._masks(len(mel_db), mel_db.shape[2], self.time_masks, self.longest_time_mask, generator)
-            hidden = hidden[:, None, :]  # [batch, 1, frames]
-            bands = self._masks(len(mel_db), mel_db.shape[1], self.band_masks, self.widest_band_mask, generator)
-            hidden = (hidden | bands[:, :, None]).to(mel_db.device)  # [batch, mels, frames]
-            mel_db = torch.where(hidden, mean, mel_db)
+            times = self._masks(len(mel_db), mel_db.shape[2], self.time_masks, self.max_time_mask, generator)
+            bands = self._masks(len(mel_db), mel_db.shape[1], self.band_masks, self.max_band_mask, generator)
+            masked = (times[:, None, :] | bands[:, :, None]).to(mel_db.device)  # [batch, mels, frames]
+            mel_db = torch.where(masked, mean, mel_db)
         return mel_db, targets
 
     def _mix(self, mel_db: torch.Tensor, targets: torch.Tensor, generator: torch.Generator):
         batch = len(mel_db)
         mixed = torch.nonzero(torch.rand(batch, generator=generator) < self.mix_share).flatten().to(mel_db.device)
-        others = torch.randint(batch, (len(mixed),), generator=generator).to(mel_db.device)
-        mel_db, targets, original, types = mel_db.clone(), targets.clone(), mel_db, targets
-        mel_db[mixed] = torch.maximum(original[mixed], original[others])
-        targets[mixed] = (types[mixed] + types[others]) / 2
-        return mel_db, targets
+        partners = torch.randint(batch, (len(mixed),), generator=generator).to(mel_db.device)
+        new_mel_db, new_targets = mel_db.clone(), targets.clone()
+        new_mel_db[mixed] = torch.maximum(mel_db[mixed], mel_db[partners])
+        new_targets[mixed] = (targets[mixed] + targets[partners]) / 2
+        return new_mel_db, new_targets
 
     @staticmethod
-    def _masks(batch: int, size: int, count: int, longest: float, generator: torch.Generator) -> torch.Tensor:
-        """Which points are hidden, bool [batch, size]: `count` stretches of up to `longest · size` points each."""
-        hidden = torch.zeros(batch, size, dtype=torch.bool)
+    def _masks(batch: int, size: int, count: int, max_share: float, generator: torch.Generator) -> torch.Tensor:
+        """Draw masks, bool [batch, size]: `count` stretches of at most `max_share · size` points each."""
+        masked = torch.zeros(batch, size, dtype=torch.bool)
         points = torch.arange(size)
         for _ in range(count):
-            lengths = torch.rand(batch, 1, generator=generator) * longest * size
+            lengths = torch.rand(batch, 1, generator=generator) * max_share * size
             starts = torch.rand(batch, 1, generator=generator) * (size - lengths)
-            hidden |= (points >= starts) & (points < starts + lengths)
-        return hidden
+            masked |= (points >= starts) & (points < starts + lengths)
+        return masked

@@ -1,4 +1,7 @@
-"""One mel per recording, in a memory-mapped file named after the content and every parameter that shapes it."""
+"""Cache of mels: one memory-mapped file per recording, named after its content and all parameters of the mel.
+
+The original's spectrograms, one file per segment, are cached in the same form by `cache_spectrograms`.
+"""
 
 import hashlib
 import json
@@ -12,16 +15,17 @@ import torch
 
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.recordings.folder import segment_files
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path, touch_cached
 
-FORMAT_VERSION = 2  # raise when the computation of a mel changes, so that old files are not taken for new ones
+FORMAT_VERSION = 2  # increase when the computation of a mel changes, so that old files are not used
 
 
 @dataclass(frozen=True)
 class UnusableFile:
-    """A file that gives no mel, and why, in a few words."""
+    """A file without a mel, and the reason in a few words."""
 
     path: Path
     reason: str
@@ -29,19 +33,19 @@ class UnusableFile:
 
 @dataclass(frozen=True)
 class CachedMel:
-    """Where the mel of a recording lies; `frames` is its length and `content` the hash of the sound file."""
+    """A cached mel: its file, its length in `frames`, and the hash of the sound file's `content`."""
 
     path: Path
     frames: int
     content: str
 
     def load(self) -> np.ndarray:
-        """The mel in dB, float16 [mels, frames], mapped from disk: reading a part reads only that part."""
+        """Map the mel in dB, float16 [mels, frames], from disk; reading a part reads only that part."""
         return np.load(self.path, mmap_mode="r")
 
 
 def params_key(params: MelParams) -> str:
-    """Twelve hex digits that differ when any parameter or the format differs."""
+    """Return twelve hex digits that differ when any parameter or the format differs."""
     text = json.dumps({"format": FORMAT_VERSION, **asdict(params)}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -52,22 +56,22 @@ def content_hash(path: Path) -> str:
 
 
 def to_float16(mel: np.ndarray) -> np.ndarray:
-    """By torch, which uses the processor's conversion; NumPy's takes thirty times as long."""
+    """Convert with torch, which uses the processor's instruction; NumPy takes thirty times as long."""
     return torch.from_numpy(mel).half().numpy()
 
 
 def write_mel(mel: np.ndarray, target: Path) -> None:
-    """Whole or not at all; a power cut may still cut it, which `cache_mel` notices."""
-    with atomic_path(target, sync=False) as beside, beside.open("wb") as file:
+    """Write atomically, without fsync; a file truncated by a power failure is detected by `cache_mel`."""
+    with atomic_path(target, sync=False) as temporary, temporary.open("wb") as file:
         np.save(file, mel)
 
 
 def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
-    """The cached mel of one sound file, made when it is not there yet; raises `DataError` when the file gives none."""
+    """Return the cached mel of a sound file, computed on first use; raises `DataError` when the file is unusable."""
     try:
         content = content_hash(path)
     except FileNotFoundError:
-        raise DataError("is not there") from None
+        raise DataError("does not exist") from None
     except OSError as error:  # a folder of that name, no permission, a bad sector
         raise DataError(f"cannot be read ({error.strerror})") from None
     target = cache_dir / params_key(params) / f"{content}.npy"
@@ -88,15 +92,15 @@ def cache_mels(
     workers: int,
     on_progress: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, CachedMel], list[UnusableFile]]:
-    """Mels of all recordings by id, and the files that gave none with the reason; order does not depend on `workers`.
+    """Return the mels of all recordings by id, and the unusable files; the order does not depend on `workers`.
 
-    Threads suffice: decoding, resampling and the FFT leave Python while they work. Killed at any moment, what is
-    finished stays and the rest is made next time.
+    Uses threads, because decoding, resampling and the FFT release the GIL. After an interruption, finished mels stay
+    and the others are computed the next time.
     """
     cached: dict[str, CachedMel] = {}
     unusable: dict[str, UnusableFile] = {}
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(1)  # for each of the workers
+    torch.set_num_threads(1)  # in each worker
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="mel")
     try:
         futures = {pool.submit(cache_mel, recording.path, params, cache_dir): recording for recording in recordings}
@@ -112,3 +116,56 @@ def cache_mels(
         torch.set_num_threads(threads_before)
     ids = [recording.id for recording in recordings]
     return {id: cached[id] for id in ids if id in cached}, [unusable[id] for id in ids if id in unusable]
+
+
+def cache_spectrograms(
+    recordings: Sequence[Recording],
+    params: MelParams,
+    cache_dir: Path,
+    segment_s: float,
+    on_progress: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, CachedMel], list[UnusableFile]]:
+    """Return mels by recording id, with the segments of a recording concatenated in time, and the unusable files.
+
+    Each file must contain one segment, float [mels, frames], of the size that `params` gives a segment of `segment_s`
+    (128 × 282 for the original's front end).
+    """
+    shape = (params.n_mels, params.segment_frames(segment_s))
+    mels: dict[str, CachedMel] = {}
+    unusable: list[UnusableFile] = []
+    for recording in recordings:
+        files, segments = segment_files(recording), []
+        if not files:
+            unusable.append(UnusableFile(recording.path.with_suffix(".npy"), "its name does not end with _seg<NNN>"))
+        for path in files:
+            segment, reason = _read_segment(path, shape)
+            if reason:
+                unusable.append(UnusableFile(path, reason))
+            else:
+                segments.append(segment)
+        if segments:
+            mel = np.concatenate(segments, axis=1)
+            content = hashlib.sha256(mel.tobytes()).hexdigest()[:24]
+            target = cache_dir / "spectrograms" / f"{content}.npy"
+            if target.is_file():
+                touch_cached(target)
+            else:
+                write_mel(mel, target)
+            mels[recording.id] = CachedMel(target, mel.shape[1], content)
+        on_progress()
+    return mels, unusable
+
+
+def _read_segment(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """Return a segment as float16 [mels, frames] and an empty text, or an empty array and the reason."""
+    nothing = np.empty(0, dtype=np.float16)
+    try:
+        segment = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        return nothing, f"cannot be read ({(str(error).splitlines() or ['empty'])[0]})"
+    if not isinstance(segment, np.ndarray) or segment.shape != shape:
+        actual = " × ".join(map(str, getattr(segment, "shape", ("?",))))
+        return nothing, f"has the shape {actual}, expected {shape[0]} × {shape[1]}"
+    if not np.issubdtype(segment.dtype, np.floating) or not np.isfinite(segment).all():
+        return nothing, "contains values that are not finite numbers"
+    return segment.astype(np.float16), ""

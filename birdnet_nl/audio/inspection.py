@@ -1,7 +1,7 @@
-"""What a sound file is really like: length, loudness, clipping, and whether it can be used at all.
+"""Inspection of sound files: duration, peak, clipping, and the reason why a file cannot be used.
 
-Every file is decoded once, in blocks; what was found is remembered by path, size and time of change, so that a second
-look reads no sound.
+Every file is decoded once, in blocks. The facts are cached by path, size and modification time, so that a second
+inspection decodes nothing.
 """
 
 import dataclasses
@@ -21,21 +21,21 @@ from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
 
-CLIPPED_LEVEL = 0.999  # of full scale; louder samples were cut off by the recorder or the encoder
-FORMAT_VERSION = 1  # raise when the facts change, so that old ones are not taken for new
+CLIPPED_LEVEL = 0.999  # of full scale; louder samples were clipped by the recorder or the encoder
+FORMAT_VERSION = 1  # increase when the facts change, so that old ones are not used
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What one file is like; everything after `content` is 0 or empty when it cannot be decoded.
+    """Facts about one file; everything after `content` is 0 or empty when it cannot be decoded.
 
     Attributes:
-        reason: why training cannot use the file, in the words of `decode`; empty when it can.
+        reason: the reason why training cannot use the file, worded as in `decode`; empty when it can.
         content: SHA-256 of the file's bytes.
         sound: hash of the decoded samples; the same for files that differ only in tags or container.
-        peak: largest sample, 1.0 is full scale; mp3 can exceed it.
+        peak: largest absolute sample; 1.0 is full scale, which mp3 can exceed.
         clipped_share: share of the samples, over all channels, above `CLIPPED_LEVEL`.
-        cut: the file ends in the middle of the sound (known of mp3 only).
+        cut: the file ends in the middle of the sound (detected in mp3 only).
     """
 
     reason: str = ""
@@ -50,13 +50,13 @@ class FileFacts:
 
 
 def inspect_file(path: Path) -> FileFacts:
-    """Decode one file from end to end; memory does not grow with its duration. A bad file is a fact, not an error."""
+    """Decode one file in constant memory and return its facts; an unusable file gives a reason, not an exception."""
     try:
         if path.stat().st_size == 0:
             return FileFacts(reason="empty file")
         content = sha256_of(path)
     except FileNotFoundError:
-        return FileFacts(reason="is not there")
+        return FileFacts(reason="does not exist")
     except OSError as error:  # no permission, a bad sector
         return FileFacts(reason=f"cannot be read ({error.strerror})")
     try:
@@ -70,7 +70,7 @@ def _sound_facts(path: Path) -> FileFacts:
     frames = clipped = sample_rate_hz = channels = 0
     peak = peak_of_mean = 0.0
     finite = True
-    for block, sample_rate_hz in decode_blocks(path):  # noqa: B007 - the rate is used after the loop
+    for block, sample_rate_hz in decode_blocks(path):  # noqa: B007 (used after the loop)
         loudness = np.abs(block)  # [samples, channels]
         frames, channels = frames + len(block), block.shape[1]
         peak = max(peak, float(loudness.max()))
@@ -79,9 +79,9 @@ def _sound_facts(path: Path) -> FileFacts:
         finite = finite and bool(np.isfinite(peak) and np.isfinite(loudness).all())
         sound.update(np.ascontiguousarray(block))
     if frames == 0:
-        raise DataError("holds no samples")
+        raise DataError("contains no samples")
     if not finite:
-        raise DataError("holds samples that are not numbers")
+        raise DataError("contains samples that are not finite numbers")
     mp3 = read_sound_facts(path) if path.suffix.lower() == ".mp3" else None
     return FileFacts(
         reason="silent (largest sample below -80 dB)" if peak_of_mean < SILENCE_PEAK else "",
@@ -96,9 +96,9 @@ def _sound_facts(path: Path) -> FileFacts:
 
 
 class FactsCache:
-    """Facts by path, size and time of change, in a file of JSON lines that is only ever appended to.
+    """Cache of facts by path, size and modification time, in a file of JSON lines.
 
-    A line that a kill left half is skipped when the file is read. Used in one thread.
+    Facts are appended; a line truncated by an interruption is skipped when the file is read. Not thread-safe.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,7 +117,7 @@ class FactsCache:
             if entry["format"] == FORMAT_VERSION:
                 self._known[entry["path"]] = (entry["stamp"], FileFacts(**entry["facts"]))
         except (ValueError, KeyError, TypeError):
-            return  # half a line, or one of another version
+            return  # a truncated line, or one of another format version
 
     def get(self, path: Path) -> FileFacts | None:
         known = self._known.get(os.fspath(path.absolute()))
@@ -132,8 +132,8 @@ class FactsCache:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(key, stamp, facts))
 
-    def tidy(self) -> None:
-        """Write the file anew when most of its lines are out of date."""
+    def compact(self) -> None:
+        """Rewrite the file when most of its lines are outdated."""
         if self._lines <= 2 * len(self._known) + 100:
             return
         write_text_atomic(self.path, "".join(_line(key, *known) for key, known in self._known.items()))
@@ -157,9 +157,9 @@ def inspect_files(
     workers: int,
     on_progress: Callable[[], None] = lambda: None,
 ) -> dict[Path, FileFacts]:
-    """Facts of all files by path, known ones from the cache. Killed at any moment, what is finished stays known.
+    """Return the facts of all files by path, from the cache where possible; an interruption keeps what is finished.
 
-    Threads suffice: decoding and hashing leave Python while they work.
+    Uses threads, because decoding and hashing release the GIL.
     """
     facts: dict[Path, FileFacts] = {}
     todo = []
@@ -179,5 +179,5 @@ def inspect_files(
             on_progress()
     finally:
         pool.shutdown(cancel_futures=True)
-        cache.tidy()
+        cache.compact()
     return facts

@@ -1,27 +1,29 @@
-"""The log-mel spectrogram of a recording: parameters, computation, and what a network sees of a segment."""
+"""Log-mel spectrograms: parameters, mel filterbank, computation, and normalisation for a network."""
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
-from birdnet_nl.audio.filterbank import mel_filterbank
+from birdnet_nl.util.errors import SetupError
 
 NORMALISATIONS = ("segment_peak", "band_median")
-POWER_FLOOR = 1e-10  # librosa's amin: the quietest power that is told apart from silence
-BLOCK_FRAMES = 256  # computed at once: their spectra stay in cache, and memory does not grow with duration
+POWER_FLOOR = 1e-10  # librosa's amin: the smallest power that is distinguished from silence
+BLOCK_FRAMES = 256  # computed at once: their spectra fit in the processor's cache, and memory stays constant
 
 
 @dataclass(frozen=True)
 class MelParams:
-    """Everything that shapes a mel; saved in the checkpoint, so that prediction hears what training heard.
+    """Parameters of the log-mel spectrogram; the checkpoint stores them, so that prediction uses those of training.
 
     Attributes:
         hop_samples: samples from one frame to the next.
-        normalisation: what a network sees. `segment_peak`: dB below the segment's loudest point, cut at `floor_db` and
-            stretched to 0…1 per segment (the original's). `band_median`: dB above the median of each band over the
-            recording, cut to `floor_db`…`ceiling_db` and scaled to 0…1; loudness stays comparable between segments.
+        normalisation: input of the network. `segment_peak`: dB below the segment's peak, cut at `floor_db` and scaled
+            to 0…1 per segment (the original's). `band_median`: dB above the median of each band over the recording,
+            clamped to `floor_db`…`ceiling_db` and scaled to 0…1; loudness stays comparable between segments.
         floor_db, ceiling_db: see `normalisation`; `segment_peak` has its ceiling at 0.
     """
 
@@ -45,15 +47,15 @@ class MelParams:
                 f"choose at most {self.sample_rate_hz / 2:g}"
             )
         if not 0 <= self.f_min_hz < self.f_max_hz:
-            raise ValueError(f"mel.f_min_hz={self.f_min_hz} must lie between 0 and mel.f_max_hz={self.f_max_hz}")
+            raise ValueError(f"mel.f_min_hz={self.f_min_hz} must be at least 0 and below mel.f_max_hz={self.f_max_hz}")
         if self.hop_samples > self.n_fft:
             raise ValueError(
-                f"mel.hop_samples={self.hop_samples} skips sound between frames of mel.n_fft={self.n_fft}; "
+                f"mel.hop_samples={self.hop_samples} skips samples between frames of mel.n_fft={self.n_fft}; "
                 f"choose at most {self.n_fft}"
             )
         if self.n_mels > self.n_fft // 2:
             raise ValueError(
-                f"mel.n_mels={self.n_mels} is more than mel.n_fft={self.n_fft} can tell apart; "
+                f"mel.n_mels={self.n_mels} is more than mel.n_fft={self.n_fft} can resolve; "
                 f"choose at most {self.n_fft // 2}"
             )
         if self.normalisation not in NORMALISATIONS:
@@ -73,15 +75,15 @@ class MelParams:
 
     @property
     def padding_db(self) -> float:
-        """The value that stands for silence beyond the end of a recording."""
+        """Value that represents silence beyond the end of a recording."""
         return 0.0 if self.normalisation == "band_median" else 10 * math.log10(POWER_FLOOR)
 
     def segment_frames(self, segment_s: float) -> int:
-        """Frames of a segment; 3 s at 48 kHz and hop 512 give 282, as in the original."""
+        """Return the frames of a segment; 3 s at 48 kHz and `hop_samples=512` give 282, as in the original."""
         return 1 + round(segment_s * self.sample_rate_hz) // self.hop_samples
 
 
-WIDE_COARSE = MelParams(  # as in conf/mel/wide_coarse.yaml, which a test compares
+WIDE_COARSE = MelParams(  # equal to conf/mel/wide_coarse.yaml, which a test checks
     sample_rate_hz=32_000,
     n_fft=1024,
     hop_samples=480,
@@ -92,12 +94,60 @@ WIDE_COARSE = MelParams(  # as in conf/mel/wide_coarse.yaml, which a test compar
     floor_db=-10.0,
     ceiling_db=50.0,
 )
-"""The front end of what is trained outside a run's configuration: practised weights, modulation, students."""
+"""Front end of networks trained outside a run's configuration: pretrained weights, modulation and distillation."""
+
+
+@dataclass(frozen=True)
+class Filterbank:
+    """Mel filterbank as a sparse matrix; a bin belongs to at most two bands, so 1/60 of a dense product is computed.
+
+    Attributes:
+        bins: the part of a spectrum [1 + n_fft / 2] that any band needs.
+        weights: float32 [mels, used bins]; `weights @ power[bins]` gives the bands of `power` [bins, frames].
+    """
+
+    bins: slice
+    weights: csr_array
+
+
+@lru_cache(maxsize=4)
+def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> Filterbank:
+    """Build the filterbank from torchaudio's coefficients; raises `SetupError` when torchaudio cannot be imported.
+
+    librosa's coefficients differ by at most 7e-6 of the peak, but its import takes over a second (numba).
+    """
+    try:
+        from torchaudio.functional import melscale_fbanks
+    except (OSError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SetupError(
+            f"torchaudio cannot be imported ({reason}); beside a CPU-only torch its compiled part "
+            "must be moved aside, run: python -m birdnet_nl.audio.repair_torchaudio"
+        ) from error
+    bands = melscale_fbanks(
+        n_freqs=1 + n_fft // 2,
+        f_min=f_min_hz,
+        f_max=f_max_hz,
+        n_mels=n_mels,
+        sample_rate=sample_rate_hz,
+        norm="slaney",  # the original used librosa, so slaney for both
+        mel_scale="slaney",
+    )  # [bins, mels]
+    bins_per_hz = n_fft / sample_rate_hz
+    used = slice(int(f_min_hz * bins_per_hz), int(f_max_hz * bins_per_hz) + 1)
+    return Filterbank(used, csr_array(bands[used].T.numpy()))
+
+
+def band_centres_hz(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
+    """Compute the centre of gravity of each band, [mels]; 0 for a band too narrow to contain a bin."""
+    bands = mel_filterbank(sample_rate_hz, n_fft, n_mels, f_min_hz, f_max_hz)
+    bins_hz = np.arange(bands.bins.start, bands.bins.start + bands.weights.shape[1]) * sample_rate_hz / n_fft
+    return (bands.weights @ bins_hz) / np.maximum(bands.weights.sum(axis=1), 1e-12)
 
 
 @torch.inference_mode()
 def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
-    """Mel in dB re full scale of a whole recording: [samples] -> float32 [mels, frames].
+    """Compute the mel spectrogram in dB re full scale of a whole recording: [samples] -> float32 [mels, frames].
 
     Frames are centred on multiples of `hop_samples`, with zeros beyond both ends (librosa's `center=True,
     pad_mode="constant"`). With `band_median` each band's median over the recording is subtracted.
@@ -120,27 +170,27 @@ def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
 
 
 def _power(spectrum: torch.Tensor) -> torch.Tensor:
-    """Squared magnitude, [frames, bins] -> [bins, frames], bin by bin in memory; `spectrum` is used up."""
+    """Squared magnitude, [frames, bins] -> [bins, frames], contiguous by bin; overwrites `spectrum`."""
     squares = torch.view_as_real(spectrum).square_()
     power = torch.empty(spectrum.shape[::-1])
     return torch.add(squares[..., 0].T, squares[..., 1].T, out=power)
 
 
 def _to_decibels(power: np.ndarray) -> None:
-    """In place."""
+    """Convert in place."""
     np.maximum(power, POWER_FLOOR, out=power)
     np.log10(power, out=power)
     np.multiply(power, 10, out=power)
 
 
 def lower_median(mel: np.ndarray) -> np.ndarray:
-    """Of each band, [mels, 1]; of an even number of frames the lower of the two in the middle."""
+    """Compute the median of each band, [mels, 1]; of an even number of frames the lower of the two middle values."""
     middle = (mel.shape[1] - 1) // 2
     return np.partition(mel, middle, axis=1)[:, middle, None]
 
 
 class Normalise(torch.nn.Module):
-    """What a network sees: dB [batch, mels, frames] -> 0…1, same shape, as `MelParams.normalisation` says."""
+    """Scaling of mels to a network's input: dB [batch, mels, frames] -> 0…1, same shape; see `MelParams`."""
 
     def __init__(self, params: MelParams) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Make torchaudio importable beside a CPU-only torch: `python -m birdnet_nl.audio.repair_torchaudio`.
+"""Repair of torchaudio beside a CPU-only torch: `python -m birdnet_nl.audio.repair_torchaudio`.
 
-The wheel of torchaudio links its compiled part against CUDA. Beside a CPU-only torch `import torchaudio` then raises
-OSError, though the transforms used here are pure Python. Without its `lib/*.so` torchaudio imports and works, so these
-are moved to `lib/unused/`. A torchaudio that imports as it is, as beside a CUDA build of torch, is left alone.
+The torchaudio wheel links its compiled part against CUDA. Beside a CPU-only torch, `import torchaudio` then raises
+OSError, although the functions used here are pure Python. Without its `lib/*.so` torchaudio imports and works, so these
+files are moved to `lib/unused/`. A torchaudio that can be imported, as beside a CUDA build of torch, is not changed.
 """
 
 import importlib.util
@@ -12,20 +12,20 @@ from pathlib import Path
 
 
 def torchaudio_error() -> str | None:
-    """Last line of what `import torchaudio` prints in a fresh interpreter, or None when it works."""
-    trial = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False)
-    return (
-        None if trial.returncode == 0 else (trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"])[-1]
-    )
+    """Return the last line printed by `import torchaudio` in a fresh interpreter, or None when it works."""
+    process = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False)
+    if process.returncode == 0:
+        return None
+    return (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
 
 
 def compiled_parts(package: Path) -> list[Path]:
-    """The shared libraries of an installed torchaudio package."""
+    """List the shared libraries of an installed torchaudio package."""
     return sorted((package / "lib").glob("*.so"))
 
 
 def move_aside(parts: list[Path]) -> None:
-    """Move `parts` to a folder `unused` beside them, where torchaudio does not look."""
+    """Move `parts` to a folder `unused` beside them, where torchaudio does not load them."""
     for part in parts:
         unused = part.parent / "unused"
         unused.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""One file per content and parameters; whole or not at all; bad sound is listed, a bad disk is not taken for it."""
+"""Mel cache: one file per content and parameters, atomic writes, unusable files listed, disk errors raised."""
 
 import errno
 import os
@@ -10,15 +10,20 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from birdnet_nl.audio import cache as cache_module
-from birdnet_nl.audio.cache import cache_mel, cache_mels, content_hash, params_key, to_float16
+from birdnet_nl.audio.cache import cache_mel, cache_mels, cache_spectrograms, content_hash, params_key, to_float16
 from birdnet_nl.audio.decode import decode
-from birdnet_nl.audio.mel import log_mel
+from birdnet_nl.audio.mel import Normalise, log_mel
+from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.segments import Segment
+from birdnet_nl.recordings.folder import read_spectrogram_folder
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
 
-# for each parameter another value that is possible beside the rest of `small_mel`
+# another valid value of each parameter of `small_mel`
 OTHER = {
     "sample_rate_hz": 9000, "n_fft": 512, "hop_samples": 64, "n_mels": 20, "f_min_hz": 250.0, "f_max_hz": 3000.0,
     "normalisation": "band_median", "floor_db": -60.0, "ceiling_db": 1.0,
@@ -34,13 +39,10 @@ def sound(tmp_path, make_sound):
 
 @pytest.fixture
 def no_decoding(monkeypatch):
-    """From the call on, decoding anything is a mistake."""
+    """A function after whose call decoding fails the test."""
 
     def forbid():
-        def refuse(*_):
-            raise AssertionError("decoded again")
-
-        monkeypatch.setattr(cache_module, "decode", refuse)
+        monkeypatch.setattr(cache_module, "decode", lambda *_: pytest.fail("decoded again"))
 
     return forbid
 
@@ -49,7 +51,7 @@ def recordings_of(paths) -> list[Recording]:
     return [Recording(path.stem, path, "merel", "song", "song") for path in paths]
 
 
-def test_the_cached_mel_is_the_computed_one_and_mapped_from_disk(sound, small_mel, tmp_path):
+def test_the_cached_mel_equals_the_computed_one_and_is_mapped_from_disk(sound, small_mel, tmp_path):
     cached = cache_mel(sound, small_mel, tmp_path / "cache")
     mel = cached.load()
     assert isinstance(mel, np.memmap) and mel.dtype == np.float16 and not mel.flags.writeable
@@ -57,18 +59,18 @@ def test_the_cached_mel_is_the_computed_one_and_mapped_from_disk(sound, small_me
     np.testing.assert_allclose(mel, log_mel(decode(sound, 8000), small_mel), atol=0.04)  # half a step of float16 at 100
 
 
-def test_float16_is_numpys():
+def test_float16_equals_numpys():
     mel = np.random.default_rng(0).uniform(-120, 60, (16, 1000)).astype(np.float32)
     np.testing.assert_array_equal(to_float16(mel), mel.astype(np.float16))
 
 
-def test_the_second_time_nothing_is_decoded(sound, small_mel, tmp_path, no_decoding):
+def test_a_cached_mel_is_not_decoded_again(sound, small_mel, tmp_path, no_decoding):
     first = cache_mel(sound, small_mel, tmp_path / "cache")
     no_decoding()
     assert cache_mel(sound, small_mel, tmp_path / "cache") == first
 
 
-def test_using_a_mel_marks_it_as_used(sound, small_mel, tmp_path):
+def test_using_a_mel_updates_its_modification_time(sound, small_mel, tmp_path):
     target = cache_mel(sound, small_mel, tmp_path / "cache").path
     os.utime(target, (0, 0))
     cache_mel(sound, small_mel, tmp_path / "cache")
@@ -84,7 +86,7 @@ def test_the_key_is_the_content_not_the_name(sound, small_mel, tmp_path, no_deco
     assert cache_mel(moved, small_mel, tmp_path / "cache") == first
 
 
-def test_changed_content_gives_another_file(sound, small_mel, tmp_path, make_sound):
+def test_changed_content_gives_a_new_file(sound, small_mel, tmp_path, make_sound):
     first = cache_mel(sound, small_mel, tmp_path / "cache")
     soundfile.write(sound, make_sound("call", 0.5), 8000)
     second = cache_mel(sound, small_mel, tmp_path / "cache")
@@ -106,7 +108,7 @@ def test_the_key_changes_with_every_parameter_and_with_the_format(small_mel, mon
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, 0.5, -1])
-def test_a_half_written_file_is_made_again(sound, small_mel, tmp_path, keep):
+def test_a_truncated_file_is_recomputed(sound, small_mel, tmp_path, keep):
     whole = cache_mel(sound, small_mel, tmp_path / "cache")
     content = whole.path.read_bytes()
     length = int(keep * len(content)) if 0 < keep < 1 else keep
@@ -115,7 +117,7 @@ def test_a_half_written_file_is_made_again(sound, small_mel, tmp_path, keep):
     assert whole.path.read_bytes() == content
 
 
-def test_a_write_that_fails_leaves_nothing_behind(sound, small_mel, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_no_file(sound, small_mel, tmp_path, monkeypatch):
     def full(file, mel):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -126,7 +128,7 @@ def test_a_write_that_fails_leaves_nothing_behind(sound, small_mel, tmp_path, mo
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
-def test_files_that_give_no_mel_are_listed_with_the_reason(tmp_path, small_mel, make_sound):
+def test_unusable_files_are_listed_with_the_reason(tmp_path, small_mel, make_sound):
     good = tmp_path / "good.wav"
     soundfile.write(good, make_sound("song", 0.5), 8000)
     (tmp_path / "corrupt.mp3").write_bytes(b"no sound at all" * 40)
@@ -138,25 +140,25 @@ def test_files_that_give_no_mel_are_listed_with_the_reason(tmp_path, small_mel, 
     mels, unusable = cache_mels(recordings, small_mel, tmp_path / "cache", 2, on_progress=lambda: seen.append(1))
     assert list(mels) == ["good"]
     assert [file.path.name for file in unusable] == ["silent.wav", "missing.mp3", "corrupt.mp3", "empty.wav"]
-    for file, reason in zip(unusable, ["silent", "is not there", "cannot be decoded", "empty file"], strict=True):
+    for file, reason in zip(unusable, ["silent", "does not exist", "cannot be decoded", "empty file"], strict=True):
         assert re.match(reason, file.reason)
     assert len(seen) == 5
 
 
-def test_the_answer_does_not_depend_on_the_number_of_workers(tmp_path, small_mel, make_sound):
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, small_mel, make_sound):
     paths = [tmp_path / f"XC{number}.wav" for number in range(12)]
     for number, path in enumerate(paths):
         soundfile.write(path, make_sound("song", 0.1 + 0.1 * (number % 5), seed=number), 8000)
     paths[3].write_bytes(b"x"), paths[8].write_bytes(b"")
-    answers = []
+    results = []
     for workers in (1, 2, 5):
         mels, unusable = cache_mels(recordings_of(paths), small_mel, tmp_path / f"cache{workers}", workers)
-        answers.append(([(id, mel.frames, mel.content, mel.path.read_bytes()) for id, mel in mels.items()], unusable))
-    assert [id for id, *_ in answers[0][0]] == [path.stem for number, path in enumerate(paths) if number not in (3, 8)]
-    assert answers[0] == answers[1] == answers[2]
+        results.append(([(id, mel.frames, mel.content, mel.path.read_bytes()) for id, mel in mels.items()], unusable))
+    assert [id for id, *_ in results[0][0]] == [path.stem for number, path in enumerate(paths) if number not in (3, 8)]
+    assert results[0] == results[1] == results[2]
 
 
-def test_a_cache_that_cannot_be_written_is_not_taken_for_a_bad_sound(sound, small_mel, tmp_path):
+def test_an_unwritable_cache_raises_and_is_not_an_unusable_file(sound, small_mel, tmp_path):
     in_the_way = tmp_path / "cache"
     in_the_way.write_text("a file")
     with pytest.raises(OSError, match="cache") as info:
@@ -164,7 +166,7 @@ def test_a_cache_that_cannot_be_written_is_not_taken_for_a_bad_sound(sound, smal
     assert not isinstance(info.value, DataError)
 
 
-def test_no_permission_to_read_is_a_reason(sound, small_mel, tmp_path, monkeypatch):
+def test_a_file_without_read_permission_is_unusable(sound, small_mel, tmp_path, monkeypatch):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
@@ -192,3 +194,50 @@ def test_a_folder_called_like_a_sound_is_listed_too(sound, small_mel, tmp_path):
     (tmp_path / "XC2.mp3").mkdir()
     mels, unusable = cache_mels(recordings_of([sound, tmp_path / "XC2.mp3"]), small_mel, tmp_path / "cache", 1)
     assert list(mels) == ["XC1"] and [file.path.name for file in unusable] == ["XC2.mp3"]
+
+
+@pytest.fixture
+def spectrogram_folder(tmp_path):
+    rng = np.random.default_rng(3)
+    folder = tmp_path / "spectrograms-merel"
+    for kind, ids in {"song": (1, 2), "call": (3, 4)}.items():
+        (folder / kind).mkdir(parents=True)
+        for id in ids:
+            for number in range(3):
+                segment = rng.random((128, 282), dtype=np.float32)
+                segment.flat[:2] = 0, 1  # scaled to 0…1, as the original's spectrograms are
+                np.save(folder / kind / f"XC{id}_seg{number:03d}.npy", segment)
+    return folder
+
+
+def cached_spectrograms(folder, emsn_mel):
+    recordings = read_spectrogram_folder(folder, get_species("merel"))
+    return cache_spectrograms(recordings, emsn_mel, folder.parent / "cache", 3.0)
+
+
+def test_spectrograms_reach_the_network_unchanged(spectrogram_folder, emsn_mel):
+    mels, unusable = cached_spectrograms(spectrogram_folder, emsn_mel)
+    assert not unusable and mels["XC2"].frames == 3 * 282
+    segments = [Segment("XC2", number * 282 / emsn_mel.frames_per_s) for number in range(3)]
+    batch, _, _ = SegmentDataset(segments, mels, {"XC2": 0}, emsn_mel, 3.0).__getitems__([0, 1, 2])
+    original = np.stack([np.load(spectrogram_folder / "song" / f"XC2_seg{number:03d}.npy") for number in range(3)])
+    torch.testing.assert_close(Normalise(emsn_mel)(batch), torch.from_numpy(original), atol=5e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.write_bytes(b"no array"), "cannot be read"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: np.save(path, np.zeros((128, 94), np.float32)), "has the shape 128 × 94, expected 128 × 282"),
+        (lambda path: np.save(path, np.full((128, 282), np.nan, np.float32)), "not finite numbers"),
+        (lambda path: np.save(path, np.array([{}], dtype=object)), "cannot be read"),
+    ],
+)
+def test_a_damaged_spectrogram_is_listed_and_its_recording_keeps_the_others(
+    spectrogram_folder, emsn_mel, damage, reason
+):
+    damage(spectrogram_folder / "song" / "XC1_seg001.npy")
+    mels, (file,) = cached_spectrograms(spectrogram_folder, emsn_mel)
+    assert file.path.name == "XC1_seg001.npy" and reason in file.reason
+    assert mels["XC1"].frames == 2 * 282 and mels["XC2"].frames == 3 * 282

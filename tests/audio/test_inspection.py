@@ -1,4 +1,4 @@
-"""What files are really like, against sounds made to be so."""
+"""Inspection of synthesised files with known duration, peak, clipping and defects."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_a_good_file_is_measured(write, suffix):
     assert (facts.sample_rate_hz, facts.channels) == (RATE_HZ, 2)
     assert facts.peak == pytest.approx(0.5, abs=0.1)
     assert facts.clipped_share == 0.0
-    assert facts.content.startswith(content_hash(path))  # the same hash by which training knows repeated content
+    assert facts.content.startswith(content_hash(path))  # the hash by which training detects duplicates
 
 
 def test_clipping_is_a_share_of_the_samples(write):
@@ -49,7 +49,7 @@ def test_clipping_is_a_share_of_the_samples(write):
     assert inspect_file(write("loud.wav", tone(2.0, peak=0.99))).clipped_share == 0.0
 
 
-def test_bad_files_give_the_reason_that_training_gives(write, tmp_path):
+def test_unusable_files_give_the_reason_of_decode(write, tmp_path):
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "corrupt.mp3").write_bytes(b"<html>Too many requests</html>")
     (tmp_path / "short.flac").write_bytes(write("whole.flac", tone(2.0)).read_bytes()[:60])
@@ -62,7 +62,7 @@ def test_bad_files_give_the_reason_that_training_gives(write, tmp_path):
         with pytest.raises(DataError) as error:
             decode(tmp_path / name, RATE_HZ)
         assert inspect_file(tmp_path / name).reason == str(error.value), name
-    assert inspect_file(tmp_path / "nowhere.mp3").reason == "is not there"
+    assert inspect_file(tmp_path / "absent.mp3").reason == "does not exist"
 
 
 def test_an_mp3_that_ends_too_early_is_cut(write, tmp_path):
@@ -72,14 +72,14 @@ def test_an_mp3_that_ends_too_early_is_cut(write, tmp_path):
     assert inspect_file(tmp_path / "cut.mp3").cut
 
 
-def test_the_same_sound_in_another_container_is_known(write):
+def test_the_sound_hash_does_not_depend_on_the_container(write):
     samples = (tone(1.0) * 32767).astype(np.int16)
     one, other = inspect_file(write("a.wav", samples)), inspect_file(write("b.flac", samples))
     assert one.sound == other.sound and one.content != other.content
     assert inspect_file(write("c.wav", samples // 2)).sound != one.sound
 
 
-def test_blocks_join_to_the_whole_file(write):
+def test_decoded_blocks_concatenate_to_the_whole_file(write):
     samples = tone(3.3)
     path = write("whole.wav", samples, subtype="FLOAT")
     blocks = [(block.copy(), rate_hz) for block, rate_hz in decode_blocks(path, block_s=1.0)]
@@ -88,7 +88,7 @@ def test_blocks_join_to_the_whole_file(write):
     np.testing.assert_array_equal(np.concatenate([block[:, 0] for block, _ in blocks]), samples)
 
 
-def test_a_second_look_decodes_nothing(write, tmp_path, monkeypatch):
+def test_a_second_inspection_decodes_nothing(write, tmp_path, monkeypatch):
     paths = [write(f"{number}.wav", tone(0.2, 0.1 * number)) for number in range(1, 5)]
     (tmp_path / "empty.mp3").touch()
     paths.append(tmp_path / "empty.mp3")
@@ -101,7 +101,7 @@ def test_a_second_look_decodes_nothing(write, tmp_path, monkeypatch):
     assert len(seen) == 10
 
 
-def test_a_changed_file_is_looked_at_again(write, tmp_path):
+def test_a_changed_file_is_inspected_again(write, tmp_path):
     path = write("a.wav", tone(0.2))
     store = tmp_path / "facts.jsonl"
     inspect_files([path], FactsCache(store), 1)
@@ -111,7 +111,7 @@ def test_a_changed_file_is_looked_at_again(write, tmp_path):
     assert FactsCache(store).get(path) is None
 
 
-def test_a_store_cut_by_a_kill_or_of_another_version_is_read_around(write, tmp_path):
+def test_truncated_lines_and_other_formats_in_the_store_are_skipped(write, tmp_path):
     path = write("a.wav", tone(0.2))
     store = tmp_path / "facts.jsonl"
     facts = inspect_files([path], FactsCache(store), 1)[path]
@@ -120,7 +120,7 @@ def test_a_store_cut_by_a_kill_or_of_another_version_is_read_around(write, tmp_p
     assert FactsCache(store).get(path) == facts
 
 
-def test_a_store_of_old_lines_is_written_anew(tmp_path, write):
+def test_a_store_of_outdated_lines_is_compacted(tmp_path, write):
     path = write("a.wav", tone(0.2))
     store = tmp_path / "facts.jsonl"
     cache = FactsCache(store)
@@ -131,10 +131,10 @@ def test_a_store_of_old_lines_is_written_anew(tmp_path, write):
     assert len(lines) == 1 and json.loads(lines[0])["facts"]["reason"] == "old"
 
 
-def test_a_file_that_the_system_does_not_give_is_a_fact_as_in_training(tmp_path, small_mel):
+def test_an_unreadable_file_gives_the_reason_of_the_mel_cache(tmp_path, small_mel):
     folder = tmp_path / "folder.mp3"
     folder.mkdir()
-    (folder / "XC1.mp3").touch()  # else its size could be 0
+    (folder / "XC1.mp3").touch()  # otherwise the size of the folder could be 0
     reason = inspect_file(folder).reason
     assert reason.startswith("cannot be read (")
     with pytest.raises(DataError) as error:

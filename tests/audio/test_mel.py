@@ -1,4 +1,4 @@
-"""The log-mel equals librosa's, and what a network sees equals the original's arithmetic."""
+"""Mel filterbank and log-mel equal librosa's, and the normalised mel equals the original's arithmetic."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -10,11 +10,11 @@ import soundfile
 import torch
 
 from birdnet_nl.audio.decode import decode
-from birdnet_nl.audio.mel import BLOCK_FRAMES, MelParams, Normalise, log_mel, lower_median
+from birdnet_nl.audio.mel import BLOCK_FRAMES, MelParams, Normalise, log_mel, lower_median, mel_filterbank
 
 
 def birdlike(rate_hz: int, samples: int, seed: int = 0) -> np.ndarray:
-    """Chirps over noise with a silent stretch, cut in the middle of a sound at both ends: float32 [samples]."""
+    """Synthesise chirps over noise with a silent stretch, cut within a sound at both ends: float32 [samples]."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(samples) / rate_hz
     pitch_hz = 3000 + 1500 * np.sin(2 * np.pi * 3 * time_s)
@@ -22,6 +22,12 @@ def birdlike(rate_hz: int, samples: int, seed: int = 0) -> np.ndarray:
     sound += rng.normal(0, 0.02, samples)
     sound[samples // 3 : samples // 3 + samples // 20] = 0  # digital silence, as in edited files
     return sound.astype(np.float32)
+
+
+def librosa_filterbank(params: MelParams) -> np.ndarray:
+    return librosa.filters.mel(
+        sr=params.sample_rate_hz, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.f_min_hz, fmax=params.f_max_hz
+    )
 
 
 def librosa_mel_db(samples: np.ndarray, params: MelParams) -> np.ndarray:
@@ -37,7 +43,7 @@ LENGTHS = [1, 700, 2048, 512 * (BLOCK_FRAMES - 1), 512 * BLOCK_FRAMES, 3 * 48000
 
 
 @pytest.mark.parametrize("samples", LENGTHS)
-def test_the_emsn_mel_is_librosas_edges_included(emsn_mel, samples):
+def test_the_emsn_mel_equals_librosas_edges_included(emsn_mel, samples):
     sound = birdlike(48000, samples) if samples > 1 else np.array([0.5], dtype=np.float32)
     ours, theirs = log_mel(sound, emsn_mel), librosa_mel_db(sound, emsn_mel)
     assert ours.dtype == np.float32
@@ -48,7 +54,7 @@ def test_the_emsn_mel_is_librosas_edges_included(emsn_mel, samples):
     assert np.abs(ours - theirs).max() < 0.1
 
 
-def test_the_wide_mel_is_librosas_minus_the_median_of_each_band(wide_mel):
+def test_the_wide_mel_equals_librosas_minus_the_median_of_each_band(wide_mel):
     sound = birdlike(32000, 5 * 32000 + 77)
     theirs = librosa_mel_db(sound, wide_mel)
     frames = theirs.shape[1]
@@ -60,9 +66,9 @@ def test_the_wide_mel_is_librosas_minus_the_median_of_each_band(wide_mel):
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("front", ["emsn_mel", "wide_mel"])
-def test_from_mp3_to_mel_equals_librosas_load_and_melspectrogram(tmp_path, request, front, channels):
-    params = request.getfixturevalue(front)
+@pytest.mark.parametrize("front_end", ["emsn_mel", "wide_mel"])
+def test_decoding_and_mel_of_an_mp3_equal_librosas(tmp_path, request, front_end, channels):
+    params = request.getfixturevalue(front_end)
     sound = np.stack([birdlike(44100, 6 * 44100 + 123, seed) for seed in range(channels)], axis=1)
     soundfile.write(tmp_path / "a.mp3", sound, 44100)
     ours = log_mel(decode(tmp_path / "a.mp3", params.sample_rate_hz), params)
@@ -76,7 +82,7 @@ def test_from_mp3_to_mel_equals_librosas_load_and_melspectrogram(tmp_path, reque
     assert np.abs(ours - theirs)[inside][audible[inside]].max() < 0.01
 
 
-def test_threads_do_not_touch_each_other(emsn_mel, wide_mel):
+def test_threads_do_not_interfere(emsn_mel, wide_mel):
     sounds = [birdlike(32000, 4 * 32000 + seed, seed) for seed in range(8)]
     for params in (emsn_mel, wide_mel):
         alone = [log_mel(sound, params) for sound in sounds]
@@ -86,13 +92,13 @@ def test_threads_do_not_touch_each_other(emsn_mel, wide_mel):
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_lower_median_is_the_lower_of_the_two_in_the_middle():
+def test_the_lower_median_is_the_lower_of_the_two_middle_values():
     mel = np.array([[3.0, 1.0, 2.0, 4.0], [9.0, 9.0, -5.0, 0.0]], dtype=np.float32)
     np.testing.assert_array_equal(lower_median(mel), [[2.0], [0.0]])
     np.testing.assert_array_equal(lower_median(mel[:, :3]), [[2.0], [9.0]])
 
 
-def test_wide_bands_have_median_zero_and_ignore_the_gain(wide_mel):
+def test_wide_bands_have_median_zero_and_do_not_depend_on_gain(wide_mel):
     sound = birdlike(32000, 3 * 32000)
     loud, soft = log_mel(sound, wide_mel), log_mel(0.1 * sound, wide_mel)
     np.testing.assert_allclose(np.sort(loud, axis=1)[:, (loud.shape[1] - 1) // 2], 0, atol=1e-5)
@@ -100,26 +106,30 @@ def test_wide_bands_have_median_zero_and_ignore_the_gain(wide_mel):
     assert np.abs(loud - soft)[audible].max() < 0.02
 
 
-def test_no_band_of_our_front_ends_is_empty(emsn_mel, wide_mel):
-    for params in (emsn_mel, wide_mel):
-        bands = librosa.filters.mel(
-            sr=params.sample_rate_hz,
-            n_fft=params.n_fft,
-            n_mels=params.n_mels,
-            fmin=params.f_min_hz,
-            fmax=params.f_max_hz,
-        )
-        assert (bands.sum(axis=1) > 0).all()
+@pytest.mark.parametrize("front_end", ["emsn_mel", "wide_mel", "small_mel"])
+def test_the_filterbank_equals_librosas_and_is_sparse(request, front_end):
+    params = request.getfixturevalue(front_end)
+    bands = mel_filterbank(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
+    expected = librosa_filterbank(params)
+    actual = np.zeros_like(expected)
+    actual[:, bands.bins] = bands.weights.toarray()
+    np.testing.assert_allclose(actual, expected, atol=2e-4 * expected.max())
+    assert bands.weights.dtype == np.float32
+    assert (actual > 0).sum(axis=0).max() <= 2 and (actual > 0).any(axis=1).all()
 
 
-def test_a_tone_lights_the_band_it_lies_in(emsn_mel):
+def test_a_filterbank_up_to_nyquist_uses_every_bin():
+    assert mel_filterbank(48000, 2048, 64, 0.0, 24000.0).bins == slice(0, 1025)
+
+
+def test_a_tone_is_loudest_in_its_band(emsn_mel):
     tone = np.sin(2 * np.pi * 4000 * np.arange(48000) / 48000).astype(np.float32)
     centres_hz = librosa.mel_frequencies(130, fmin=500, fmax=8000)[1:-1]
     loudest = log_mel(tone, emsn_mel).mean(axis=1).argmax()
     assert loudest == np.abs(centres_hz - 4000).argmin()
 
 
-def test_what_the_network_sees_is_the_originals_power_to_db_and_min_max(emsn_mel):
+def test_the_normalised_mel_equals_the_originals_power_to_db_and_min_max(emsn_mel):
     sound = birdlike(48000, 6 * 48000)
     power = librosa.feature.melspectrogram(
         y=sound, sr=48000, n_fft=2048, hop_length=512, n_mels=128, fmin=500, fmax=8000, pad_mode="constant"
@@ -196,20 +206,20 @@ def test_padding_is_silence(emsn_mel, wide_mel):
         ({"hop_samples": 0}, r"^mel\.hop_samples=0 must be above 0$"),
         ({"n_mels": 0}, r"^mel\.n_mels=0 must be above 0$"),
         ({"f_max_hz": 24001.0}, r"^mel\.f_max_hz=24001\.0 exceeds half of mel\.sample_rate_hz=48000; .* 24000$"),
-        ({"f_min_hz": 8000.0}, r"^mel\.f_min_hz=8000\.0 must lie between 0 and mel\.f_max_hz=8000\.0$"),
-        ({"f_min_hz": -1.0}, r"^mel\.f_min_hz=-1\.0 must lie between 0"),
-        ({"hop_samples": 2049}, r"^mel\.hop_samples=2049 skips sound .* mel\.n_fft=2048; choose at most 2048$"),
-        ({"n_mels": 1025}, r"^mel\.n_mels=1025 is more than mel\.n_fft=2048 can tell apart; choose at most 1024$"),
+        ({"f_min_hz": 8000.0}, r"^mel\.f_min_hz=8000\.0 must be at least 0 and below mel\.f_max_hz=8000\.0$"),
+        ({"f_min_hz": -1.0}, r"^mel\.f_min_hz=-1\.0 must be at least 0"),
+        ({"hop_samples": 2049}, r"^mel\.hop_samples=2049 skips samples .* mel\.n_fft=2048; choose at most 2048$"),
+        ({"n_mels": 1025}, r"^mel\.n_mels=1025 is more than mel\.n_fft=2048 can resolve; choose at most 1024$"),
         ({"normalisation": "loud"}, r"^mel\.normalisation=loud is unknown; choose one of segment_peak, band_median$"),
         ({"floor_db": 0.0}, r"^mel\.floor_db=0\.0 must be below mel\.ceiling_db=0\.0$"),
     ],
 )  # fmt: skip
-def test_nonsense_is_refused_with_the_key_and_a_way_out(emsn_mel, change, message):
+def test_invalid_parameters_raise_with_the_key_and_a_remedy(emsn_mel, change, message):
     with pytest.raises(ValueError, match=message):
         replace(emsn_mel, **change)
 
 
-def test_what_is_just_possible_is_accepted(emsn_mel):
+def test_limits_of_the_parameters_are_accepted(emsn_mel):
     edge = {"f_max_hz": 24000.0, "f_min_hz": 0.0, "hop_samples": 2048, "n_mels": 1024}
     assert asdict(replace(emsn_mel, **edge)) == {**asdict(emsn_mel), **edge}
 
@@ -220,6 +230,6 @@ def test_segment_peak_has_its_ceiling_at_zero(emsn_mel, change):
         replace(emsn_mel, **change)
 
 
-def test_the_length_of_a_segment_has_no_rounding_surprise(wide_mel):
+def test_the_frames_of_a_segment_are_not_affected_by_rounding(wide_mel):
     wrong = [n / 100 for n in range(50, 1000) if wide_mel.segment_frames(n / 100) != 1 + n]
     assert wrong == []

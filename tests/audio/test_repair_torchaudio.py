@@ -1,4 +1,4 @@
-"""torchaudio beside a CPU-only torch: the repair, and the sentence for those who have not run it."""
+"""Repair of torchaudio beside a CPU-only torch, and the error without the repair."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from birdnet_nl.audio import repair_torchaudio
 from birdnet_nl.audio.repair_torchaudio import compiled_parts, main, move_aside
 
-# A package like torchaudio's: it fails as long as its compiled part is where it looks, which is how OSError arises.
+# A package that, like torchaudio, raises OSError as long as its compiled part is in `lib`.
 FAKE = """
 from pathlib import Path
 if list((Path(__file__).parent / "lib").glob("*.so")):
@@ -19,7 +19,7 @@ if list((Path(__file__).parent / "lib").glob("*.so")):
 
 @pytest.fixture
 def fake_torchaudio(tmp_path, monkeypatch) -> Path:
-    """The folder of a `torchaudio` that stands first on the path, here and in new interpreters."""
+    """The folder of a fake `torchaudio` that is first on the path, here and in new interpreters."""
     package = tmp_path / "torchaudio"
     (package / "lib").mkdir(parents=True)
     (package / "__init__.py").write_text(FAKE)
@@ -31,7 +31,7 @@ def fake_torchaudio(tmp_path, monkeypatch) -> Path:
     return package
 
 
-def test_the_compiled_parts_are_moved_where_torchaudio_does_not_look(fake_torchaudio):
+def test_the_compiled_parts_are_moved_aside(fake_torchaudio):
     parts = compiled_parts(fake_torchaudio)
     assert [part.name for part in parts] == ["_torchaudio.so", "libtorchaudio.so"]
     move_aside(parts)
@@ -40,7 +40,7 @@ def test_the_compiled_parts_are_moved_where_torchaudio_does_not_look(fake_torcha
     assert (fake_torchaudio / "lib" / "readme.txt").exists()
 
 
-def test_a_broken_torchaudio_is_repaired_once_and_then_left_alone(fake_torchaudio, capsys):
+def test_a_broken_torchaudio_is_repaired_once(fake_torchaudio, capsys):
     assert "libc10_cuda" in repair_torchaudio.torchaudio_error()
     assert main() == 0
     assert "2 compiled files" in capsys.readouterr().out
@@ -56,20 +56,20 @@ def test_a_torchaudio_that_imports_keeps_its_compiled_parts(fake_torchaudio, cap
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_a_torchaudio_that_stays_broken_is_told(fake_torchaudio, capsys):
+def test_a_torchaudio_that_stays_broken_is_reported(fake_torchaudio, capsys):
     (fake_torchaudio / "__init__.py").write_text("raise OSError('something else')")
     assert main() == 1
     assert "still does not import: OSError: something else" in capsys.readouterr().err
 
 
-def test_no_torchaudio_at_all_is_told(monkeypatch, capsys):
+def test_a_missing_torchaudio_is_reported(monkeypatch, capsys):
     monkeypatch.setattr(repair_torchaudio, "torchaudio_error", lambda: "ModuleNotFoundError")
     monkeypatch.setattr(repair_torchaudio.importlib.util, "find_spec", lambda name: None)
     assert main() == 1
     assert "pip install torchaudio" in capsys.readouterr().err
 
 
-def test_computing_a_mel_with_a_broken_torchaudio_says_in_one_sentence_what_to_do(fake_torchaudio):
+def test_a_mel_with_a_broken_torchaudio_raises_one_sentence_with_the_remedy(fake_torchaudio):
     code = """
 import numpy as np
 from birdnet_nl.audio.mel import MelParams, log_mel
