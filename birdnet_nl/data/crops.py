@@ -1,4 +1,4 @@
-"""Training on crops drawn anew each epoch instead of fixed segments: types and recordings evenly, active ones first."""
+"""Random crops for training: drawn evenly over types and recordings, with a preference for active stretches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,56 +13,61 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.dataset import Batch, gather_mels
 
 Place = tuple[int, int]  # index of a recording, first frame
-MULTILABEL = -1  # in place of a type
+MULTILABEL = -1  # type index of a recording of several types
 
 
 @dataclass(frozen=True)
 class CropParams:
-    """How crops are drawn.
+    """Parameters of the random crops.
 
     Attributes:
-        per_epoch: crops in an epoch.
-        choices: a crop is the most active of so many drawn from its recording, …
-        active_share: … in this share of the draws; otherwise the first, so that quiet stretches are seen too.
-        bag: crops drawn from a recording at once, which answer together for it (`training/bags.py`).
-        several_share: of the recordings drawn are of several types (`several_types.py`); 0 leaves these out.
+        enabled: train on crops; otherwise on the fixed segments.
+        per_epoch: crops per epoch.
+        batch_size: crops per batch.
+        choices: crops drawn from a recording to take the most active one from, …
+        active_share: … in this share of the draws; otherwise the first is taken, so that quiet stretches occur too.
+        multilabel_share: share of multi-label recordings among the recordings drawn; 0 leaves them out.
     """
 
+    enabled: bool
     per_epoch: int
+    batch_size: int
     choices: int
     active_share: float
-    bag: int
     multilabel_share: float
 
     def __post_init__(self) -> None:
-        for name in ("per_epoch", "choices", "bag"):
+        if not isinstance(self.enabled, bool):
+            raise ValueError(f"data.crops.enabled={self.enabled} must be true or false")
+        for name in ("per_epoch", "batch_size", "choices"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.crops.{name}={getattr(self, name)} must be at least 1")
-        for name in ("active_share", "several_share"):
+        for name in ("active_share", "multilabel_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"data.crops.{name}={getattr(self, name)} must lie between 0 and 1")
+                raise ValueError(f"data.crops.{name}={getattr(self, name)} must be between 0 and 1")
         if self.multilabel_share == 1:
-            raise ValueError("data.crops.several_share=1 leaves no recording of one type; choose less, such as 0.2")
+            raise ValueError("data.crops.multilabel_share=1 leaves no recording of one type; choose less, such as 0.2")
 
 
 def training_shares(
     types: Sequence[str], type_of: Mapping[str, int], multilabel: Mapping[str, Sequence[str]]
 ) -> dict[str, list[float]]:
-    """The share of each of `types` in every training recording, by id.
+    """Return the share of each of `types` in every training recording, by id.
 
-    `type_of` gives the place in `types` of those of one type, `multilabel` the names that the others were given.
+    `type_of` gives the index in `types` of recordings of one type, `multilabel` the type names of the others.
     """
-    named = {id: [types[kind]] for id, kind in type_of.items()} | dict(multilabel)
-    return {id: [(name in names) / len(names) for name in types] for id, names in named.items()}
+    names_of = {id: [types[index]] for id, index in type_of.items()} | dict(multilabel)
+    return {id: [(name in names) / len(names) for name in types] for id, names in names_of.items()}
 
 
 class CropDataset(Dataset):
-    """Crops of whole recordings by place; a batch is the same as that of `SegmentDataset`.
+    """Crops of whole recordings by place; batches have the format of `SegmentDataset`.
 
     Attributes:
-        types: of each recording, int64 [recordings]; `MULTILABEL` where it is of several.
-        shares: of each type in each recording, float32 [recordings, types].
-        activity: of every possible crop of each recording, see `audio/activity.py`.
+        types: type index of each recording, `MULTILABEL` for several types, int64 [recordings].
+        shares: share of each type in each recording, float32 [recordings, types].
+        activity: mean activity of every possible crop, float32 [first frames] for each recording; see
+            `audio/activity.py`.
     """
 
     def __init__(
@@ -75,8 +80,8 @@ class CropDataset(Dataset):
     ) -> None:
         self.recording_ids = list(recording_ids)
         self.shares = torch.tensor([list(shares[id]) for id in recording_ids], dtype=torch.float32)
-        largest, kinds = self.shares.max(dim=1)
-        self.types = torch.where(largest == 1, kinds, MULTILABEL)
+        max_share, indices = self.shares.max(dim=1)
+        self.types = torch.where(max_share == 1, indices, MULTILABEL)
         self.paths = [mels[id].path for id in recording_ids]
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
@@ -88,52 +93,51 @@ class CropDataset(Dataset):
         return gather_mels(paths, starts.tolist(), self.shape, self.padding_db), types, recordings
 
     def places(self, places: list[Place]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Recording, first frame and type of crops, each int64 [places]."""
+        """Return recording, first frame and type of crops, each int64 [places]."""
         recordings, starts = torch.tensor(list(zip(*places, strict=True)), dtype=torch.int64)
         return recordings, starts, self.types[recordings]
 
 
 class CropSampler(Sampler[list[Place]]):
-    """Batches of places, other ones each epoch, the same for the same seed; whole batches only.
+    """Batches of places, all of `batch_size`; a function of seed and epoch.
 
-    Each type is drawn equally often, within it each recording, whatever their length. The crops of a bag follow each
-    other; a batch holds as many whole bags as `batch_size` has room for.
+    Each type is drawn equally often, and within it each recording, whatever their length.
     """
 
-    def __init__(self, dataset: CropDataset, settings: CropParams, batch_size: int, seed: int) -> None:
+    def __init__(self, dataset: CropDataset, params: CropParams, batch_size: int, seed: int) -> None:
         self.activity = dataset.activity
-        kinds = [kind for kind in dataset.types.unique().tolist() if kind != MULTILABEL]
-        self.of_type = [np.flatnonzero(dataset.types.numpy() == kind) for kind in kinds]
-        self.of_several = np.flatnonzero(dataset.types.numpy() == MULTILABEL)
-        self.settings, self.batch_size, self.seed = settings, batch_size // settings.bag * settings.bag, seed
+        types = dataset.types.numpy()
+        self.of_type = [np.flatnonzero(types == index) for index in np.unique(types) if index != MULTILABEL]
+        self.multilabel = np.flatnonzero(types == MULTILABEL)
+        self.params, self.batch_size, self.seed = params, batch_size, seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning, so that a resumed training draws what it would have drawn."""
+        """Set the epoch; Lightning calls this, so that a resumed training draws the same crops."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return max(1, round(self.settings.per_epoch / self.batch_size))
+        return max(1, round(self.params.per_epoch / self.batch_size))
 
     def __iter__(self) -> Iterator[list[Place]]:
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xC809, self.epoch]))
-        count = len(self) * self.batch_size // self.settings.bag
-        multilabel = round(count * self.settings.multilabel_share) if len(self.of_several) else 0
-        kinds = np.concatenate([np.arange(count - multilabel) % len(self.of_type), np.full(multilabel, MULTILABEL)])
-        queues = [_endlessly(recordings, rng) for recordings in (*self.of_type, self.of_several)]
-        recordings = [next(queues[kind]) for kind in rng.permutation(kinds)]
-        places = [self._place(recording, rng) for recording in recordings for _ in range(self.settings.bag)]
-        for start in range(0, len(places), self.batch_size):
+        count = len(self) * self.batch_size
+        multilabel = round(count * self.params.multilabel_share) if len(self.multilabel) else 0
+        types = np.concatenate([np.arange(count - multilabel) % len(self.of_type), np.full(multilabel, MULTILABEL)])
+        queues = [_cycle(recordings, rng) for recordings in (*self.of_type, self.multilabel)]  # MULTILABEL is the last
+        recordings = [next(queues[index]) for index in rng.permutation(types)]
+        places = [self._draw_place(recording, rng) for recording in recordings]
+        for start in range(0, count, self.batch_size):
             yield places[start : start + self.batch_size]
 
-    def _place(self, recording: int, rng: np.random.Generator) -> Place:
+    def _draw_place(self, recording: int, rng: np.random.Generator) -> Place:
         activity = self.activity[recording]
-        starts = rng.integers(len(activity), size=self.settings.choices)
-        loud = rng.random() < self.settings.active_share
-        return recording, int(starts[activity[starts].argmax()] if loud else starts[0])
+        starts = rng.integers(len(activity), size=self.params.choices)
+        most_active = rng.random() < self.params.active_share
+        return recording, int(starts[activity[starts].argmax()] if most_active else starts[0])
 
 
-def _endlessly(recordings: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
-    """Every recording once in random order, then again."""
+def _cycle(recordings: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Yield every recording once in random order, then again in another order, without end."""
     while True:
         yield from rng.permutation(recordings).tolist()

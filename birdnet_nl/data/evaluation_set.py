@@ -1,4 +1,4 @@
-"""Recordings to judge a finished network with: of types it knows, not met before, decodable, each sound once."""
+"""Recordings to evaluate a trained network on: of its types, not seen in training, decodable, without duplicates."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,21 +13,22 @@ from birdnet_nl.recordings.recording import Recording
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """What is judged and what was left out.
+    """Recordings that are evaluated, and recordings that are left out.
 
     Attributes:
-        recordings: with mels, which are by recording id.
-        unclear: how many recordings for each type text that is not plainly one type.
-        unknown_types: how many of each type that the network does not know.
-        known: recordings met in training, and how they were recognised; judged all the same when that was asked for.
-        unusable: files that gave no mel, or the same sound as another.
+        recordings: recordings that are evaluated.
+        mels: mel by recording id.
+        unclear: number of recordings by type text, for texts that are not plainly one type.
+        unknown_types: number of recordings by type, for types that are no output of the network.
+        seen: recordings seen in training and how each was recognised; also those that are evaluated on request.
+        unusable: files without a mel, and duplicates.
     """
 
     recordings: list[Recording]
     mels: dict[str, CachedMel]
     unclear: Counter
     unknown_types: Counter
-    known: list[tuple[Recording, str]]
+    seen: list[tuple[Recording, str]]
     unusable: list[UnusableFile]
 
 
@@ -39,18 +40,23 @@ def build_evaluation_set(
     make_mels: MakeMels,
     mel: MelParams,
 ) -> EvaluationSet:
-    """`reason_seen` tells how a recording was met in training, or nothing; such are left out unless `keep_seen`."""
+    """Select the recordings to evaluate on.
+
+    `reason_seen` returns how a recording is known to be seen in training, or an empty text; such recordings are left
+    out unless `keep_seen`.
+    """
     plain = [recording for recording in found if recording.vocalization_type in types]
-    known = [(recording, why) for recording in plain if (why := reason_seen(recording))]
-    left_out = set() if keep_seen else {recording.id for recording, _ in known}
+    seen = [(recording, reason) for recording in plain if (reason := reason_seen(recording))]
+    left_out = set() if keep_seen else {recording.id for recording, _ in seen}
     mels, unusable = make_mels([recording for recording in plain if recording.id not in left_out])
-    recordings, copies, _ = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
-    kinds = Counter(recording.vocalization_type for recording in found if recording.vocalization_type is not None)
+    usable = [recording for recording in plain if recording.id in mels]
+    recordings, duplicates, _ = remove_duplicates(usable, mels, mel)
+    found_types = [recording.vocalization_type for recording in found if recording.vocalization_type is not None]
     return EvaluationSet(
         recordings=recordings,
         mels={recording.id: mels[recording.id] for recording in recordings},
         unclear=Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None),
-        unknown_types=Counter({kind: count for kind, count in kinds.items() if kind not in types}),
-        known=known,
-        unusable=[*unusable, *copies],
+        unknown_types=Counter(name for name in found_types if name not in types),
+        seen=seen,
+        unusable=[*unusable, *duplicates],
     )

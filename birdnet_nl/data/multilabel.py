@@ -1,10 +1,15 @@
-"""Recordings of several types ("call, song"), which training may learn as all of them and no test ever judges."""
+"""Multi-label recordings ("call, song"): used for training with every type they name, and never for evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.crops import training_shares
 from birdnet_nl.data.near_duplicates import find_near_duplicates
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
 from birdnet_nl.data.splits import group_of
@@ -15,51 +20,87 @@ from birdnet_nl.recordings.recording import Recording
 
 @dataclass(frozen=True)
 class MultilabelRecordings:
-    """Recordings for training alone, with their mels and the types each one names, both by recording id."""
+    """Recordings for training only, with their mels and their types by recording id."""
 
     recordings: list[Recording] = field(default_factory=list)
     mels: dict[str, CachedMel] = field(default_factory=dict)
     types: dict[str, list[str]] = field(default_factory=dict)
 
 
-def find_multilabel(
-    found: Sequence[Recording], prepared: PreparedRecordings, make_mels: MakeMels, mel: MelParams, flight_call: str
-) -> MultilabelRecordings:
-    """Recordings not plainly of one type whose plain types the network all knows.
+class MultilabelBatch(NamedTuple):
+    """Embeddings of all multi-label recordings.
 
-    Nobody who recorded for validation or test is among them, and no sound that is among `prepared` already.
+    Attributes:
+        segments: embeddings of the segments, float16 [segments, 1 + dimensions].
+        shares: share of each type in each recording, equal for the types it names, float32 [recordings, types].
+        recordings: index of the recording of each segment, int64 [segments].
     """
-    judged = {group_of(one) for one in prepared.recordings if prepared.splits[one.id] != "train"}
+
+    segments: torch.Tensor
+    shares: torch.Tensor
+    recordings: torch.Tensor
+
+
+def find_multilabel(
+    recordings: Sequence[Recording],
+    prepared: PreparedRecordings,
+    make_mels: MakeMels,
+    mel: MelParams,
+    flight_call: str,
+) -> MultilabelRecordings:
+    """Select the recordings that name several types, or one beside another sound, all of them types of the network.
+
+    Recordings by recordists of the validation and test splits are left out, and so are duplicates of `prepared`.
+    """
+    held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
     types = {
         recording.id: sorted(types_in(recording.type_text, flight_call=flight_call), key=prepared.types.index)
-        for recording in found
+        for recording in recordings
         if recording.vocalization_type is None
-        and group_of(recording) not in judged
+        and group_of(recording) not in held_out
         and types_in(recording.type_text, flight_call=flight_call) <= set(prepared.types)
     }
-    wanted = [recording for recording in found if types.get(recording.id)]
-    mels, _ = make_mels(wanted) if wanted else ({}, [])
-    wanted = [one for one in wanted if one.id in mels]
-    known = _known_sounds(wanted, mels, prepared, mel)
-    kept = [one for one in wanted if one.id not in known]
-    return MultilabelRecordings(kept, {one.id: mels[one.id] for one in kept}, {one.id: types[one.id] for one in kept})
+    candidates = [recording for recording in recordings if types.get(recording.id)]
+    mels, _ = make_mels(candidates) if candidates else ({}, [])
+    candidates = [recording for recording in candidates if recording.id in mels]
+    duplicates = _duplicates_of_prepared(candidates, mels, prepared, mel)
+    kept = [recording for recording in candidates if recording.id not in duplicates]
+    ids = [recording.id for recording in kept]
+    return MultilabelRecordings(kept, {id: mels[id] for id in ids}, {id: types[id] for id in ids})
 
 
-def _known_sounds(
-    wanted: Sequence[Recording], mels: Mapping[str, CachedMel], prepared: PreparedRecordings, params: MelParams
+def _duplicates_of_prepared(
+    candidates: Sequence[Recording], mels: Mapping[str, CachedMel], prepared: PreparedRecordings, params: MelParams
 ) -> set[str]:
-    """Ids of those whose sound is that of a recording of one type, as a file or as an excerpt or another encoding."""
-    contents = {found.content for found in prepared.mels.values()}
-    known = {one.id for one in wanted if mels[one.id].content in contents}
+    """Return the ids of candidates with the content of a prepared recording, or a near-duplicate of one."""
+    contents = {mel.content for mel in prepared.mels.values()}
+    duplicates = {recording.id for recording in candidates if mels[recording.id].content in contents}
     min_frames = MIN_COMPARED_S * params.frames_per_s
-    for species in {one.species for one in wanted}:
-        own = {one.id: mels[one.id] for one in wanted if one.species == species}
-        others = {one.id: prepared.mels[one.id] for one in prepared.recordings if one.species == species}
-        loaded = {id: found.load() for id, found in (own | others).items() if found.frames >= min_frames}
+    for species in {recording.species for recording in candidates}:
+        own = {recording.id: mels[recording.id] for recording in candidates if recording.species == species}
+        others = {
+            recording.id: prepared.mels[recording.id]
+            for recording in prepared.recordings
+            if recording.species == species
+        }
+        loaded = {id: mel.load() for id, mel in (own | others).items() if mel.frames >= min_frames}
         for pair in find_near_duplicates(loaded, params):
-            known |= {
-                id
-                for id, other in ((pair.first, pair.second), (pair.second, pair.first))
-                if id in own and other in others
-            }
-    return known
+            for id, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                if id in own and other in others:
+                    duplicates.add(id)
+    return duplicates
+
+
+def multilabel_batch_of(
+    multilabel: MultilabelRecordings, embeddings: Mapping[str, np.ndarray], types: Sequence[str]
+) -> MultilabelBatch | None:
+    """Collect all of `multilabel` with their embeddings [windows, 1 + dimensions]; None when there are none."""
+    if not multilabel.recordings:
+        return None
+    windows = [embeddings[recording.id] for recording in multilabel.recordings]
+    shares = training_shares(types, {}, multilabel.types)
+    return MultilabelBatch(
+        torch.from_numpy(np.concatenate(windows)),
+        torch.tensor([shares[recording.id] for recording in multilabel.recordings], dtype=torch.float32),
+        torch.arange(len(windows)).repeat_interleave(torch.tensor([len(rows) for rows in windows])),
+    )

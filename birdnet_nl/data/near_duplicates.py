@@ -1,9 +1,10 @@
-"""Files of the same sound that differ: another container or bit rate, a start or end cut off, an excerpt.
+"""Near-duplicate search: the same sound in another container, at another bit rate, with its start or end cut, or as
+an excerpt.
 
-Two steps, so that hundreds of recordings take a fraction of a second. The outline of a recording (whether each broad
-band is louder or quieter than around that moment, eight times a second) is laid over that of every other at every
-shift by FFT. Only where an outline fits are the mels themselves compared. Both look at the sound relative to itself,
-so that loudness, a microphone's colour and the front end matter little.
+The search has two steps, so that hundreds of recordings take a fraction of a second. First the outline of a recording
+(whether each broad band is louder or quieter than its surroundings, eight times per second) is compared with every
+other outline at every shift by FFT. Then the mels of the pairs whose outlines match are correlated. Both steps use
+levels relative to the recording itself, so that loudness, frequency response and front end have little influence.
 """
 
 from collections import defaultdict
@@ -13,26 +14,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from birdnet_nl.audio.filterbank import band_centres_hz
-from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.mel import MelParams, band_centres_hz
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
 
-BANDS_HZ = (500.0, 7500.0)  # what any sample rate and bit rate keeps, and every front end hears
+BANDS_HZ = (500.0, 7500.0)  # kept by any sample rate and bit rate, and covered by every front end
 OUTLINE_BANDS = 8
-OUTLINE_ROWS = 4  # a mel band in so many is read for the outline
+OUTLINE_ROWS = 4  # one mel band in this many is read for the outline
 OUTLINES_PER_S = 8.0
 SURROUNDINGS_S = 2.0
-OUTLINE_FITS = 0.45  # correlation of outlines, above which the mels are compared
-MEL_FITS = 0.7  # correlation of mels, above which two recordings hold the same sound
+MIN_OUTLINE_CORRELATION = 0.45  # above it the mels are compared
+MIN_MEL_CORRELATION = 0.7  # above it two recordings hold the same sound
 MIN_OVERLAP = 0.8  # of the shorter recording
-BELOW_MEDIAN_DB = 3.0  # what is quieter still is cut: there mp3 removes at will
+BELOW_MEDIAN_DB = 3.0  # lower levels are clipped, because mp3 removes quiet sound
 ABOVE_MEDIAN_DB = 30.0
-AT_ONCE = 256  # recordings in one array, which bounds memory
+CHUNK_RECORDINGS = 256  # recordings in one array, to bound memory
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two recordings, by id, that hold the same sound; `correlation` of their mels where they overlap."""
+    """Ids of two recordings of the same sound, with the correlation of their mels where they overlap."""
 
     first: str
     second: str
@@ -40,28 +40,28 @@ class NearDuplicate:
 
 
 def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams) -> list[NearDuplicate]:
-    """Pairs among `mels`, [mels, frames] in dB by recording id, that hold the same sound."""
-    heard = _heard_everywhere(params)
-    mels = {id: mel[heard] for id, mel in mels.items()}
+    """Find the pairs of recordings with the same sound among `mels`, [mels, frames] in dB by recording id."""
+    common_bands = _common_bands(params)
+    mels = {id: mel[common_bands] for id, mel in mels.items()}
     block = max(1, round(params.frames_per_s / OUTLINES_PER_S))
     outlines = {id: outline(mel, block) for id, mel in mels.items()}
-    found = []
-    for one, other, shift in _fitting(outlines, MIN_COMPARED_S * params.frames_per_s / block):
-        correlation = mel_correlation(mels[one], mels[other], shift * block, 2 * block)
-        if correlation >= MEL_FITS:
-            found.append(NearDuplicate(one, other, correlation))
-    return found
+    pairs = []
+    for first, second, shift in matching_outlines(outlines, MIN_COMPARED_S * params.frames_per_s / block):
+        correlation = mel_correlation(mels[first], mels[second], shift * block, 2 * block)
+        if correlation >= MIN_MEL_CORRELATION:
+            pairs.append(NearDuplicate(first, second, correlation))
+    return pairs
 
 
-def _heard_everywhere(params: MelParams) -> slice:
-    """The mel bands within `BANDS_HZ`; all of them for a front end that lies elsewhere."""
+def _common_bands(params: MelParams) -> slice:
+    """Return the mel bands within `BANDS_HZ`, or all of them when the front end has too few there."""
     centres_hz = band_centres_hz(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
     inside = np.flatnonzero((centres_hz >= BANDS_HZ[0]) & (centres_hz <= BANDS_HZ[1]))
     return slice(inside[0], inside[-1] + 1) if len(inside) >= OUTLINE_BANDS else slice(None)
 
 
 def outline(mel: np.ndarray, block: int) -> np.ndarray:
-    """Louder (1) or quieter (-1) than around that moment, for each broad band: float32 [bands, blocks]."""
+    """Compute the outline: 1 where a broad band is louder than its surroundings, else -1; float32 [bands, blocks]."""
     blocks = mel.shape[1] // block
     rows = torch.from_numpy(np.ascontiguousarray(mel[::OUTLINE_ROWS, : blocks * block])).float()
     rows = rows.reshape(len(rows), blocks, block).mean(dim=2).numpy()  # [rows, frames] -> [rows, blocks]
@@ -69,84 +69,84 @@ def outline(mel: np.ndarray, block: int) -> np.ndarray:
         return np.zeros((1, 0), dtype=np.float32)
     rows = np.maximum(rows, np.median(rows, axis=1, keepdims=True) - BELOW_MEDIAN_DB)
     bands = np.stack([part.mean(axis=0) for part in np.array_split(rows, min(OUTLINE_BANDS, len(rows)))])
-    bands -= bands.mean(axis=0)  # what all bands do together, as in any loud call, tells little
+    bands -= bands.mean(axis=0)  # the level that all bands share, as in any loud call, identifies no recording
     smooth = _running_mean(bands, 2)
     return np.sign(smooth - _running_mean(smooth, round(SURROUNDINGS_S * OUTLINES_PER_S)))
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Over `width` columns around each, fewer at both ends; same shape."""
+    """Average over `width` columns around each column, over fewer at both ends; same shape."""
     sums = np.pad(np.cumsum(values, axis=1, dtype=np.float64), ((0, 0), (1, 0)))
     column = np.arange(values.shape[1])
     start, end = np.maximum(column - width // 2, 0), np.minimum(column - width // 2 + width, values.shape[1])
     return ((sums[:, end] - sums[:, start]) / (end - start)).astype(np.float32)
 
 
-def _fitting(outlines: Mapping[str, np.ndarray], min_blocks: float) -> Iterator[tuple[str, str, int]]:
-    """Pairs whose outlines fit, the longer first, and how many blocks the second starts after the first."""
+def matching_outlines(outlines: Mapping[str, np.ndarray], min_blocks: float) -> Iterator[tuple[str, str, int]]:
+    """Yield pairs whose outlines match, the longer first, and by how many blocks the second starts after the first."""
     long_enough = [id for id, lines in outlines.items() if lines.shape[1] >= min_blocks]
     by_length = sorted(long_enough, key=lambda id: -outlines[id].shape[1])
-    places_of_size: dict[int, list[int]] = defaultdict(list)
-    for place, id in enumerate(by_length):
-        places_of_size[_transform_size(2 * outlines[id].shape[1])].append(place)
-    for size, places in places_of_size.items():
-        for start in range(places[0], len(by_length), AT_ONCE):
-            others = by_length[start : start + AT_ONCE]
+    positions_of_size: dict[int, list[int]] = defaultdict(list)
+    for position, id in enumerate(by_length):
+        positions_of_size[_transform_size(2 * outlines[id].shape[1])].append(position)
+    for size, positions in positions_of_size.items():
+        for start in range(positions[0], len(by_length), CHUNK_RECORDINGS):
+            others = by_length[start : start + CHUNK_RECORDINGS]
+            lengths = [outlines[id].shape[1] for id in others]
             spectra = np.stack([np.fft.rfft(outlines[id], size) for id in others]).conj()  # [recordings, bands, bins]
-            for place in places[: max(0, start + len(others) - 1 - places[0])]:
-                one, first = by_length[place], max(0, place + 1 - start)  # pairs of each recording with shorter ones
-                for index, shift in _fitting_shifts(outlines[one], spectra[first:], size, min_blocks, [
-                    outlines[id].shape[1] for id in others[first:]
-                ]):  # fmt: skip
-                    yield one, others[first + index], shift
+            for position in positions[: max(0, start + len(others) - 1 - positions[0])]:
+                id, first = by_length[position], max(0, position + 1 - start)  # compare with shorter recordings only
+                matches = _matching_shifts(outlines[id], spectra[first:], size, min_blocks, lengths[first:])
+                for index, shift in matches:
+                    yield id, others[first + index], shift
 
 
-def _fitting_shifts(
+def _matching_shifts(
     own: np.ndarray, spectra: np.ndarray, size: int, min_blocks: float, lengths: Sequence[int]
 ) -> Iterator[tuple[int, int]]:
-    """Which of some outlines, given as conjugated spectra and lengths, fit to `own`, and at which shift."""
+    """Yield index and shift of the outlines, given as conjugated spectra and lengths, that match `own`."""
     products = np.einsum("bf,rbf->rf", np.fft.rfft(own, size), spectra)
     sums = np.fft.irfft(products, size)  # [recordings, shifts]
     overlap = _overlaps(own.shape[1], np.array(lengths), size)
-    least = np.maximum(min_blocks, MIN_OVERLAP * np.array(lengths))[:, None]
-    scores = np.where(overlap >= least, sums / np.maximum(overlap, 1) / len(own), 0)
-    for index in np.flatnonzero(scores.max(axis=1) >= OUTLINE_FITS):
+    min_overlap = np.maximum(min_blocks, MIN_OVERLAP * np.array(lengths))[:, None]
+    scores = np.where(overlap >= min_overlap, sums / np.maximum(overlap, 1) / len(own), 0)
+    for index in np.flatnonzero(scores.max(axis=1) >= MIN_OUTLINE_CORRELATION):
         shift = int(scores[index].argmax())
         yield int(index), shift if shift < own.shape[1] else shift - size
 
 
-def _transform_size(least: int) -> int:
-    return 1 << (least - 1).bit_length()
+def _transform_size(min_size: int) -> int:
+    return 1 << (min_size - 1).bit_length()
 
 
 def _overlaps(length: int, lengths: np.ndarray, size: int) -> np.ndarray:
-    """Columns that two outlines share at each circular shift: [recordings, shifts]."""
+    """Count the columns that two outlines share at each circular shift: [recordings, shifts]."""
     shift = np.arange(size)
     shift = np.where(shift < length, shift, shift - size)
     end = np.minimum(length, shift + lengths[:, None])
     return np.maximum(end - np.maximum(shift, 0), 0)
 
 
-def mel_correlation(one: np.ndarray, other: np.ndarray, shift: int, slack: int) -> float:
-    """Correlation of two mels where they overlap, at the best shift within `slack` frames of `shift`."""
-    coarse = [_levels(mel[:: 2 * OUTLINE_ROWS]) for mel in (one, other)]
+def mel_correlation(first: np.ndarray, second: np.ndarray, shift: int, slack: int) -> float:
+    """Correlate two mels where they overlap, at the best shift within `slack` frames of `shift`."""
+    coarse = [_levels(mel[:: 2 * OUTLINE_ROWS]) for mel in (first, second)]
     best = max(range(shift - slack, shift + slack + 1), key=lambda frames: _correlation_at(*coarse, frames))
-    return _correlation_at(_levels(one), _levels(other), best)
+    return _correlation_at(_levels(first), _levels(second), best)
 
 
 def _levels(mel: np.ndarray) -> np.ndarray:
-    """dB above the median of each band, cut to the range that survives encoding: float32 [mels, frames]."""
+    """Compute dB above the median of each band, clipped to the range that survives encoding: float32 [mels, frames]."""
     levels = torch.from_numpy(np.array(mel)).float().numpy()
     levels -= np.median(levels, axis=1, keepdims=True)
     np.clip(levels, -BELOW_MEDIAN_DB, ABOVE_MEDIAN_DB, out=levels)
-    return levels - levels.mean(axis=0)  # what all bands do together, as in any loud call, tells little
+    return levels - levels.mean(axis=0)  # as in `outline`
 
 
-def _correlation_at(one: np.ndarray, other: np.ndarray, shift: int) -> float:
-    start, end = max(shift, 0), min(one.shape[1], shift + other.shape[1])
+def _correlation_at(first: np.ndarray, second: np.ndarray, shift: int) -> float:
+    start, end = max(shift, 0), min(first.shape[1], shift + second.shape[1])
     if end <= start:
         return 0.0
-    a, b = one[:, start:end], other[:, start - shift : end - shift]
+    a, b = first[:, start:end], second[:, start - shift : end - shift]
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     energy = float(np.vdot(a, a)) * float(np.vdot(b, b))
     return float(np.vdot(a, b)) / energy**0.5 if energy > 0 else 0.0

@@ -1,6 +1,6 @@
-"""What one has of a species, and what a training would make of it: the rules of `prepare`, without making a mel.
+"""Overview of the recordings of a species and of what a training would use, by the rules of `prepare` but without mels.
 
-Training also leaves out what was encoded anew or cut (`near_duplicates.py`), which only mels show; here it counts.
+Near-duplicates (`near_duplicates.py`) are found in mels only: a training leaves them out, the overview counts them.
 """
 
 from collections import Counter, defaultdict
@@ -10,12 +10,18 @@ from pathlib import Path
 
 from birdnet_nl.audio.inspection import FileFacts
 from birdnet_nl.data.segments import cut_segments
-from birdnet_nl.data.splits import SPLITS, group_of, usable_types
-from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS, MIN_COMPARED_S, TrainingRules
-from birdnet_nl.data.type_choice import ChosenTypes, choose_types
-from birdnet_nl.recordings.choice import licence_code
-from birdnet_nl.recordings.labels import classify_type
+from birdnet_nl.data.splits import SPLITS, group_of
+from birdnet_nl.data.training_rules import (
+    FEW_TEST_RECORDINGS,
+    MIN_COMPARED_S,
+    ChosenTypes,
+    TrainingRules,
+    choose_types,
+    usable_types,
+)
+from birdnet_nl.recordings.labels import MULTILABEL, classify_type
 from birdnet_nl.recordings.library import FoundRecording
+from birdnet_nl.recordings.recording import licence_code
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 
@@ -28,15 +34,15 @@ SHORT_SHARE = 0.5  # of a segment; a shorter recording is padded to more than tw
 
 @dataclass(frozen=True)
 class InspectedRecording:
-    """A recording, what its file is like, and what training makes of it.
+    """Recording with the facts about its file and its use in a training.
 
     Attributes:
         kind: song, call, alarm, several, other or unknown.
-        left_out: why training does not use it; empty when it is usable.
-        duplicate_of: names of the files with the same sound, the one used in its place first; empty as a rule.
-        split: train, val or test; empty when it is not trained on.
-        segments: that training would cut from it.
-        oddities: what is odd about it although it is used: clipped, too short, and so on.
+        left_out: reason for which a training leaves it out; empty when it is usable.
+        duplicate_of: names of the files with the same sound, the one used in its place first; empty without duplicates.
+        split: train, val or test; empty when it is not used.
+        segments: number of segments that a training would cut from it.
+        oddities: problems with which it is still used: clipped, too short, and so on.
     """
 
     recording: FoundRecording
@@ -51,12 +57,13 @@ class InspectedRecording:
 
 @dataclass(frozen=True)
 class TypeOverview:
-    """One vocalization type: recordings `found` on disk and `usable` for training.
+    """Counts of one vocalization type.
 
     Attributes:
-        recordists: of the usable ones, by name; `unnamed` is the number of usable recordings by unknown people.
-        duration_s, segments: of the usable ones.
-        why_not: why training leaves the type out, in a few words; empty when it does not.
+        found: recordings on disk.
+        usable: recordings that a training can use; the fields after it count only these.
+        unnamed: recordings of unknown recordist, beside the number of `recordists`.
+        why_not: reason for which a training leaves the type out; empty when it does not.
     """
 
     found: int
@@ -70,18 +77,18 @@ class TypeOverview:
 
     @property
     def verdict(self) -> str:
-        """Whether the type suffices: `no`, `just` (too few test recordings to believe a figure) or `yes`."""
+        """`no` when the type is left out, `just` with too few test recordings for a reliable metric, else `yes`."""
         return "no" if self.why_not else "just" if self.splits["test"] < FEW_TEST_RECORDINGS else "yes"
 
 
 @dataclass(frozen=True)
 class SpeciesOverview:
-    """What there is of one species.
+    """Recordings of one species.
 
     Attributes:
-        types: by vocalization type, in the order of the rules.
-        problem: why no classifier can be trained, as one sentence; empty when one can.
-        repeated_ids: files by recording id, where one number lies there more than once.
+        types: counts by vocalization type, in the order of the rules.
+        problem: reason in one sentence for which no classifier can be trained; empty when one can.
+        repeated_ids: files by recording id, for ids that occur more than once.
         synthetic: some of the folders hold demo recordings.
     """
 
@@ -95,47 +102,45 @@ class SpeciesOverview:
 
     @property
     def duration_s(self) -> float:
-        return sum(one.facts.duration_s for one in self.recordings)
+        return sum(item.facts.duration_s for item in self.recordings)
 
     def count(self, name: str, unknown: str = "unknown") -> Counter:
-        """How many recordings have which value of a field of `Recording`, most frequent first."""
-        values = Counter(getattr(one.recording, name) or unknown for one in self.recordings)
+        """Count the recordings by value of the field `name` of `Recording`, most frequent first."""
+        values = Counter(getattr(item.recording, name) or unknown for item in self.recordings)
         return Counter(dict(sorted(values.items(), key=lambda item: (-item[1], str(item[0])))))
 
     @property
     def recordists(self) -> Counter:
-        """Recordings per person, most first; without the recordings of which nobody knows who made them."""
+        """Number of recordings by recordist, most frequent first, without those of unknown recordist."""
         return Counter({name: count for name, count in self.count("recordist", "").items() if name})
 
     @property
     def licences(self) -> Counter:
-        counts: Counter[str] = Counter()
-        for text, count in self.count("licence", "").items():
-            counts[licence_name(text)] += count
-        return counts
+        return sum((Counter({licence_name(text): n}) for text, n in self.count("licence", "").items()), Counter())
 
     @property
     def unclear(self) -> Counter:
-        """Type texts that are not plainly one type; such recordings are counted, not trained on."""
-        return Counter(one.recording.type_text or "(no type)" for one in self.recordings if one.kind not in self.types)
+        """Number of recordings by type text, for texts that are not plainly one type."""
+        unclear = [item.recording for item in self.recordings if item.kind not in self.types]
+        return Counter(recording.type_text or "(no type)" for recording in unclear)
 
     def problems(self) -> dict[str, list[str]]:
-        """Names of the files with each kind of trouble, those that training has to leave out first."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for one in self.recordings:
-            if one.facts.reason or one.duplicate_of:
-                same = f" (as {one.duplicate_of})" if one.duplicate_of else ""
-                found[f"left out: {one.facts.reason or one.left_out}"].append(f"{one.recording.path.name}{same}")
-        for one in self.recordings:
-            for oddity in one.oddities:
-                found[oddity].append(one.recording.path.name)
+        """Return file names by problem; problems for which a training leaves recordings out come first."""
+        files: dict[str, list[str]] = defaultdict(list)
+        for item in self.recordings:
+            if item.facts.reason or item.duplicate_of:
+                same = f" (as {item.duplicate_of})" if item.duplicate_of else ""
+                files[f"left out: {item.facts.reason or item.left_out}"].append(f"{item.recording.path.name}{same}")
+        for item in self.recordings:
+            for oddity in item.oddities:
+                files[oddity].append(item.recording.path.name)
         for id, paths in self.repeated_ids.items():
-            found["the same number more than once"].append(f"{id} ({', '.join(path.parent.name for path in paths)})")
-        return dict(found)
+            files["the same number more than once"].append(f"{id} ({', '.join(path.parent.name for path in paths)})")
+        return dict(files)
 
 
 def licence_name(text: str) -> str:
-    """`CC BY-NC-SA` from the address of a licence; other texts as they are."""
+    """Convert the address of a licence to a name such as `CC BY-NC-SA`; other texts are returned unchanged."""
     code = licence_code(text)
     return "CC0" if code == "cc0" else f"CC {code.upper()}" if code else text or "unknown"
 
@@ -149,7 +154,7 @@ def build_overview(
     folders: Sequence[Path] = (),
     synthetic: bool = False,
 ) -> SpeciesOverview:
-    """Judge the recordings of a species in the order in which training would meet them; `files` by recording id."""
+    """Apply the rules of a training to the recordings of a species, in the same order; `files` by recording id."""
     left_out, duplicate_of = _reasons_to_leave_out(found, facts, rules)
     usable = [recording for recording in found if not left_out[recording.id]]
     chosen, problem = _choose_types(species, usable, rules)
@@ -181,24 +186,21 @@ def build_overview(
 def _reasons_to_leave_out(
     found: Sequence[FoundRecording], facts: Mapping[Path, FileFacts], rules: TrainingRules
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Reasons, and names of the originals of repeated sound, by recording id; in the order of `prepare_recordings`:
-    unclear types first, then bad files, then repeated sound.
-    """
+    """Return reasons, and names of files with the same sound, by id; in the order of `prepare_recordings`."""
     reasons, duplicate_of = {}, {}
-    copies: dict[str, list[FoundRecording]] = defaultdict(list)
+    of_sound: dict[str, list[FoundRecording]] = defaultdict(list)
     for recording in found:
         fact = facts[recording.path]
         if recording.vocalization_type not in rules.types:
             kind = classify_type(recording.type_text, flight_call=rules.flight_call)
-            reasons[recording.id] = f"{kind} types" if kind == "several" else f"{kind} type"
-        elif fact.reason:
-            reasons[recording.id] = fact.reason
-        else:
-            reasons[recording.id] = ""
-            copies[fact.sound if fact.duration_s >= MIN_COMPARED_S else fact.content].append(recording)
-    for same in copies.values():
+            reasons[recording.id] = f"{kind} types" if kind == MULTILABEL else f"{kind} type"
+            continue
+        reasons[recording.id] = fact.reason
+        if not fact.reason:
+            of_sound[fact.sound if fact.duration_s >= MIN_COMPARED_S else fact.content].append(recording)
+    for same in of_sound.values():
         agree = len({recording.vocalization_type for recording in same}) == 1
-        for recording in same[1:] if agree else same:  # of copies that do not agree on the type none is kept
+        for recording in same[1:] if agree else same:  # of duplicates with different types none is kept
             others = same[:1] if agree else [other for other in same if other is not recording]
             equal = facts[recording.path].content == facts[same[0].path].content
             reasons[recording.id] = TWO_TYPES if not agree else DUPLICATE if equal else SAME_SOUND
@@ -207,17 +209,17 @@ def _reasons_to_leave_out(
 
 
 def _choose_types(species: Species, usable: Sequence[FoundRecording], rules: TrainingRules) -> tuple[ChosenTypes, str]:
-    """What training would take, and why it could not train; an empty text when it could."""
+    """Choose the types as a training does, and return the reason why it could not train, empty when it could."""
     try:
         chosen = choose_types(usable, rules.types, dict(rules.shares), rules.min_recordings, rules.seed)
     except DataError as error:
         types, left_out = usable_types(usable, rules.types, rules.min_recordings)
         return ChosenTypes([], types, {}, left_out), str(error)
-    if len(chosen.types) < 2:
-        enough = f"only {chosen.types[0]} has" if chosen.types else "no type has"
-        least = f"at least {rules.min_recordings} recordings by {len(SPLITS)} recordists"
-        return chosen, f"{species.slug}: two types are needed to train and {enough} {least}"
-    return chosen, ""
+    if len(chosen.types) >= 2:
+        return chosen, ""
+    enough = f"only {chosen.types[0]} has" if chosen.types else "no type has"
+    required = f"at least {rules.min_recordings} recordings by {len(SPLITS)} recordists"
+    return chosen, f"{species.slug}: two types are needed to train and {enough} {required}"
 
 
 def _oddities(fact: FileFacts, rules: TrainingRules, sound_repeated: bool) -> tuple[str, ...]:
@@ -229,20 +231,20 @@ def _oddities(fact: FileFacts, rules: TrainingRules, sound_repeated: bool) -> tu
         f"too short (below {SHORT_SHARE * rules.segment_s:g} s)": fact.duration_s < SHORT_SHARE * rules.segment_s,
         "the same sound in two different files": sound_repeated,
     }
-    return tuple(oddity for oddity, holds in oddities.items() if holds)
+    return tuple(oddity for oddity, present in oddities.items() if present)
 
 
 def _type_overview(name: str, inspected: Sequence[InspectedRecording], why_not: str) -> TypeOverview:
-    of_type = [one for one in inspected if one.recording.vocalization_type == name]
-    usable = [one for one in of_type if not one.left_out]
-    splits = Counter(one.split for one in usable if one.split)
+    of_type = [item for item in inspected if item.recording.vocalization_type == name]
+    usable = [item for item in of_type if not item.left_out]
+    splits = Counter(item.split for item in usable if item.split)
     return TypeOverview(
         found=len(of_type),
         usable=len(usable),
-        recordists=len({group_of(one.recording) for one in usable if one.recording.recordist}),
-        unnamed=sum(not one.recording.recordist for one in usable),
-        duration_s=sum(one.facts.duration_s for one in usable),
-        segments=sum(one.segments for one in usable),
+        recordists=len({group_of(item.recording) for item in usable if item.recording.recordist}),
+        unnamed=sum(not item.recording.recordist for item in usable),
+        duration_s=sum(item.facts.duration_s for item in usable),
+        segments=sum(item.segments for item in usable),
         splits={split: splits[split] for split in SPLITS},
         why_not=why_not,
     )

@@ -1,4 +1,4 @@
-"""From recordings on disk to a set that can be trained on and judged: usable files, enough of each type, splits."""
+"""Preparation of recordings for training: usable files, duplicates removed, types with enough recordings, splits."""
 
 import hashlib
 from collections import Counter
@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
+from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels, cache_spectrograms
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.audio.spectrograms import cache_spectrograms
 from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.data.splits import SPLITS
-from birdnet_nl.data.type_choice import ChosenTypes, choose_types
+from birdnet_nl.data.training_rules import ChosenTypes, choose_types
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError, TooFewRecordingsError
 
@@ -29,7 +28,7 @@ def mel_maker(
     workers: int,
     on_progress: Callable[[], None],
 ) -> MakeMels:
-    """What makes mels of recordings: by as many threads as `workers`, or of the original's `spectrograms`."""
+    """Return the function that computes mels with `workers` threads, or reads the original's `spectrograms`."""
     settings = {"params": params, "cache_dir": cache_dir, "on_progress": on_progress}
     if spectrograms:
         return partial(cache_spectrograms, segment_s=segment_s, **settings)
@@ -38,17 +37,17 @@ def mel_maker(
 
 @dataclass(frozen=True)
 class PreparedRecordings:
-    """What a run trains on and what it left out, with the reason.
+    """Recordings of a run with their splits, and what was left out and why.
 
     Attributes:
-        recordings: of one plain type each, decodable, no two of the same sound.
-        types: the types the network tells apart, in the order of its outputs.
+        recordings: decodable recordings of exactly one type, without duplicates.
+        types: types of the network, in the order of its outputs.
         splits: train, val or test by recording id.
-        mels: by recording id.
-        unclear: how many recordings were left out for each type text that is not plainly one type.
-        unusable: files that gave no mel.
-        left_out_types: types with too few recordings, and the counts.
-        same_sounds: pairs of near-duplicates that were found; at most one of each is among `recordings`.
+        mels: mel by recording id.
+        unclear: number of recordings left out by type text, for texts that are not plainly one type.
+        unusable: files without a mel, and duplicates.
+        left_out_types: reason by type, with the counts, for types with too few recordings.
+        near_duplicates: pairs that were found; at most one recording of each pair is in `recordings`.
     """
 
     recordings: list[Recording]
@@ -80,27 +79,28 @@ def prepare_recordings(
     fold: int | None = None,
     inherited: InheritedSplits | None = None,
 ) -> PreparedRecordings:
-    """Make mels, leave out what cannot be used, assign splits; raises `DataError` when fewer than two types remain.
+    """Compute mels, leave out what cannot be used and assign splits.
 
-    `subject` is the species, or the pool of species, as errors name it. With `inherited` splits all types are kept,
-    however few recordings they have: what is known of them was learned elsewhere.
+    `subject` is the slug of the species, or of the pool of species, in error messages. With `inherited` splits every
+    type is kept, however few recordings it has, because the base run was trained on it. Raises `DataError` when fewer
+    than two types remain.
     """
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
-    where = _common_folder(found)
+    folder = _common_folder(found)
     if not plain:
-        seen = ", ".join(f"{text} {count}" for text, count in unclear.most_common(4))
+        texts = ", ".join(f"{text} {count}" for text, count in unclear.most_common(4))
         raise DataError(
-            f"{subject}: no recording in {where} is plainly one of {', '.join(types)} (found: {seen}); "
+            f"{subject}: no recording in {folder} is plainly one of {', '.join(types)} (found: {texts}); "
             f"put them in folders of these names or give their types in recordings.csv"
         )
     mels, unusable = make_mels(plain)
     if not mels:
         raise DataError(
-            f"{subject}: none of the {len(plain)} files in {where} can be used "
-            f"(first: {unusable[0].path.name} {unusable[0].reason}); fetch them again"
+            f"{subject}: none of the {len(plain)} files in {folder} can be used "
+            f"(first: {unusable[0].path.name} {unusable[0].reason}); download them again"
         )
-    usable, copies, same = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
+    usable, duplicates, near = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
     if inherited is None:
         chosen = choose_types(usable, types, shares, min_recordings, seed, folds, fold)
     else:
@@ -111,7 +111,7 @@ def prepare_recordings(
         counts = Counter(recording.vocalization_type for recording in usable)
         numbers = ", ".join(f"{name} {counts[name]}" for name in types)
         raise TooFewRecordingsError(
-            f"{subject}: fewer than two types have enough recordings in {where} ({numbers}, several or unclear "
+            f"{subject}: fewer than two types have enough recordings in {folder} ({numbers}, several types or unclear "
             f"{unclear.total()}; needed: at least {max(min_recordings, parts)} of a type, by {parts} recordists or "
             f"of unknown recordist); download more, or try data=demo"
         )
@@ -121,9 +121,9 @@ def prepare_recordings(
         splits=chosen.splits,
         mels={recording.id: mels[recording.id] for recording in chosen.recordings},
         unclear=unclear,
-        unusable=[*unusable, *copies],
+        unusable=[*unusable, *duplicates],
         left_out_types=chosen.left_out,
-        near_duplicates=same,
+        near_duplicates=near,
     )
 
 
@@ -131,13 +131,13 @@ def _check_empty_splits(splits: Mapping[str, str], subject: str) -> None:
     empty = [split for split in SPLITS if split not in splits.values()]
     if empty:
         raise DataError(
-            f"{subject}: none of its {len(splits)} recordings is for {' and none for '.join(empty)} when those the "
-            "trunk learned from keep their places, so a head cannot be trained and judged; the trunk answers for it: "
-            f"birdnet-nl evaluate <trunk> --species {subject}"
+            f"{subject}: none of its {len(splits)} recordings is in {' or '.join(empty)} when recordings seen in the "
+            "training of the base run keep their split, so a head cannot be trained and evaluated; evaluate the base "
+            f"run itself: birdnet-nl evaluate <base> --species {subject}"
         )
 
 
 def _common_folder(recordings: Sequence[Recording]) -> Path:
-    """The species folder, two levels above a file in a type folder; of several species the folder they lie in."""
+    """Return the species folder, which holds the type folders, or with several species the folder that holds those."""
     folder = recordings[0].path.parent.parent
     return folder if len({recording.species for recording in recordings}) == 1 else folder.parent

@@ -1,32 +1,108 @@
-"""What training does with recordings unless told otherwise, for looking at them without training."""
+"""Rules by which a training selects recordings: types with enough recordings, shares of the splits, lengths.
+
+`birdnet-nl data` applies the same rules without training, so this module and what it imports stay free of torch.
+"""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.conf_values import conf_values
+from birdnet_nl.util.errors import DataError
 
-FEW_TEST_RECORDINGS = 10  # with fewer of a type in the test split, a figure is a first impression
-MIN_COMPARED_S = 2.0  # shorter recordings are not near-duplicates: a single call may well resemble another
+FEW_TEST_RECORDINGS = 10  # with fewer test recordings of a type, its metrics are a first impression
+MIN_COMPARED_S = 2.0  # shorter recordings are never near-duplicates: two single calls may well be alike
+
+
+def _data_default(name: str) -> Any:
+    return conf_values("data/base.yaml")[name]
 
 
 @dataclass(frozen=True)
 class TrainingRules:
-    """What training does with recordings unless told otherwise.
+    """Values of `conf/` that decide which recordings a training uses; each default is read from its YAML file."""
 
-    The values are those of conf/data/base.yaml and conf/train.yaml, which an installed package does not bring along; a
-    test compares them.
-    """
-
-    types: tuple[str, ...] = VOCALIZATION_TYPES
-    shares: Mapping[str, float] = field(default_factory=lambda: {"train": 0.6, "val": 0.2, "test": 0.2})
-    min_recordings: int = 3
-    segment_s: float = 3.0
-    segment_hop_s: float = 1.5
-    seed: int = 1
-    flight_call: str = "call"
+    types: tuple[str, ...] = field(default_factory=lambda: tuple(_data_default("types")))
+    shares: Mapping[str, float] = field(default_factory=partial(_data_default, "shares"))
+    min_recordings: int = field(default_factory=partial(_data_default, "min_recordings"))
+    segment_s: float = field(default_factory=partial(_data_default, "segment_s"))
+    segment_hop_s: float = field(default_factory=partial(_data_default, "segment_hop_s"))
+    seed: int = field(default_factory=lambda: conf_values("train.yaml")["seed"])
+    flight_call: str = field(default_factory=partial(_data_default, "flight_call"))
 
     @property
-    def wanted(self) -> int:
-        """Recordings of a type with which its test split is large enough to be believed."""
+    def recommended_recordings(self) -> int:
+        """Recordings of a type that give its test split `FEW_TEST_RECORDINGS`."""
         return math.ceil(round(FEW_TEST_RECORDINGS / self.shares["test"], 6))
+
+
+@dataclass(frozen=True)
+class ChosenTypes:
+    """Vocalization types with enough recordings.
+
+    Attributes:
+        recordings: recordings of these types.
+        splits: train, val or test by recording id; empty with fewer than two types.
+        left_out: reason by type for each type that was left out.
+    """
+
+    recordings: list[Recording]
+    types: list[str]
+    splits: dict[str, str]
+    left_out: dict[str, str]
+
+
+def choose_types(
+    usable: Sequence[Recording],
+    types: Sequence[str],
+    shares: dict[str, float],
+    min_recordings: int,
+    seed: int,
+    folds: int | None = None,
+    fold: int | None = None,
+) -> ChosenTypes:
+    """Select the types with enough recordings and assign the splits.
+
+    Of three types the rarest is left out when its recordists cannot be divided over the splits; raises `DataError` when
+    those of two types cannot.
+    """
+    kept_types, left_out = usable_types(usable, types, min_recordings, folds or len(SPLITS))
+    while True:
+        kept = [recording for recording in usable if recording.vocalization_type in kept_types]
+        if len(kept_types) < 2:
+            return ChosenTypes(kept, kept_types, {}, left_out)
+        try:
+            return ChosenTypes(kept, kept_types, assign_splits(kept, shares, seed, folds, fold), left_out)
+        except DataError:
+            if len(kept_types) == 2:
+                raise
+            counts = Counter(recording.vocalization_type for recording in kept)
+            rarest = min(kept_types, key=lambda name: counts[name])
+            kept_types = [name for name in kept_types if name != rarest]
+            parts = "three splits" if folds is None else f"{folds} folds"
+            left_out[rarest] = f"{counts[rarest]} recordings, by recordists who cannot be divided over {parts}"
+
+
+def usable_types(
+    recordings: Sequence[Recording], types: Sequence[str], min_recordings: int, parts: int = len(SPLITS)
+) -> tuple[list[str], dict[str, str]]:
+    """Return the types with enough recordings for `parts` splits or folds, and the reason by type for the others."""
+    required = max(min_recordings, parts)
+    usable, left_out = [], {}
+    for vocalization_type in types:
+        of_type = [recording for recording in recordings if recording.vocalization_type == vocalization_type]
+        groups = {group_of(recording) for recording in of_type}
+        if len(of_type) < required:
+            left_out[vocalization_type] = f"{len(of_type)} recordings, at least {required} needed"
+        elif len(groups) < parts:
+            left_out[vocalization_type] = (
+                f"{len(of_type)} recordings by {len(groups)} recordists, at least {parts} recordists needed"
+            )
+        else:
+            usable.append(vocalization_type)
+    return usable, left_out
