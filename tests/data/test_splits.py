@@ -80,7 +80,7 @@ def test_a_possible_assignment_is_found_with_few_recordists():
             impossible += 1
             with pytest.raises(DataError, match="no assignment found with every type in each of train, val and test"):
                 assign_splits(recordings, SHARES, seed=1)
-    assert possible >= 10 and impossible >= 10
+    assert possible >= 8 and impossible >= 8
 
 
 def test_too_few_recordists_are_reported_with_the_counts():
