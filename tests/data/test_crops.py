@@ -1,4 +1,4 @@
-"""Crops: active ones first, types and recordings evenly, in bags, the same for the same seed."""
+"""Random crops: even over types and recordings, active ones preferred, a function of seed and epoch."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,29 +6,34 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data.crops import MULTILABEL, CropDataset, CropParams, CropSampler, training_shares
+from birdnet_nl.data.dataset import SegmentDataset, activity_of_segments
+from birdnet_nl.data.segments import Segment, cut_segments
+from birdnet_nl.evaluation.pooling import POOLINGS, pool_segments
 
-SETTINGS = {"per_epoch": 600, "choices": 3, "active_share": 1.0, "bag": 1, "several_share": 0.0}
+PARAMS = {
+    "enabled": True, "per_epoch": 600, "batch_size": 10, "choices": 3, "active_share": 1.0, "multilabel_share": 0.0,
+}  # fmt: skip
 
 
 @pytest.fixture
 def make_dataset(tmp_path, small_mel) -> Callable[..., CropDataset]:
     """Five recordings of noise, the last shorter than a crop; two songs, three calls; a loud second in each."""
     rng = np.random.default_rng(0)
-    frames = [400, 90, 60, 300, 3]
     mels = {}
-    for index, count in enumerate(frames):
-        mel = rng.normal(-60, 1, (small_mel.n_mels, count)).astype(np.float16)
-        mel[:, count // 2 : count // 2 + 10] += 30
+    for index, frames in enumerate([400, 90, 60, 300, 3]):
+        mel = rng.normal(-60, 1, (small_mel.n_mels, frames)).astype(np.float16)
+        mel[:, frames // 2 : frames // 2 + 10] += 30
         np.save(tmp_path / f"{index}.npy", mel)
-        mels[str(index)] = CachedMel(tmp_path / f"{index}.npy", count, str(index))
+        mels[str(index)] = CachedMel(tmp_path / f"{index}.npy", frames, str(index))
 
     def make(multilabel: tuple[str, ...] = ()) -> CropDataset:
         type_of = {"0": 0, "1": 0, "2": 1, "3": 1, "4": 1}
-        of_one = {id: kind for id, kind in type_of.items() if id not in multilabel}
-        shares = training_shares(["song", "call"], of_one, {id: ["song", "call"] for id in multilabel})
+        single = {id: index for id, index in type_of.items() if id not in multilabel}
+        shares = training_shares(["song", "call"], single, {id: ["song", "call"] for id in multilabel})
         return CropDataset(list(shares), mels, shares, small_mel, segment_s=0.5)
 
     return make
@@ -40,18 +45,20 @@ def dataset(make_dataset) -> CropDataset:
 
 
 def sampler(dataset: CropDataset, batch_size: int = 10, seed: int = 1, **changes) -> CropSampler:
-    settings = {**SETTINGS, **changes}
-    return CropSampler(dataset, CropParams(**settings), batch_size, seed)
+    return CropSampler(dataset, CropParams(**{**PARAMS, **changes}), batch_size, seed)
 
 
-def test_types_are_drawn_evenly_and_so_are_the_recordings_of_a_type(dataset):
-    drawn = Counter(recording for batch in sampler(dataset) for recording, _ in batch)
+def drawn_recordings(dataset: CropDataset, **changes) -> Counter:
+    return Counter(recording for batch in sampler(dataset, **changes) for recording, _ in batch)
+
+
+def test_types_and_the_recordings_of_a_type_are_drawn_evenly(dataset):
+    drawn = drawn_recordings(dataset)
     assert drawn[0] + drawn[1] == 300 == drawn[2] + drawn[3] + drawn[4]
-    assert max(drawn[0], drawn[1]) - min(drawn[0], drawn[1]) <= 1
-    assert max(drawn[n] for n in (2, 3, 4)) - min(drawn[n] for n in (2, 3, 4)) <= 1
+    assert abs(drawn[0] - drawn[1]) <= 1 and max(drawn[n] for n in (2, 3, 4)) - min(drawn[n] for n in (2, 3, 4)) <= 1
 
 
-def test_active_crops_are_preferred_as_often_as_asked(dataset):
+def test_active_crops_are_preferred_in_the_given_share_of_draws(dataset):
     frames = dataset.shape[1]
 
     def share_with_the_sound(**changes):
@@ -63,26 +70,26 @@ def test_active_crops_are_preferred_as_often_as_asked(dataset):
     assert share_with_the_sound(choices=1) == pytest.approx(by_chance, abs=0.1)
 
 
-def test_every_crop_lies_within_its_recording(dataset):
-    for batch in sampler(dataset):
-        for recording, start in batch:
-            assert 0 <= start < len(dataset.activity[recording])
+def test_every_crop_starts_within_its_recording(dataset):
+    assert all(
+        0 <= start < len(dataset.activity[recording]) for batch in sampler(dataset) for recording, start in batch
+    )
 
 
-def test_an_epoch_is_the_same_for_the_same_seed_and_another_each_time(dataset):
-    first, again, other = sampler(dataset), sampler(dataset), sampler(dataset, seed=2)
-    assert list(first) == list(again) != list(other)
-    again.set_epoch(1)
-    assert list(first) != list(again)
+def test_an_epoch_is_a_function_of_the_seed_and_differs_from_the_next(dataset):
+    first, second, other = sampler(dataset), sampler(dataset), sampler(dataset, seed=2)
+    assert list(first) == list(second) != list(other)
+    second.set_epoch(1)
+    assert list(first) != list(second)
 
 
-def test_batches_are_whole_and_counted(dataset):
+def test_all_batches_have_the_batch_size_and_are_counted(dataset):
     batches = list(sampler(dataset, batch_size=16))
     assert {len(batch) for batch in batches} == {16} and len(batches) == len(sampler(dataset, batch_size=16)) == 38
     assert len(sampler(dataset, per_epoch=1)) == 1
 
 
-def test_a_batch_holds_the_mels_at_the_places_padded_where_a_recording_ends(dataset):
+def test_a_batch_holds_the_mels_at_the_places_padded_after_the_end_of_a_recording(dataset):
     mels, types, recordings = dataset.__getitems__([(0, 7), (4, 0)])
     frames = dataset.shape[1]
     assert types.tolist() == [0, 1] and recordings.tolist() == [0, 4]
@@ -90,52 +97,62 @@ def test_a_batch_holds_the_mels_at_the_places_padded_where_a_recording_ends(data
     assert (mels[1, :, 3:] == torch.tensor(dataset.padding_db).half()).all()
 
 
-def test_the_crops_of_a_bag_follow_each_other_and_bags_stay_even(dataset):
-    batches = list(sampler(dataset, batch_size=12, bag=3))
-    drawn: Counter[int] = Counter()
-    for batch in batches:
-        assert len(batch) == 12
-        bags = [batch[start : start + 3] for start in range(0, 12, 3)]
-        assert all(len({recording for recording, _ in bag}) == 1 for bag in bags)
-        drawn.update(bag[0][0] for bag in bags)
-    assert drawn.total() == 200 and drawn[0] + drawn[1] == 100
-    assert len({start for batch in batches for recording, start in batch if recording == 0}) > 20
-
-
-def test_a_batch_holds_whole_bags(dataset):
-    batches = list(sampler(dataset, batch_size=16, bag=3))
-    assert {len(batch) for batch in batches} == {15} and len(batches) == 40
-
-
-def test_a_bag_says_nothing_of_how_long_its_recording_is(dataset):
-    """As many crops of a short recording as of a long one, so that their number cannot give a type away."""
-    bags = Counter(recording for batch in sampler(dataset, batch_size=14, bag=4) for recording, _ in batch)
-    assert {count % 4 for count in bags.values()} == {0}
-    assert all(start == 0 for batch in sampler(dataset, bag=2) for recording, start in batch if recording == 4)
-
-
-def test_recordings_of_several_types_have_the_asked_share_and_never_one_type(make_dataset):
+def test_multilabel_recordings_have_the_given_share_and_no_type_of_their_own(make_dataset):
     dataset = make_dataset(multilabel=("3",))
     assert dataset.recording_ids == ["0", "1", "2", "4", "3"]
     assert dataset.types.tolist() == [0, 0, 1, 1, MULTILABEL]
     assert dataset.shares[-1].tolist() == [0.5, 0.5]
-    drawn = Counter(recording for batch in sampler(dataset, multilabel_share=0.25) for recording, _ in batch)
+    drawn = drawn_recordings(dataset, multilabel_share=0.25)
     assert drawn[4] == 150 and drawn[0] + drawn[1] == 225 == drawn[2] + drawn[3]
-    assert 4 not in {recording for batch in sampler(dataset) for recording, _ in batch}
+    assert 4 not in drawn_recordings(dataset, multilabel_share=0.0)
 
 
-def test_without_recordings_of_several_types_none_are_drawn(dataset):
-    drawn = Counter(recording for batch in sampler(dataset, multilabel_share=0.5) for recording, _ in batch)
+def test_without_multilabel_recordings_their_share_goes_to_the_others(dataset):
+    drawn = drawn_recordings(dataset, multilabel_share=0.5)
     assert drawn.total() == 600 and drawn[0] + drawn[1] == 300
+
+
+def test_the_duration_of_a_recording_does_not_reveal_its_type(tmp_path, small_mel, one_thread):
+    """Noise, short recordings of one type and long ones of the other: a trained network stays at chance."""
+    rng = np.random.default_rng(0)
+    mels, type_of = {}, {}
+    for index in range(80):
+        id, frames = str(index), (48, 400)[index % 2] + int(rng.integers(0, 16))
+        np.save(tmp_path / f"{id}.npy", rng.normal(-60, 6, (small_mel.n_mels, frames)).astype(np.float16))
+        mels[id], type_of[id] = CachedMel(tmp_path / f"{id}.npy", frames, id), index % 2
+    train, test = list(type_of)[:40], list(type_of)[40:]
+    shares = training_shares(["song", "call"], {id: type_of[id] for id in train}, {})
+    crops = CropDataset(train, mels, shares, small_mel, segment_s=0.5)
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 5, stride=2), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(16, 2)
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for places in sampler(crops, batch_size=32, per_epoch=32 * 40, active_share=0.8):
+        mel_db, types, _ = crops.__getitems__(places)
+        loss = nn.functional.cross_entropy(network(mel_db.float()[:, None] / 80 + 1), types)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    duration_s = {id: mels[id].frames / small_mel.frames_per_s for id in test}
+    segments = [Segment(id, start_s) for id in test for start_s in cut_segments(duration_s[id], 0.5, 0.25)]
+    dataset = SegmentDataset(segments, mels, type_of, small_mel, segment_s=0.5)
+    mel_db, _, recordings = dataset.__getitems__(list(range(len(dataset))))
+    with torch.inference_mode():
+        probabilities = network(mel_db.float()[:, None] / 80 + 1).softmax(dim=1)
+    for pooling in POOLINGS:
+        pooled = pool_segments(probabilities, recordings, pooling, activity_of_segments(dataset, mels, small_mel))
+        correct = pooled.argmax(dim=1).numpy() == [type_of[id] for id in test]
+        assert 0.25 < correct.mean() < 0.75, pooling  # three standard errors of 40 recordings
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"per_epoch": 0}, {"choices": 0}, {"bag": 0}, {"active_share": 1.5}, {"active_share": -0.1},
-        {"several_share": -0.1}, {"several_share": 1.0},
+        {"enabled": "yes"}, {"per_epoch": 0}, {"batch_size": 0}, {"choices": 0}, {"active_share": 1.5},
+        {"active_share": -0.1}, {"multilabel_share": -0.1}, {"multilabel_share": 1.0},
     ],
 )  # fmt: skip
-def test_nonsense_is_refused(change):
+def test_impossible_parameters_raise(change):
     with pytest.raises(ValueError, match=rf"^data\.crops\.{next(iter(change))}="):
-        CropParams(**{**SETTINGS, **change})
+        CropParams(**{**PARAMS, **change})
