@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from birdnet_nl.audio.cache import CachedMel
-from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.dataset import SegmentDataset, activity_of_segments
 from birdnet_nl.data.segments import Segment
 
 SEGMENT_S = 0.5
@@ -85,3 +85,20 @@ def test_a_loader_asks_for_whole_batches(dataset, monkeypatch):
     batches = list(DataLoader(dataset, batch_size=3, collate_fn=lambda batch: batch))
     assert asked == [[0, 1, 2], [3, 4]]
     assert [len(batch[1]) for batch in batches] == [3, 2]
+
+
+def test_only_segments_with_a_loud_sound_are_active(tmp_path, small_mel):
+    rng = np.random.default_rng(0)
+    mels = {}
+    for id, frames in (("XC1", 128), ("XC2", 128), ("XC3", 20)):
+        mel = rng.normal(-60, 1, (small_mel.n_mels, frames)).astype(np.float16)
+        if id == "XC2":
+            mel[:, 64:96] += 30
+        np.save(tmp_path / f"{id}.npy", mel)
+        mels[id] = CachedMel(tmp_path / f"{id}.npy", frames, id)
+    start_frames = {"XC2": (0, 32, 64, 96), "XC1": (0, 32), "XC3": (0,)}
+    segments = [Segment(id, start / small_mel.frames_per_s) for id, starts in start_frames.items() for start in starts]
+    dataset = SegmentDataset(segments, mels, dict.fromkeys(mels, 0), small_mel, SEGMENT_S)
+    activity = activity_of_segments(dataset, mels, small_mel)
+    assert activity.dtype == torch.float32 and activity.shape == (7,)
+    assert activity[2] > 15 and (activity[[0, 3, 4, 5, 6]] < 1).all()
