@@ -131,9 +131,9 @@ def _check_empty_splits(splits: Mapping[str, str], subject: str) -> None:
     empty = [split for split in SPLITS if split not in splits.values()]
     if empty:
         raise DataError(
-            f"{subject}: none of its {len(splits)} recordings is in {' or '.join(empty)} when recordings seen in the "
-            "training of the base run keep their split, so a head cannot be trained and evaluated; evaluate the base "
-            f"run itself: birdnet-nl evaluate <base> --species {subject}"
+            f"{subject}: none of its {len(splits)} recordings is for {' and none for '.join(empty)} when those seen in "
+            "the training of the base run keep their split, so a head cannot be trained and evaluated; evaluate the "
+            f"base run instead: birdnet-nl evaluate <base> --species {subject}"
         )
 
 

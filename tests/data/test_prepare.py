@@ -1,4 +1,4 @@
-"""What remains of the recordings on disk, and the sentence for all that does not."""
+"""Prepared recordings of a folder, and the sentence for everything that is left out."""
 
 import re
 import shutil
@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from birdnet_nl.audio.cache import cache_mels
+from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.prepare import prepare_recordings
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.species.table import get_species
@@ -19,20 +20,17 @@ TYPES = ["song", "call", "alarm"]
 
 @pytest.fixture
 def prepare(tmp_path, small_mel):
-    """Reads a species folder and prepares it, with what the arguments change."""
+    """Reads a species folder and prepares it; the arguments change the settings."""
 
-    def prepared(folder, **changes):
-        found = changes.pop("found", None) or read_species_folder(folder, MEREL)
-        mel = changes.pop("mel", small_mel)
+    def prepare(folder, mel=small_mel, **changes):
         make_mels = partial(cache_mels, params=mel, cache_dir=tmp_path / "cache", workers=2)
-        return prepare_recordings(
-            **{
-                "found": found, "types": TYPES, "make_mels": make_mels, "mel": mel, "shares": SHARES,
-                "min_recordings": 3, "seed": 1, "subject": "merel", **changes,
-            }
-        )  # fmt: skip
+        settings = {
+            "found": read_species_folder(folder, MEREL), "types": TYPES, "make_mels": make_mels, "mel": mel,
+            "shares": SHARES, "min_recordings": 3, "seed": 1, "subject": "merel",
+        }  # fmt: skip
+        return prepare_recordings(**{**settings, **changes})
 
-    return prepared
+    return prepare
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def make_merel(tmp_path, make_recordings_folder):
     return lambda spec: make_recordings_folder(tmp_path, "merel", spec, duration_s=0.2)
 
 
-def test_a_good_folder_is_prepared_whole(make_merel, prepare):
+def test_a_folder_without_problems_is_used_completely(make_merel, prepare):
     prepared = prepare(make_merel({"song": 5, "call": 4, "alarm": 3}))
     assert len(prepared.recordings) == 12 == len(prepared.mels) == len(prepared.splits)
     assert prepared.types == TYPES
@@ -48,14 +46,16 @@ def test_a_good_folder_is_prepared_whole(make_merel, prepare):
 
 
 def test_a_type_with_too_few_recordings_is_left_out_with_the_counts(make_merel, prepare):
-    prepared = prepare(make_merel({"song": 5, "call": 4, "alarm": 2}))
+    folder = make_merel({"song": 5, "call": 4, "alarm": 2})
+    shutil.copy(folder / "alarm" / "XC11.wav", folder / "alarm" / "XC99.wav")  # a duplicate does not count
+    prepared = prepare(folder)
     assert prepared.types == ["song", "call"]
     assert prepared.left_out_types == {"alarm": "2 recordings, at least 3 needed"}
     assert {r.vocalization_type for r in prepared.recordings} == {"song", "call"}
     assert len(prepared.mels) == 9
 
 
-def test_two_types_suffice_and_one_does_not(make_merel, prepare):
+def test_two_types_are_enough_and_one_is_not(make_merel, prepare):
     folder = make_merel({"song": 3, "call": 3})
     assert prepare(folder).types == ["song", "call"]
     shutil.rmtree(folder / "call")
@@ -68,19 +68,18 @@ def test_two_types_suffice_and_one_does_not(make_merel, prepare):
     assert "at least 3 of a type" in sentence and "data=demo" in sentence
 
 
-def test_types_that_were_not_asked_for_are_not_decoded(make_merel, prepare, small_mel, tmp_path):
-    folder = make_merel({"song": 3, "call": 3, "alarm": 3})
-    asked = []
+def test_other_types_are_not_decoded(make_merel, prepare, small_mel, tmp_path):
+    requested = []
 
     def make_mels(recordings):
-        asked.extend(recordings)
+        requested.extend(recordings)
         return cache_mels(recordings, small_mel, tmp_path / "cache", workers=1)
 
-    prepared = prepare(folder, types=["song", "alarm"], make_mels=make_mels)
-    assert prepared.types == ["song", "alarm"] and len(asked) == 6 == len(prepared.mels)
+    prepared = prepare(make_merel({"song": 3, "call": 3, "alarm": 3}), types=["song", "alarm"], make_mels=make_mels)
+    assert prepared.types == ["song", "alarm"] and len(requested) == 6 == len(prepared.mels)
 
 
-def test_unclear_types_are_counted_under_their_text(make_merel, prepare, write_manifest):
+def test_unclear_types_are_counted_by_text(make_merel, prepare, write_manifest):
     folder = make_merel({"song": 5, "call": 4, "mixed": 2})
     write_manifest(folder, [{"file": "song/XC1.wav", "type": "song, alarm call"}])
     prepared = prepare(folder)
@@ -88,69 +87,60 @@ def test_unclear_types_are_counted_under_their_text(make_merel, prepare, write_m
     assert len(prepared.recordings) == 8
 
 
-def test_a_folder_without_any_plain_type_names_what_was_found(make_merel, prepare):
+def test_a_folder_without_plain_types_raises_with_the_texts(make_merel, prepare):
     with pytest.raises(DataError) as info:
         prepare(make_merel({"mixed": 2, "drumming": 3}))
     assert "is plainly one of song, call, alarm (found: drumming 3, mixed 2)" in str(info.value)
     assert "recordings.csv" in str(info.value)
 
 
-def test_all_files_corrupt_is_one_sentence_with_the_first_reason(make_merel, prepare):
+def test_only_corrupt_files_raise_with_the_first_reason(make_merel, prepare):
     folder = make_merel({"song": 3, "call": 3})
     for path in folder.rglob("*.wav"):
         path.write_bytes(b"<html>not a sound</html>" * 9)
-    with pytest.raises(
-        DataError, match=r"^merel: none of the 6 files in .* can be used \(first: XC\d+\.wav cannot be "
-    ):
+    message = r"^merel: none of the 6 files in .* can be used \(first: XC\d+\.wav cannot be "
+    with pytest.raises(DataError, match=message):
         prepare(folder)
 
 
-def test_bad_files_are_listed_and_the_rest_is_used(make_merel, prepare):
-    folder = make_merel({"song": 4, "call": 4})
+def test_corrupt_files_are_listed_and_do_not_count_for_their_type(make_merel, prepare):
+    folder = make_merel({"song": 4, "call": 4, "alarm": 3})
     (folder / "song" / "XC1.wav").write_bytes(b"")
     (folder / "call" / "XC5.wav").write_bytes(b"junk" * 50)
-    prepared = prepare(folder)
-    assert len(prepared.recordings) == 6
-    assert {file.path.name: file.reason.split(" (")[0] for file in prepared.unusable} == {
-        "XC1.wav": "empty file",
-        "XC5.wav": "cannot be decoded",
-    }
-
-
-def test_bad_files_can_leave_a_type_out(make_merel, prepare):
-    folder = make_merel({"song": 4, "call": 4, "alarm": 3})
     (folder / "alarm" / "XC9.wav").write_bytes(b"")
     prepared = prepare(folder)
-    assert prepared.types == ["song", "call"] and "2 recordings" in prepared.left_out_types["alarm"]
+    assert len(prepared.recordings) == 6 and prepared.types == ["song", "call"]
+    assert {file.path.name: file.reason.split(" (")[0] for file in prepared.unusable} == {
+        "XC1.wav": "empty file", "XC5.wav": "cannot be decoded", "XC9.wav": "empty file",
+    }  # fmt: skip
+    assert "2 recordings" in prepared.left_out_types["alarm"]
 
 
-def test_the_same_sound_under_two_names_counts_once(make_merel, prepare):
+def test_equal_files_count_once_or_not_at_all_when_their_types_differ(make_merel, prepare):
     folder = make_merel({"song": 5, "call": 5})
-    shutil.copy(folder / "song" / "XC1.wav", folder / "song" / "XC99.wav")
+    shutil.copy(folder / "song" / "XC1.wav", folder / "song" / "XC98.wav")
+    shutil.copy(folder / "song" / "XC2.wav", folder / "call" / "XC99.wav")
     prepared = prepare(folder)
     ids = {r.id for r in prepared.recordings}
-    assert len(ids) == 10 and len({"XC1", "XC99"} & ids) == 1
-    assert [file.reason for file in prepared.unusable] == ["has the same content as XC1.wav"]
+    assert len(ids) == 9 and len({"XC1", "XC98"} & ids) == 1 and not {"XC2", "XC99"} & ids
+    reasons = {file.path.name: file.reason for file in prepared.unusable}
+    assert (
+        set(reasons) == {"XC98.wav", "XC2.wav", "XC99.wav"} and reasons["XC98.wav"] == "has the same content as XC1.wav"
+    )
 
 
-def test_duplicates_are_not_counted_when_types_are_chosen(make_merel, prepare):
-    folder = make_merel({"song": 5, "call": 5, "alarm": 2})
-    shutil.copy(folder / "alarm" / "XC11.wav", folder / "alarm" / "XC99.wav")
-    assert prepare(folder).types == ["song", "call"]
-
-
-def test_recordists_stay_apart(make_merel, prepare, write_manifest):
+def test_recordists_stay_in_one_split(make_merel, prepare, write_manifest):
     folder = make_merel({"song": 12, "call": 12})
-    names = [f"{kind}/XC{n}.wav" for n, kind in enumerate(["song"] * 12 + ["call"] * 12, start=1)]
+    names = [f"{name}/XC{n}.wav" for n, name in enumerate(["song"] * 12 + ["call"] * 12, start=1)]
     write_manifest(folder, [{"file": name, "recordist": f"Recordist {n % 5}"} for n, name in enumerate(names)])
     prepared = prepare(folder)
-    sides = {}
+    splits_of = {}
     for r in prepared.recordings:
-        sides.setdefault(r.recordist, set()).add(prepared.splits[r.id])
-    assert len(sides) == 5 and all(len(found) == 1 for found in sides.values())
+        splits_of.setdefault(r.recordist, set()).add(prepared.splits[r.id])
+    assert len(splits_of) == 5 and all(len(splits) == 1 for splits in splits_of.values())
 
 
-def test_the_fingerprint_changes_with_content_type_and_split_but_not_with_the_place(make_merel, prepare, tmp_path):
+def test_the_fingerprint_depends_on_content_type_and_split_but_not_on_the_folder(make_merel, prepare, tmp_path):
     folder = make_merel({"song": 4, "call": 4})
     first = prepare(folder).fingerprint
     assert re.fullmatch(r"[0-9a-f]{16}", first)
@@ -161,19 +151,18 @@ def test_the_fingerprint_changes_with_content_type_and_split_but_not_with_the_pl
     assert prepare(moved).fingerprint != first
 
 
-def test_the_splits_do_not_depend_on_the_front_end(make_merel, prepare, wide_mel):
+def test_the_splits_do_not_depend_on_the_mel(make_merel, prepare, wide_mel):
     folder = make_merel({"song": 6, "call": 6})
     assert prepare(folder).splits == prepare(folder, mel=wide_mel).splits
-
-
-def test_the_same_sound_under_two_types_is_of_several_and_left_out(make_merel, prepare):
-    folder = make_merel({"song": 5, "call": 5})
-    shutil.copy(folder / "song" / "XC1.wav", folder / "call" / "XC99.wav")
-    prepared = prepare(folder)
-    assert not {"XC1", "XC99"} & {r.id for r in prepared.recordings}
-    assert {file.path.name for file in prepared.unusable} == {"XC1.wav", "XC99.wav"}
 
 
 def test_folds_need_as_many_recordings_as_there_are_parts(make_merel, prepare):
     with pytest.raises(DataError, match=r"needed: at least 5 of a type, by 5 recordists or of unknown recordist\)"):
         prepare(make_merel({"song": 4, "call": 4}), folds=5, fold=0)
+
+
+def test_inherited_splits_without_test_recordings_raise(make_merel, prepare):
+    folder = make_merel({"song": 3, "call": 3})
+    inherited = InheritedSplits({}, {f"XC{n}": ("train", "val")[n % 2] for n in range(1, 7)}, {})
+    with pytest.raises(DataError, match=r"^merel: none of its 6 recordings is for test when .* --species merel$"):
+        prepare(folder, inherited=inherited)
