@@ -1,4 +1,4 @@
-"""Many runs as one: which jobs there are, what has become of each, and going on after anything that stopped them.
+"""Resumable sweeps: plan the jobs of a sweep, start them with any launcher, and continue after an interruption.
 
-Everything is told by small files in the runs' own folders, so nothing can be lost that was not a run.
+All state is kept in small files in the run directories, so that only the state of an unfinished run can be lost.
 """

@@ -1,7 +1,7 @@
-"""Cheap answers to "is this still the same configuration, are these still the same recordings?".
+"""Fingerprints of the configuration and the recordings of a run, to detect changes since it was started.
 
-They decide whether a run that is there counts, and take milliseconds: names, sizes and times of files, not what is in
-them. `data_fingerprint` in `metrics.json` is the thorough one, known only after everything was decoded.
+They take milliseconds, because they use names, sizes and times of files instead of their content. `data_fingerprint` in
+`metrics.json` is computed from the content, once everything has been decoded.
 """
 
 import hashlib
@@ -13,28 +13,26 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.data.sources import choose_sources
-from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES
+from birdnet_nl.recordings.folder import SOUND_SUFFIXES
+from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.recordings.remote import list_remote_files
-from birdnet_nl.species.pool import pooled_species
-from birdnet_nl.species.table import get_species
+from birdnet_nl.species.table import get_species, pooled_species
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CHANGEABLE
 
-NOT_COUNTED = (
-    *("species", "paths", "sweep", "resume", "evaluation.figures"),
+NOT_COUNTED = (  # does not change the training; the species is part of the path of a run
+    *("species", "paths", "sweep", "resume", "evaluation.plots"),
     *("data.cache_dir", "data.demo.folder", "data.remote_dir", "data.features_dir"),
 )
-"""What makes no other training of it; the species is told by the run's folder."""
-HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")
-"""May change by hand when a single run goes on; in a sweep all runs are to be of one length."""
+HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")  # a user may change them when resuming one run
 NEUTRAL = {*NOT_COUNTED, *CHANGEABLE} - {*HELD_FIXED}
 COUNTED_FILES = {*SOUND_SUFFIXES, ".npy"}
 
 
 def configuration_fingerprint(cfg: DictConfig) -> str:
-    """Sixteen hex digits of every value that shapes a training, from a composed configuration.
+    """Return sixteen hex digits over every value of a composed configuration that affects the training.
 
-    References to other values count as they are written, so that this needs no running job of Hydra's.
+    References to other values are not resolved, so that no running Hydra job is needed.
     """
     values = OmegaConf.to_container(cfg, resolve=False)
     rows: list[tuple[str, str]] = []
@@ -53,16 +51,16 @@ def configuration_fingerprint(cfg: DictConfig) -> str:
 
 
 def recordings_fingerprint(source: str, root: str | None, slug: str, pool: str | Sequence[str] | None) -> str:
-    """Sixteen hex digits of the names, sizes and times of all recordings and manifests of a species, or of a pool.
+    """Return sixteen hex digits over names, sizes and times of all recordings and manifests of a species or a pool.
 
-    `demo` where they are synthesised, because then the configuration says it all; empty where there are none.
+    Returns `demo` for synthetic demo recordings, which the configuration defines; empty where there are no recordings.
     """
     try:
         members = pooled_species(pool) if pool else [get_species(slug)]
         choices = choose_sources(source, root, members, group=isinstance(pool, str)).values()
         remote = [file for choice in choices if choice.remote for file in list_remote_files(choice.remote)]
     except (BirdnetNlError, OSError, ValueError):
-        return ""  # the run itself says what is wrong
+        return ""  # the run itself reports the error
     rows = [(file.name, file.size, file.stamp_ns) for file in remote]
     rows += [row for choice in choices for folder in choice.folders for row in _files_in(folder)]
     return _digest(sorted(rows)) if rows else "demo"
@@ -71,20 +69,20 @@ def recordings_fingerprint(source: str, root: str | None, slug: str, pool: str |
 def _files_in(folder: Path) -> list[tuple[str, int, int]]:
     manifest = folder.parent / MANIFEST
     rows = [("../" + MANIFEST, *_size_and_time(manifest))] if manifest.is_file() else []
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             if name == MANIFEST or Path(name).suffix.lower() in COUNTED_FILES:
-                rows.append((str(Path(place, name).relative_to(folder)), *_size_and_time(Path(place, name))))
+                rows.append((str(Path(parent, name).relative_to(folder)), *_size_and_time(Path(parent, name))))
     return rows
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
-    """In bytes and nanoseconds; -1 and 0 of a link that leads nowhere, and of a file that went while one looked."""
+    """Return bytes and nanoseconds; -1 and 0 for a broken link, and for a file that was removed in the meantime."""
     try:
-        facts = path.stat()
+        status = path.stat()
     except OSError:
         return -1, 0
-    return facts.st_size, facts.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _digest(content: Any) -> str:

@@ -1,8 +1,9 @@
-"""`job.json` in a run's folder: what became of the run so far; and `heartbeat.json`, how far it is.
+"""State of a run: `job.json` (state and cause of failure) and `heartbeat.json` (current epoch) in the run directory.
 
-`metrics.json`, which a run writes last, is what makes it done; these files tell the rest.
+A run is done when `metrics.json` exists, which is written last.
 """
 
+import errno
 import json
 import time
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,14 +11,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.sweep.processes import ProcessMark
+from birdnet_nl.sweep.processes import ProcessId
+from birdnet_nl.util.errors import TooFewRecordingsError
+from birdnet_nl.util.failure import explain
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.run_directory import HEARTBEAT, METRICS
 
 JOB, LOG = "job.json", "train.log"
-SILENT_S = 300.0  # a process on another machine that wrote no heartbeat for so long is taken for dead
+HEARTBEAT_TIMEOUT_S = 300.0  # a process on another machine without a heartbeat for so long counts as dead
 TRANSIENT, FORESEEN, UNFORESEEN = "transient", "foreseen", "unforeseen"
-ENDED_WITHOUT_A_WORD = "its process ended without a word: killed, out of memory, or the machine went down"
+PROCESS_DIED = "its process ended without an error: killed, out of memory, or the machine went down"
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "unable to allocate")
+MAX_REASON_CHARACTERS = 600
 
 
 class State(StrEnum):
@@ -45,22 +50,22 @@ DUTCH = {
 
 @dataclass(frozen=True)
 class JobRecord:
-    """The content of a `job.json`.
+    """Content of a `job.json`.
 
     Attributes:
-        attempts: how often the run was started or taken up again.
-        process: who works or worked on it; None in a file that has lost it.
+        attempts: number of times the run was started or resumed.
+        process: process of the last attempt; None in an incomplete file.
         started, ended: seconds since 1970, of the last attempt.
-        reason: why it failed or stopped, in one sentence.
-        cause: `transient` when it may well go otherwise next time, `foreseen` when it will not before something is
-            mended, `unforeseen` when nobody can say.
-        configuration, recordings: fingerprints of what it was started with (`fingerprints.py`).
-        memory_mb: of the process when the attempt ended.
+        reason: cause of a failure or an interruption, in one sentence.
+        cause: `transient` when another attempt may succeed, `foreseen` when something must be repaired first,
+            `unforeseen` when neither is known.
+        configuration, recordings: fingerprints at the start (`fingerprints.py`).
+        memory_mb: memory of the process when the attempt ended.
     """
 
     state: State
     attempts: int = 1
-    process: ProcessMark | None = None
+    process: ProcessId | None = None
     started: float = 0.0
     ended: float | None = None
     reason: str = ""
@@ -75,47 +80,78 @@ def write_record(run_dir: Path, record: JobRecord) -> None:
 
 
 def read_record(run_dir: Path) -> JobRecord | None:
-    """What the file says; None when there is none or it cannot be understood. `true_record` judges it."""
+    """Return the content of the file; None when it is missing or invalid. See `current_record` for the real state."""
     try:
         values: dict[str, Any] = json.loads((run_dir / JOB).read_text(encoding="utf-8"))
         values = {field.name: values[field.name] for field in fields(JobRecord) if field.name in values}
-        process = ProcessMark(**values["process"]) if values.get("process") else None
+        process = ProcessId(**values["process"]) if values.get("process") else None
         return JobRecord(**{**values, "state": State(values["state"]), "process": process})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def true_record(run_dir: Path) -> JobRecord:
-    """What has become of the run in `run_dir`, also when its process could not say so any more."""
+def current_record(run_dir: Path) -> JobRecord:
+    """Return the record with its real state, also when the process of the run could not update the file."""
     record = read_record(run_dir)
     if (run_dir / METRICS).is_file():
         return replace(record, state=State.DONE) if record else JobRecord(State.DONE)
     if record is None:
         return JobRecord(State.WAITING, attempts=0)
-    if record.state == State.DONE:  # metrics.json was taken away
+    if record.state == State.DONE:  # metrics.json was removed
         return replace(record, state=State.CANCELLED, reason="its metrics.json is gone")
-    if record.state == State.RUNNING and not is_at_work(run_dir, record):
-        return replace(record, state=State.CANCELLED, reason=ENDED_WITHOUT_A_WORD, cause=TRANSIENT)
+    if record.state == State.RUNNING and not is_running(run_dir, record):
+        return replace(record, state=State.CANCELLED, reason=PROCESS_DIED, cause=TRANSIENT)
     return record
 
 
-def is_at_work(run_dir: Path, record: JobRecord) -> bool:
-    """Whether the process of a running record lives: by its number here, by its heartbeat elsewhere."""
+def is_running(run_dir: Path, record: JobRecord) -> bool:
+    """Return True when the process of a running record is alive; on another machine the heartbeat decides."""
     if record.process is None or record.state != State.RUNNING:
         return False
-    if record.process.is_here:
+    if record.process.is_local:
         return record.process.is_alive
     try:
-        heard = (run_dir / HEARTBEAT).stat().st_mtime
+        last_beat = (run_dir / HEARTBEAT).stat().st_mtime
     except OSError:
-        heard = record.started
-    return time.time() - max(heard, record.started) < SILENT_S
+        last_beat = record.started
+    return time.time() - max(last_beat, record.started) < HEARTBEAT_TIMEOUT_S
 
 
 def read_heartbeat(run_dir: Path) -> tuple[int, int] | None:
-    """The epoch the run is in, from 1 on, and how many there are at most; None before the first."""
+    """Return the current epoch, counted from 1, and the maximum number of epochs; None before the first epoch."""
     try:
         values = json.loads((run_dir / HEARTBEAT).read_text())
         return int(values["epoch"]), int(values["epochs"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    state: State
+    reason: str
+    cause: str
+
+
+def classify_failure(error: BaseException) -> Failure:
+    """Return the state, the sentence and the kind of cause of an error that ended a job."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return Failure(State.CANCELLED, "interrupted", TRANSIENT)
+    if isinstance(error, TooFewRecordingsError):
+        return Failure(State.TOO_FEW, str(error), FORESEEN)
+    explanation = explain(error)
+    reason, cause = explanation or f"{type(error).__name__}: {error}", FORESEEN if explanation else UNFORESEEN
+    if is_disk_full(error):
+        cause = TRANSIENT
+    elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
+        reason, cause = f"out of memory ({reason})", TRANSIENT
+    return Failure(State.FAILED, reason[:MAX_REASON_CHARACTERS], cause)
+
+
+def is_disk_full(error: object) -> bool:
+    """Return True for a full disk, also behind another error; `error` may come from another process, or be None."""
+    while isinstance(error, BaseException):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

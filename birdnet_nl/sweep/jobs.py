@@ -1,4 +1,4 @@
-"""From the arguments of a sweep to its jobs: every combination, and the folder of each."""
+"""Jobs of a sweep: the overrides and the run directory of each."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from birdnet_nl.data.sources import SYNTHETIC
 
-NOT_OF_THE_JOB = ("sweep", "launcher", "sweeper", "hydra", "paths", "resume")
+NOT_OF_THE_JOB = ("sweep", "launcher", "sweeper", "hydra", "paths", "resume")  # where and how a job runs
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        overrides: what makes it this job, as `species=koolmees`; nothing of Hydra's own.
-        folder: its run directory below the sweep's.
+        overrides: the overrides that define the job, such as `species=koolmees`; none of Hydra's own.
+        folder: run directory, relative to the sweep's folder.
         species: slug of the species, or of the pool.
     """
 
@@ -39,66 +39,66 @@ class Job:
         return cls(tuple(values["overrides"]), values["folder"], values["species"], values["parameter_set"])
 
 
-def key_of(override: str) -> str:
+def override_key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def value_of(override: str) -> str:
+def override_value(override: str) -> str:
     return override.partition("=")[2].strip("'\"")
 
 
-def kind_of(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Everything but the species: jobs of one kind have the same configuration."""
-    return tuple(text for text in overrides if key_of(text) not in ("species", "hydra.sweep.subdir"))
+def configuration_key(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return every override but the species: jobs with the same key have the same configuration."""
+    return tuple(text for text in overrides if override_key(text) not in ("species", "hydra.sweep.subdir"))
 
 
-def same_job(overrides: Sequence[str]) -> tuple[str, ...]:
-    """What tells jobs apart, in any order, and wherever and however they run."""
-    return tuple(sorted(text for text in overrides if key_of(text).partition(".")[0] not in NOT_OF_THE_JOB))
+def job_key(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that identify a job, independent of their order and of where and how the job runs."""
+    return tuple(sorted(text for text in overrides if override_key(text).partition(".")[0] not in NOT_OF_THE_JOB))
 
 
-def number_jobs(named: Sequence[tuple[Sequence[str], str, str, str]]) -> list[Job]:
-    """Jobs from (overrides, species, parameter set, mark): in `<set>/<species>/<number><mark>`.
+def number_jobs(candidates: Sequence[tuple[Sequence[str], str, str, str]]) -> list[Job]:
+    """Create jobs from (overrides, species, parameter set, mark), in `<parameter set>/<species>/<number><mark>`.
 
-    The number counts what the other parameters make of a species and a set, so that it does not depend on which other
-    species are in the sweep.
+    The number counts the values of all other parameters, so that it does not depend on the other species of the sweep.
     """
     variants: dict[tuple[str, ...], None] = {}
-    for overrides, *_ in named:
-        variants.setdefault(_variant(overrides))
+    for overrides, *_ in candidates:
+        variants.setdefault(_variant_key(overrides))
     numbers = {variant: number for number, variant in enumerate(variants)}
-    taken: dict[str, int] = defaultdict(int)
+    uses: dict[str, int] = defaultdict(int)
     jobs = []
-    for overrides, species, parameter_set, mark in named:
-        folder = f"{parameter_set}/{species}/{numbers[_variant(overrides)]}{mark}"
-        taken[folder] += 1
-        if taken[folder] > 1:  # the same job twice, as of seed=1,1
-            folder += f"-{taken[folder]}"
+    for overrides, species, parameter_set, mark in candidates:
+        folder = f"{parameter_set}/{species}/{numbers[_variant_key(overrides)]}{mark}"
+        uses[folder] += 1
+        if uses[folder] > 1:  # the same job twice, as in seed=1,1
+            folder += f"-{uses[folder]}"
         jobs.append(Job(tuple(overrides), folder, species, parameter_set))
     return jobs
 
 
 def keep_folders(jobs: Sequence[Job], earlier: Sequence[Job]) -> list[Job]:
-    """`jobs` in the folders that they had when the sweep was started `earlier`; others never in one of these.
+    """Return `jobs` in the folders they had when the sweep was started with the `earlier` jobs.
 
-    Numbers follow the order of what was typed, so that the same job may have another today. The mark is today's.
+    Numbers follow the order of the arguments, so the same job may have another number this time. Jobs that were not
+    there before get a free number. The mark of synthetic recordings is the current one.
     """
-    homes: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    earlier_folders: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for job in earlier:
-        homes[same_job(job.overrides)].append(job.folder.removesuffix(SYNTHETIC))
-    used = {folder for folders in homes.values() for folder in folders}
-    kept = [homes[same].pop(0) if homes[same := same_job(job.overrides)] else "" for job in jobs]
+        earlier_folders[job_key(job.overrides)].append(job.folder.removesuffix(SYNTHETIC))
+    used = {folder for folders in earlier_folders.values() for folder in folders}
+    kept = [earlier_folders[key].pop(0) if earlier_folders[key := job_key(job.overrides)] else "" for job in jobs]
     taken, placed = set(kept), []
-    for job, place in zip(jobs, kept, strict=True):
+    for job, folder in zip(jobs, kept, strict=True):
         numbered = job.folder.removesuffix(SYNTHETIC)
-        if not place and numbered in taken:
-            home = numbered.rpartition("/")[0]
-            place = next(free for number in count() if (free := f"{home}/{number}") not in taken | used)
-        place = place or numbered
-        taken.add(place)
-        placed.append(replace(job, folder=place + job.folder[len(numbered) :]))
+        if not folder and numbered in taken:
+            parent = numbered.rpartition("/")[0]
+            folder = next(free for number in count() if (free := f"{parent}/{number}") not in taken | used)
+        folder = folder or numbered
+        taken.add(folder)
+        placed.append(replace(job, folder=folder + job.folder[len(numbered) :]))
     return placed
 
 
-def _variant(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(text for text in same_job(overrides) if key_of(text) not in ("species", "trainer", "data.pool"))
+def _variant_key(overrides: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text for text in job_key(overrides) if override_key(text) not in ("species", "trainer", "data.pool"))

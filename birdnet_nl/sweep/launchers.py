@@ -1,26 +1,56 @@
-"""What a sweep has to know of Hydra's launchers: how many jobs run at a time, and who tells of them."""
+"""Properties of Hydra's launchers: number of parallel jobs, reporting of failures, and workers that died."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from omegaconf import DictConfig
 
+LOKY_HOOK = "get_exitcodes_terminated_worker"  # called by loky between the death of a worker and the end of the others
 
-def at_a_time(launcher: DictConfig, jobs: int) -> int:
-    """How many of `jobs` run at a time; for a Ray cluster, whose size is not known here, this machine's cores."""
+
+def count_parallel_jobs(launcher: DictConfig, jobs: int) -> int:
+    """Return how many of `jobs` run in parallel; for a Ray cluster of unknown size, the cores of this machine."""
     from joblib import cpu_count
 
-    asked = {
+    configured = {
         "JoblibLauncher": launcher.get("n_jobs"),
         "RayLauncher": launcher.get("workers") or -1,
         "SlurmLauncher": launcher.get("array_parallelism"),
-        "LocalLauncher": jobs,  # submitit's, which starts all at once
+        "LocalLauncher": jobs,  # submitit's launcher on this machine starts all jobs at once
     }.get(_name(launcher)) or 1
-    return asked if asked > 0 else max(1, cpu_count() + 1 + asked)
+    return configured if configured > 0 else max(1, cpu_count() + 1 + configured)
 
 
-def tells_of_jobs(launcher: DictConfig) -> bool:
-    """Whether a job's failure is on the screen at once without us: it runs in this process, or its launcher says so."""
+def prints_failures(launcher: DictConfig) -> bool:
+    """Return True when the launcher, or a job in this process, prints failures itself."""
     name = _name(launcher)
     return name in ("BasicLauncher", "RayLauncher") or (name == "JoblibLauncher" and launcher.get("n_jobs") == 1)
 
 
 def _name(launcher: DictConfig) -> str:
     return str(launcher._target_).rpartition(".")[2]
+
+
+@contextmanager
+def record_dead_workers() -> Iterator[set[int]]:
+    """Collect the process numbers of joblib workers that die by themselves: loky kills all others right after that.
+
+    The set stays empty with other launchers, and with a version of loky that lacks the hook; then the cause is unknown.
+    """
+    from joblib.externals.loky import process_executor
+
+    dead: set[int] = set()
+    original = getattr(process_executor, LOKY_HOOK, None)
+
+    def record(processes):  # loky's own signature
+        result = original(processes)  # waits until the system has noticed the death
+        dead.update(pid for pid, process in list(processes.items()) if process.exitcode is not None)
+        return result
+
+    if original is not None:
+        setattr(process_executor, LOKY_HOOK, record)
+    try:
+        yield dead
+    finally:
+        if original is not None:
+            setattr(process_executor, LOKY_HOOK, original)

@@ -1,46 +1,48 @@
-"""Whether the process that wrote a file is still the one that runs under its number."""
+"""Processes: identify one across restarts, end with the parent, read memory, and repeat an action in the background."""
 
 import os
 import platform
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-WATCH_S = 0.5
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class ProcessMark:
-    """A process for ever: numbers are used again, a number with the start of its process is not."""
+class ProcessId:
+    """Unique identity of a process: process numbers are reused, a number together with its start time is not."""
 
     host: str
     pid: int
     started: str
 
     @property
-    def is_here(self) -> bool:
+    def is_local(self) -> bool:
         return self.host == platform.node()
 
     @property
     def is_alive(self) -> bool:
-        """Of a process on this machine; of others nothing is known."""
-        return self.is_here and bool(self.started) and _start_of(self.pid) == self.started
+        """True for a live process on this machine; False on other machines, where it cannot be known."""
+        return self.is_local and bool(self.started) and _start_time(self.pid) == self.started
 
 
 @cache
-def _mark_of(pid: int) -> ProcessMark:
-    return ProcessMark(platform.node(), pid, _start_of(pid))
+def process_id(pid: int) -> ProcessId:
+    return ProcessId(platform.node(), pid, _start_time(pid))
 
 
-def this_process() -> ProcessMark:
-    return _mark_of(os.getpid())
+def this_process() -> ProcessId:
+    return process_id(os.getpid())
 
 
-def _start_of(pid: int) -> str:
-    """When the process began, in words of the system's own; empty when there is none, or only its remains."""
+def _start_time(pid: int) -> str:
+    """Return the start time as the system writes it; empty for no process and for a zombie."""
     if Path("/proc/self/stat").exists():
         try:
             state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -52,22 +54,42 @@ def _start_of(pid: int) -> str:
 
 
 @cache
-def leave_with_parent() -> None:
-    """End this process, at work or idle, within a second of its parent's end: nobody would collect what it does."""
+def exit_with_parent() -> None:
+    """End this process, busy or idle, within a second of the end of its parent, since nobody would use its results."""
     parent = os.getppid()
 
-    def watch() -> None:
+    def poll() -> None:
         while os.getppid() == parent:
-            time.sleep(WATCH_S)
+            time.sleep(POLL_S)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=poll, daemon=True).start()
 
 
 def memory_mb() -> int | None:
-    """Resident memory of this process now, in MB; None where the system does not tell."""
+    """Return the resident memory of this process in MB; None on systems without /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
         return None
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+
+@contextmanager
+def repeat_in_background(action: Callable[[], None], interval_s: float) -> Iterator[None]:
+    """Call `action` in a thread every `interval_s` seconds while the block runs, and once more when the block ends."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        last = False
+        while not last:
+            last = ended.wait(interval_s)
+            action()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,85 +1,127 @@
-"""What the launcher's screen shows while jobs run: a line for each that ended, and on a terminal a bar."""
+"""Screen output of a sweep: its start, a line for each job that ends, a progress bar, and a summary of failures."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.markup import escape
 
-from birdnet_nl.sweep.background import repeated
 from birdnet_nl.sweep.job_file import JOB, State
 from birdnet_nl.sweep.jobs import Job
-from birdnet_nl.sweep.sweep_file import Sweep
-from birdnet_nl.sweep.table import Row, read_row, shared_overrides
-from birdnet_nl.util.console import progress_bar, screen
+from birdnet_nl.sweep.processes import repeat_in_background
+from birdnet_nl.sweep.resume_plan import Action, JobPlan
+from birdnet_nl.sweep.sweep_file import Sweep, resume_command
+from birdnet_nl.sweep.table import UNSUCCESSFUL, JobTable, Row, count_states, group_failures, read_row, shared_overrides
+from birdnet_nl.util.console import display_path, info, progress_bar, screen
+from birdnet_nl.util.errors import RunError
 
-LOOK_EVERY_S = 1.0
-MARKS = {State.DONE: "[green]✓[/]", State.FAILED: "[bold red]✗[/]", State.TOO_FEW: "[yellow]–[/]"}
+POLL_INTERVAL_S = 1.0
+SYMBOLS = {State.DONE: "[green]✓[/]", State.FAILED: "[bold red]✗[/]", State.TOO_FEW: "[yellow]–[/]"}
+MAX_NAMES = 8  # species listed with one reason; the others are counted
+
+
+def print_start(sweep: Sweep, plans: Sequence[JobPlan]) -> None:
+    actions = Counter(plan.action for plan in plans)
+    parts = ", ".join(f"{count} {action}" for action, count in actions.items() if action != Action.START)
+    info(
+        f"[bold]sweep of {len(plans)} jobs[/]{f' ({parts})' if parts else ''} → {display_path(sweep.folder)}; "
+        f"follow its progress with birdnet-nl status {display_path(sweep.folder)}"
+    )
 
 
 @contextmanager
-def watched(sweep: Sweep, jobs: Sequence[Job], told: bool) -> Iterator[None]:
-    """Tell of `jobs` as they end; `told` when the screen has their failures, and bars, from somebody else."""
-    watcher = _Watcher(sweep, jobs, told)
+def show_progress(sweep: Sweep, jobs: Sequence[Job], failures_are_printed: bool) -> Iterator[None]:
+    """Print the result of each of `jobs` when it ends.
+
+    With `failures_are_printed`, the launcher or the job itself prints failures and progress bars.
+    """
+    reporter = _Reporter(sweep, jobs, failures_are_printed)
     bar = progress_bar()
-    bar.disable = told or not screen.is_terminal
+    bar.disable = failures_are_printed or not screen.is_terminal
     with bar:
         task = bar.add_task("sweep", total=len(jobs))
 
-        def look() -> None:
-            for line in watcher.news():
+        def update() -> None:
+            for line in reporter.new_lines():
                 screen.print(line, soft_wrap=True)
-            bar.update(task, completed=watcher.finished)
+            bar.update(task, completed=len(reporter.ended))
 
-        with repeated(look, LOOK_EVERY_S):
+        with repeat_in_background(update, POLL_INTERVAL_S):
             yield
 
 
-class _Watcher:
-    def __init__(self, sweep: Sweep, jobs: Sequence[Job], told: bool) -> None:
-        self.told = told
+class _Reporter:
+    def __init__(self, sweep: Sweep, jobs: Sequence[Job], failures_are_printed: bool) -> None:
+        self.failures_are_printed = failures_are_printed
         self.sweep, self.jobs = sweep, list(jobs)
         self.shared = shared_overrides(sweep.jobs)
-        self.began = time.monotonic()
-        self.seen = {job: self._changed(job) for job in jobs}
+        self.started = time.monotonic()
+        self.modified_ns = {job: self._modified_ns(job) for job in jobs}
         self.ended: set[Job] = set()
 
-    @property
-    def finished(self) -> int:
-        return len(self.ended)
-
-    def _changed(self, job: Job) -> int:
+    def _modified_ns(self, job: Job) -> int:
         try:
             return (self.sweep.folder / job.folder / JOB).stat().st_mtime_ns
         except OSError:
             return 0
 
-    def news(self) -> list[str]:
+    def new_lines(self) -> list[str]:
         lines = []
         for job in self.jobs:
-            changed = self._changed(job)
-            if changed == self.seen[job]:
+            modified_ns = self._modified_ns(job)
+            if modified_ns == self.modified_ns[job]:
                 continue
-            self.seen[job] = changed
+            self.modified_ns[job] = modified_ns
             row = read_row(self.sweep.folder / job.folder, job, self.shared)
-            if row.state in MARKS:
+            if row.state in SYMBOLS:
                 self.ended.add(job)
                 lines.append(self._line(row))
         return lines
 
     def _line(self, row: Row) -> str:
         count = f"[dim]{len(self.ended):>{len(str(len(self.jobs)))}}/{len(self.jobs)}[/]"
-        head = f"{count} {MARKS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
+        head = f"{count} {SYMBOLS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
         if row.state != State.DONE:
-            return head if self.told else f"{head}: {escape(row.reason)}"
-        left = (time.monotonic() - self.began) / len(self.ended) * (len(self.jobs) - len(self.ended))
-        eta = f", {in_words(left)} to go" if len(self.ended) < len(self.jobs) else ""
-        return f"{head}  {escape(row.figure_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
+            return head if self.failures_are_printed else f"{head}: {escape(row.reason)}"
+        left_s = (time.monotonic() - self.started) / len(self.ended) * (len(self.jobs) - len(self.ended))
+        eta = f", {format_duration(left_s)} left" if len(self.ended) < len(self.jobs) else ""
+        return f"{head}  {escape(row.accuracy_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
 
 
-def in_words(seconds: float) -> str:
-    """A length of time as a person would say it."""
+def format_duration(seconds: float) -> str:
+    """Format a duration in its largest suitable unit, such as `12 min`."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def print_interrupted(sweep: Sweep) -> None:
+    screen.print(f"nothing finished is lost; resume the sweep with {resume_command(sweep.folder)}", soft_wrap=True)
+
+
+def finish_sweep(sweep: Sweep) -> None:
+    """Print counts and failures grouped by reason; raises `RunError` when jobs are left."""
+    rows = JobTable().rows(sweep.folder, sweep.jobs)
+    states = count_states(rows)
+    counts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
+    info(f"[bold]sweep ended:[/] {counts} → {display_path(sweep.folder)}")
+    for title, group_states in (("too few recordings", (State.TOO_FEW,)), ("not finished", UNSUCCESSFUL)):
+        for reason, group in group_failures([row for row in rows if row.state in group_states]):
+            info(f"[bold]{title}, {len(group)}:[/] {escape(_list_species(group))}: {escape(reason)}")
+            if group_states == UNSUCCESSFUL:
+                screen.print(f"  [dim]log: {display_path(group[0].log)}[/]", soft_wrap=True)
+    left = sum(row.state not in (State.DONE, State.TOO_FEW) for row in rows)
+    if left:
+        elsewhere = f" ({states[State.RUNNING]} running in another process)" if states[State.RUNNING] else ""
+        raise RunError(
+            f"{left} jobs of the sweep failed or are not finished{elsewhere}; try them again with "
+            + resume_command(sweep.folder)
+        )
+
+
+def _list_species(rows: Sequence[Row]) -> str:
+    names = list(dict.fromkeys(row.dutch for row in rows))
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

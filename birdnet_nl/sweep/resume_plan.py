@@ -1,68 +1,72 @@
-"""What a sweep does with each job that it finds in its folder: skip it, go on with it, or begin it anew."""
+"""Resume plan of a sweep: whether each job is skipped, resumed, tried again or started from the beginning."""
 
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from birdnet_nl.sweep.job_file import JOB, State, read_record, true_record
+from birdnet_nl.sweep.job_file import JOB, State, current_record, read_record
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.util.run_directory import CONFIG
 
-EARLIER = ".earlier"  # hidden, so that comparisons do not meet what was put aside
+EARLIER = ".earlier"  # hidden, so that comparisons do not include replaced runs
 
 
-class Step(StrEnum):
-    SKIP = "finished already"
-    AT_WORK = "at work in another process"
-    GO_ON = "goes on from its last epoch"
-    AGAIN = "tried again"
-    BEGIN = "begins"
-    ANEW = "begins anew"
+class Action(StrEnum):
+    SKIP = "already finished"
+    RUNNING = "running in another process"
+    RESUME = "to resume from the last epoch"
+    RETRY = "to try again"
+    START = "to start"
+    RESTART = "to start again from the beginning"
 
 
 @dataclass(frozen=True)
-class Settled:
-    """`why` a job begins anew; empty otherwise."""
+class JobPlan:
+    """Action for one job; `reason` says why it starts again from the beginning, and is empty otherwise."""
 
     job: Job
-    step: Step
-    why: str = ""
+    action: Action
+    reason: str = ""
+
+    @property
+    def is_todo(self) -> bool:
+        return self.action not in (Action.SKIP, Action.RUNNING)
 
 
-def settle(job: Job, run_dir: Path, configuration: str, recordings: str) -> Settled:
-    """What to do with a job of these fingerprints; touches nothing."""
-    record, on_disk = true_record(run_dir), read_record(run_dir)
+def plan_job(job: Job, run_dir: Path, configuration: str, recordings: str) -> JobPlan:
+    """Return the action for a job with these fingerprints; changes nothing on disk."""
+    record, stored = current_record(run_dir), read_record(run_dir)
     if record.state == State.RUNNING:
-        return Settled(job, Step.AT_WORK)
-    if on_disk is None:
-        if record.state == State.DONE:  # finished by a version that kept no records, or the record was lost
-            return Settled(job, Step.SKIP)
-        left = (run_dir / CONFIG).exists()
-        return Settled(job, Step.ANEW, "what lies there has no job.json") if left else Settled(job, Step.BEGIN)
+        return JobPlan(job, Action.RUNNING)
+    if stored is None:
+        if record.state == State.DONE:  # finished before there were records, or the record was lost
+            return JobPlan(job, Action.SKIP)
+        has_run = (run_dir / CONFIG).exists()
+        return JobPlan(job, Action.RESTART, "the run there has no job.json") if has_run else JobPlan(job, Action.START)
     changed = [
-        what
-        for what, before, now in (
-            ("its configuration", on_disk.configuration, configuration),
-            ("its recordings", on_disk.recordings, recordings),
+        name
+        for name, before, now in (
+            ("its configuration", stored.configuration, configuration),
+            ("its recordings", stored.recordings, recordings),
         )
         if before != now
     ]
     if changed:
-        return Settled(job, Step.ANEW, f"{' and '.join(changed)} changed")
+        return JobPlan(job, Action.RESTART, f"{' and '.join(changed)} changed")
     if record.state == State.DONE:
-        return Settled(job, Step.SKIP)
-    return Settled(job, Step.GO_ON if record.state in (State.CANCELLED, State.WAITING) else Step.AGAIN)
+        return JobPlan(job, Action.SKIP)
+    return JobPlan(job, Action.RESUME if record.state in (State.CANCELLED, State.WAITING) else Action.RETRY)
 
 
-def put_aside(run_dir: Path) -> Path | None:
-    """Move a run out of the way, never delete it; gives where it lies now, None when nothing was there."""
+def move_aside(run_dir: Path) -> Path | None:
+    """Move a run to `.earlier` beside it, never delete it; returns the new path, None when there was no run."""
     if not (run_dir / JOB).exists() and not (run_dir / CONFIG).exists():
         return None
-    shelf = run_dir.parent / EARLIER
-    shelf.mkdir(exist_ok=True)
+    parent = run_dir.parent / EARLIER
+    parent.mkdir(exist_ok=True)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    numbered = (shelf / f"{run_dir.name}-{stamp}{more}" for more in ("", *(f"-{number}" for number in range(2, 1000))))
-    target = next(path for path in numbered if not path.exists())
+    suffixes = ("", *(f"-{number}" for number in range(2, 1000)))
+    target = next(path for suffix in suffixes if not (path := parent / f"{run_dir.name}-{stamp}{suffix}").exists())
     run_dir.rename(target)
     return target

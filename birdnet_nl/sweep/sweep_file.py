@@ -1,4 +1,4 @@
-"""`sweep.json` in a sweep's folder: what was asked for, by whom, and the jobs that makes."""
+"""`sweep.json` in the folder of a sweep: its arguments, its jobs and the process that runs it."""
 
 import fcntl
 import json
@@ -8,26 +8,27 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from birdnet_nl.sweep.jobs import Job, same_job
-from birdnet_nl.sweep.processes import ProcessMark, this_process
+from birdnet_nl.sweep.jobs import Job, job_key
+from birdnet_nl.sweep.processes import ProcessId, this_process
 from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import write_text_atomic
 
 SWEEP, LOCK = "sweep.json", "sweep.lock"
+MULTIRUN_FILE = "multirun.yaml"  # Hydra's record of a sweep: its whole configuration, and the arguments
 FOLDERS = "sweep-*"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep as its folder tells it.
+    """A sweep, as described by the files in its folder.
 
     Attributes:
-        arguments: what was typed after `python train.py`, in Hydra's terms.
-        jobs: all of them, whatever has become of each.
-        started: seconds since 1970, of the first start; resumed: of each later one.
-        process: of the launcher that is or was at work on it last.
-        workers: how many jobs it runs at a time.
+        arguments: the arguments after `python train.py`, as Hydra overrides.
+        jobs: all jobs, in whatever state.
+        started: seconds since 1970, of the first start; `resumed`: of each later one.
+        process: the launcher that runs the sweep, or ran it last.
+        workers: number of jobs that run in parallel.
     """
 
     folder: Path
@@ -35,11 +36,11 @@ class Sweep:
     jobs: tuple[Job, ...]
     started: float
     resumed: tuple[float, ...] = ()
-    process: ProcessMark | None = None
+    process: ProcessId | None = None
     workers: int = 1
 
     @property
-    def is_at_work(self) -> bool:
+    def is_running(self) -> bool:
         return self.process is not None and self.process.is_alive
 
 
@@ -56,7 +57,7 @@ def write_sweep(sweep: Sweep) -> None:
 
 
 def read_sweep(folder: Path) -> Sweep:
-    """Raises `RunError` when the file is not there or not whole."""
+    """Raises `RunError` when the file is missing or invalid."""
     try:
         values = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
         return Sweep(
@@ -65,26 +66,26 @@ def read_sweep(folder: Path) -> Sweep:
             jobs=tuple(Job.from_dict(job) for job in values["jobs"]),
             started=float(values["started"]),
             resumed=tuple(values.get("resumed") or ()),
-            process=ProcessMark(**values["process"]) if values.get("process") else None,
+            process=ProcessId(**values["process"]) if values.get("process") else None,
             workers=int(values.get("workers") or 1),
         )
     except FileNotFoundError:
         raise RunError(
-            f"{folder} holds no {SWEEP}, so it is no sweep; make it again with birdnet-nl status --rebuild"
+            f"{folder} holds no {SWEEP}, so it is no sweep; create it again with birdnet-nl status --rebuild"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{folder / SWEEP} cannot be read ({error!r}); make it again with birdnet-nl status {folder} --rebuild"
+            f"{folder / SWEEP} cannot be read ({error!r}); create it again with birdnet-nl status {folder} --rebuild"
         ) from None
 
 
 def resume_command(folder: Path) -> str:
-    """What to type to go on with the sweep in `folder`."""
+    """Return the command line that resumes the sweep in `folder`."""
     return f"python train.py -m sweep={display_path(folder)}"
 
 
 def earlier_jobs(folder: Path) -> Sequence[Job]:
-    """Those of the sweep in `folder`; none where none was started."""
+    """Return the jobs of the sweep in `folder`; empty where there is no sweep."""
     try:
         return read_sweep(folder).jobs
     except RunError:
@@ -92,63 +93,64 @@ def earlier_jobs(folder: Path) -> Sequence[Job]:
 
 
 def find_sweeps(logs: Path) -> list[Path]:
-    """Folders of sweeps in `logs`, or `logs` itself when it is one; newest first."""
-    if (logs / SWEEP).is_file() or (logs / "multirun.yaml").is_file():
+    """Return the folders of the sweeps in `logs`, the newest first; `logs` itself when it is a sweep."""
+    if (logs / SWEEP).is_file() or (logs / MULTIRUN_FILE).is_file():
         return [logs]
-    found = [path for path in logs.glob(FOLDERS) if path.is_dir()]
-    return sorted(found, key=lambda path: (_started(path), path.name), reverse=True)
+    folders = [path for path in logs.glob(FOLDERS) if path.is_dir()]
+    return sorted(folders, key=lambda path: (_start_time(path), path.name), reverse=True)
 
 
-def _started(folder: Path) -> float:
+def _start_time(folder: Path) -> float:
     try:
         return read_sweep(folder).started
     except RunError:
         return folder.stat().st_mtime
 
 
-def find_same(logs: Path, jobs: Sequence[Job]) -> Sweep:
-    """The newest sweep in `logs` of just these jobs. Raises `RunError` that names those there are."""
-    wanted = {same_job(job.overrides) for job in jobs}
-    seen: list[Sweep] = []
+def find_same_sweep(logs: Path, jobs: Sequence[Job]) -> Sweep:
+    """Return the newest sweep in `logs` of exactly these jobs; raises `RunError`, which names the newest sweep."""
+    keys = {job_key(job.overrides) for job in jobs}
+    others: list[Sweep] = []
     for folder in find_sweeps(logs):
         try:
             sweep = read_sweep(folder)
         except RunError:
             continue
-        if {same_job(job.overrides) for job in sweep.jobs} == wanted:
+        if {job_key(job.overrides) for job in sweep.jobs} == keys:
             return sweep
-        seen.append(sweep)
-    if not seen:
+        others.append(sweep)
+    if not others:
         raise RunError(f"sweep=resume: there is no sweep in {logs}; leave it out to start one")
-    newest = seen[0]
+    newest = others[0]
     raise RunError(
-        f"sweep=resume: none of the {len(seen)} sweeps in {logs} is of these {len(wanted)} jobs; the newest, "
-        f"{display_path(newest.folder)}, has {len(newest.jobs)}; go on with that by "
+        f"sweep=resume: none of the {len(others)} sweeps in {logs} has exactly these {len(keys)} jobs; the newest, "
+        f"{display_path(newest.folder)}, has {len(newest.jobs)}; resume that one with "
         f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
 
 
 @contextmanager
-def at_work_on(folder: Path) -> Iterator[None]:
-    """Hold the sweep for this process; raises `RunError` while another has it. A process that dies lets go of it."""
+def lock_sweep(folder: Path) -> Iterator[None]:
+    """Lock the sweep for this process, at most until it ends; raises `RunError` while another process has the lock."""
     with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            shown = display_path(folder)
             raise RunError(
-                f"another process is at work on {display_path(folder)}; watch it with birdnet-nl status {display_path(folder)}"
+                f"another process is running {shown}; follow its progress with birdnet-nl status {shown}"
             ) from None
         yield
 
 
 def new_sweep(folder: Path, arguments: Sequence[str], jobs: Sequence[Job], workers: int) -> Sweep:
-    """The sweep that begins or goes on in `folder`, by this process."""
-    now, asked = time.time(), tuple(arguments)
+    """Return the sweep that this process starts or resumes in `folder`; keeps earlier jobs that are not in `jobs`."""
+    now, arguments = time.time(), tuple(arguments)
     try:
         before = read_sweep(folder)
     except RunError:
-        return Sweep(folder, asked, tuple(jobs), now, (), this_process(), workers)
-    known = {job.folder for job in jobs} | {same_job(job.overrides) for job in jobs}
-    kept = [job for job in before.jobs if not {job.folder, same_job(job.overrides)} & known]
-    asked = before.arguments if kept else asked  # those of a part would not bring back the others
-    return Sweep(folder, asked, (*jobs, *kept), before.started, (*before.resumed, now), this_process(), workers)
+        return Sweep(folder, arguments, tuple(jobs), now, (), this_process(), workers)
+    current = {job.folder for job in jobs} | {job_key(job.overrides) for job in jobs}
+    kept = [job for job in before.jobs if not {job.folder, job_key(job.overrides)} & current]
+    arguments = before.arguments if kept else arguments  # the arguments of a part would not restore the other jobs
+    return Sweep(folder, arguments, (*jobs, *kept), before.started, (*before.resumed, now), this_process(), workers)

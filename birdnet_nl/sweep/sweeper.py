@@ -1,6 +1,6 @@
-"""The sweeper of `python train.py -m`: every combination, with any of Hydra's launchers, until all is done or told.
+"""Resumable sweeper of `python train.py -m`: runs every combination of the arguments with any of Hydra's launchers.
 
-It skips what is finished, goes on with what is not, and survives a worker that is killed.
+It skips finished jobs, resumes interrupted ones, tries failed ones again and continues after a worker was killed.
 """
 
 import sys
@@ -19,173 +19,184 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from birdnet_nl.sweep.composing import QuickLoader
-from birdnet_nl.sweep.dead_workers import heard_deaths
-from birdnet_nl.sweep.expanding import PlannedJobs, combinations, plan_jobs, pool_of
-from birdnet_nl.sweep.failure_reasons import is_disk_full
+from birdnet_nl.sweep.arguments import CachedLoader, PlannedJobs, combine, plan_jobs, pool_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import (
     FORESEEN,
     TRANSIENT,
     JobRecord,
     State,
-    is_at_work,
+    current_record,
+    is_disk_full,
+    is_running,
     read_record,
-    true_record,
     write_record,
 )
 from birdnet_nl.sweep.jobs import Job, keep_folders
-from birdnet_nl.sweep.launchers import at_a_time, tells_of_jobs
+from birdnet_nl.sweep.launchers import count_parallel_jobs, prints_failures, record_dead_workers
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
-from birdnet_nl.sweep.progress import watched
-from birdnet_nl.sweep.resume_plan import Settled, Step, put_aside, settle
-from birdnet_nl.sweep.summary import finish, interrupted, print_start
-from birdnet_nl.sweep.sweep_file import at_work_on, earlier_jobs, find_same, new_sweep, resume_command, write_sweep
+from birdnet_nl.sweep.progress import finish_sweep, print_interrupted, print_start, show_progress
+from birdnet_nl.sweep.resume_plan import Action, JobPlan, move_aside, plan_job
+from birdnet_nl.sweep.sweep_file import (
+    MULTIRUN_FILE,
+    earlier_jobs,
+    find_same_sweep,
+    lock_sweep,
+    new_sweep,
+    resume_command,
+    write_sweep,
+)
 from birdnet_nl.util.console import display_path, warn
 from birdnet_nl.util.errors import RunError
-from hydra_plugins.birdnet_nl_submitit.answers import all_answers
+from hydra_plugins.birdnet_nl_submitit.results import all_results
 
 NAME = "resumable"
-PLUGIN_MODULE = "hydra_plugins.birdnet_nl"  # Hydra takes plugins from below this package only; here under that name
-WAIT_S = 20.0  # for workers of a launcher that was killed: they leave within seconds
-BREAKS_WITHOUT_WORK = 3  # of a launcher, one after the other, before the sweep gives up
+PLUGIN_MODULE = "hydra_plugins.birdnet_nl"  # Hydra accepts plugins of this package only; registered under this name
+WAIT_S = 20.0  # for workers whose launcher was killed: they end within seconds
+MAX_FAILED_LAUNCHES = 3  # consecutive launches without progress before the sweep gives up
+WORKER_KILLED = "its process was killed"
 
 
 class ResumableSweeper(Sweeper):
-    """Hydra's basic sweeper, with a memory."""
+    """Sweeper that keeps the state of every job on disk, as a replacement of Hydra's basic sweeper."""
 
     __module__ = PLUGIN_MODULE
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        quick = HydraContext(config_loader=QuickLoader(hydra_context.config_loader), callbacks=hydra_context.callbacks)
-        self.hydra_context, self.config = quick, config
+        loader = CachedLoader(hydra_context.config_loader)
+        self.hydra_context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
+        self.config = config
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=quick, task_function=task_function, config=config
+            hydra_context=self.hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        planned = self._plan(arguments)
+        planned = self._plan_jobs(arguments)
         self.folder = self._choose_folder(planned.jobs)
         planned.jobs = keep_folders(planned.jobs, earlier_jobs(self.folder))
-        settled = self._settle(planned)
+        plans = self._plan_actions(planned)
         launcher = self.config.hydra.launcher
-        workers = at_a_time(launcher, len(planned.jobs))
+        workers = count_parallel_jobs(launcher, len(planned.jobs))
         if self.config.sweep.plan:
-            show_plan(planned, settled, self.folder, workers)
+            show_plan(planned, plans, self.folder, workers)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with at_work_on(self.folder):
-            settled = self._await_others(planned, settled)
-            for one in settled:
-                if one.step == Step.ANEW and (aside := put_aside(self.folder / one.job.folder)):
-                    warn(f"{one.job.folder} begins anew: {one.why} (what was there: {display_path(aside)})")
+        with lock_sweep(self.folder):
+            plans = self._wait_for_workers(planned, plans)
+            for plan in plans:
+                if plan.action == Action.RESTART and (earlier := move_aside(self.folder / plan.job.folder)):
+                    warn(
+                        f"{plan.job.folder} starts again from the beginning: {plan.reason} "
+                        f"(the earlier run is kept in {display_path(earlier)})"
+                    )
             sweep = new_sweep(self.folder, arguments, planned.jobs, workers)
             write_sweep(sweep)
             if sweep.arguments == tuple(arguments):
-                OmegaConf.save(self.config, self.folder / "multirun.yaml")
-            print_start(sweep, settled)
-            todo = [one.job for one in settled if one.step not in (Step.SKIP, Step.AT_WORK)]
+                OmegaConf.save(self.config, self.folder / MULTIRUN_FILE)
+            print_start(sweep, plans)
+            todo = [plan.job for plan in plans if plan.is_todo]
             try:
-                with watched(sweep, todo, told=tells_of_jobs(launcher)):
-                    self._work_off(todo)
+                with show_progress(sweep, todo, failures_are_printed=prints_failures(launcher)):
+                    self._run_all(todo)
             except KeyboardInterrupt:
-                self._close_books(todo)
-                interrupted(sweep)
+                self._close_records(todo)
+                print_interrupted(sweep)
                 raise
-        finish(sweep)
+        finish_sweep(sweep)
 
-    def _plan(self, arguments: Sequence[str]) -> PlannedJobs:
+    def _plan_jobs(self, arguments: Sequence[str]) -> PlannedJobs:
         loader = self.hydra_context.config_loader
-        combined = combinations(arguments, loader)
-        return plan_jobs(combined, lambda overrides: loader.load_sweep_config(self.config, overrides))
+        combinations = combine(arguments, loader)
+        return plan_jobs(combinations, lambda overrides: loader.load_sweep_config(self.config, overrides))
 
     def _choose_folder(self, jobs: Sequence[Job]) -> Path:
-        wanted = self.config.sweep.folder
-        if wanted is None:
+        given = self.config.sweep.folder
+        if given is None:
             return Path(self.config.hydra.sweep.dir)
-        folder = find_same(Path(self.config.paths.logs), jobs).folder if wanted == "resume" else Path(wanted)
+        folder = find_same_sweep(Path(self.config.paths.logs), jobs).folder if given == "resume" else Path(given)
         with read_write(self.config):
-            self.config.hydra.sweep.dir = str(folder)  # where the launcher looks
+            self.config.hydra.sweep.dir = str(folder)  # read by the launcher
         return folder
 
-    def _settle(self, planned: PlannedJobs) -> list[Settled]:
-        configurations = {id(cfg): configuration_fingerprint(cfg) for cfg in planned.kinds.values()}
-        settled = []
+    def _plan_actions(self, planned: PlannedJobs) -> list[JobPlan]:
+        fingerprints = {id(cfg): configuration_fingerprint(cfg) for cfg in planned.configurations.values()}
+        plans = []
         for job in planned.jobs:
             cfg, run_dir = planned.configuration(job), self.folder / job.folder
             if not run_dir.is_dir():
-                settled.append(Settled(job, Step.BEGIN))
+                plans.append(JobPlan(job, Action.START))
                 continue
             recordings = recordings_fingerprint(cfg.data.source, cfg.data.root, job.species, pool_of(cfg))
-            settled.append(settle(job, run_dir, configurations[id(cfg)], recordings))
-        return settled
+            plans.append(plan_job(job, run_dir, fingerprints[id(cfg)], recordings))
+        return plans
 
-    def _await_others(self, planned: PlannedJobs, settled: list[Settled]) -> list[Settled]:
-        """Give workers without a launcher the seconds they need to leave."""
+    def _wait_for_workers(self, planned: PlannedJobs, plans: list[JobPlan]) -> list[JobPlan]:
+        """Wait some seconds for workers whose launcher was killed, which end by themselves."""
         deadline = time.monotonic() + WAIT_S
-        while any(one.step == Step.AT_WORK for one in settled) and time.monotonic() < deadline:
+        while any(plan.action == Action.RUNNING for plan in plans) and time.monotonic() < deadline:
             time.sleep(0.5)
-            settled = self._settle(planned)
-        return settled
+            plans = self._plan_actions(planned)
+        return plans
 
-    def _work_off(self, todo: Sequence[Job]) -> None:
-        """Launch what is left until nothing is; raises `RunError` when the disk is full or the launcher cannot work."""
+    def _run_all(self, todo: Sequence[Job]) -> None:
+        """Launch jobs until none is left; raises `RunError` for a full disk, and the error of a broken launcher."""
         failures: Counter[Job] = Counter()
-        pending, breaks = list(todo), 0
+        pending, failed_launches = list(todo), 0
         while pending:
             before = {job: read_record(self.folder / job.folder) for job in pending}
             returns, dead, error = self._launch(pending)
             if is_disk_full(error) or any(is_disk_full(value) for value in _errors(returns)):
-                self._close_books(pending)
+                self._close_records(pending)
                 raise RunError(
-                    "the disk is full, so the sweep stopped; what is finished is safe: free some space, then go on "
+                    "the disk is full, so the sweep stopped; nothing finished is lost: free some space, then resume it "
                     f"with {resume_command(self.folder)}"
                 )
-            self._close_books(pending, dead)
+            self._close_records(pending, dead)
             after = {job: read_record(self.folder / job.folder) for job in pending}
             if error is not None:
-                worked = any(after[job] != before[job] for job in pending)
-                breaks = 0 if worked else breaks + 1
-                if breaks >= BREAKS_WITHOUT_WORK or not _is_death(error, dead, after.values()):
+                has_progress = any(after[job] != before[job] for job in pending)
+                failed_launches = 0 if has_progress else failed_launches + 1
+                if failed_launches >= MAX_FAILED_LAUNCHES or not _is_worker_death(error, dead, after.values()):
                     raise error
-                warn("a worker was killed; the sweep goes on with what is left")
-            pending = self._left(pending, before, failures, broken=error is not None)
+                warn("a worker was killed; the sweep continues with the remaining jobs")
+            pending = self._remaining(pending, before, failures, launch_failed=error is not None)
 
     def _launch(self, jobs: Sequence[Job]) -> tuple[Sequence[JobReturn], set[int], Exception | None]:
-        """What the launcher returns, which workers died by themselves, and what it raised."""
-        place = f"hydra.sweep.dir='{self.folder}'"
-        batch = [[*job.overrides, place, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
-        with heard_deaths() as dead, all_answers(self.launcher):
+        """Return the results of the launcher, the workers that died by themselves, and the error that it raised."""
+        sweep_dir = f"hydra.sweep.dir='{self.folder}'"
+        batch = [[*job.overrides, sweep_dir, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
+        with record_dead_workers() as dead, all_results(self.launcher):
             try:
                 return self.launcher.launch(batch, initial_job_idx=0), dead, None
-            except Exception as error:  # the launcher's own; failing jobs come back as returns
+            except Exception as error:  # the launcher's own error; failed jobs are returned
                 return [], dead, error
 
-    def _left(
-        self, jobs: Sequence[Job], before: Mapping[Job, JobRecord | None], failures: Counter[Job], broken: bool
+    def _remaining(
+        self, jobs: Sequence[Job], before: Mapping[Job, JobRecord | None], failures: Counter[Job], launch_failed: bool
     ) -> list[Job]:
-        """Jobs to launch once more: those not begun, then failures that may go otherwise, transient ones first.
+        """Return the jobs to launch again: first those not started, then failed ones, transient failures first.
 
-        `before` are their records before the launcher began, which may have `broken` before it came to all.
+        `before` has their records from before the launch, which may not have reached all jobs if it failed.
         """
         first, later = [], []
         for job in jobs:
-            record = true_record(self.folder / job.folder)
-            if record.state in (State.WAITING, State.CANCELLED) and broken:
+            record = current_record(self.folder / job.folder)
+            if record.state in (State.WAITING, State.CANCELLED) and launch_failed:
                 first.append(job)
-            elif record.state in (State.FAILED, State.TOO_FEW) and broken and record == before[job]:
-                later.append((record.cause != TRANSIENT, job))  # it is of an earlier attempt
+            elif record.state in (State.FAILED, State.TOO_FEW) and launch_failed and record == before[job]:
+                later.append((record.cause != TRANSIENT, job))  # the failure of an earlier sweep
             elif record.state == State.FAILED and record.cause != FORESEEN:
                 failures[job] += 1
                 if failures[job] <= self.config.sweep.retries:
                     later.append((record.cause != TRANSIENT, job))
-        return first + [job for _, job in sorted(later, key=lambda one: one[0])]
+        return first + [job for _, job in sorted(later, key=lambda pair: pair[0])]
 
-    def _close_books(self, jobs: Sequence[Job], dead: set[int] | None = None) -> None:
-        """Write down what jobs could not whose process is gone; waits until all of these are.
+    def _close_records(self, jobs: Sequence[Job], dead: set[int] | None = None) -> None:
+        """Write the final state of jobs whose process ended without doing so; waits for processes that are ending.
 
-        Those of the processes in `dead` failed, and all of them when `dead` is empty; others were only interrupted.
+        Without `dead` all of them were interrupted. Otherwise the jobs of these processes failed, and all of them
+        failed when the set is empty.
         """
         deadline = time.monotonic() + WAIT_S
         for job in jobs:
@@ -193,36 +204,36 @@ class ResumableSweeper(Sweeper):
             record = read_record(run_dir)
             if record is None or record.state != State.RUNNING:
                 continue
-            ours = record.process == this_process()  # and this process is no longer in the job
-            while not ours and is_at_work(run_dir, record) and time.monotonic() < deadline:
+            is_own = record.process == this_process()  # this process is no longer in the job
+            while not is_own and is_running(run_dir, record) and time.monotonic() < deadline:
                 time.sleep(0.1)
             record = read_record(run_dir)
-            if record.state != State.RUNNING or (is_at_work(run_dir, record) and not ours):
+            if record.state != State.RUNNING or (is_running(run_dir, record) and not is_own):
                 continue
-            guilty = dead is not None and (not dead or record.process.pid in dead)
+            was_killed = dead is not None and (not dead or record.process.pid in dead)
             state, reason = (
-                (State.FAILED, "its process was killed, by hand or by a system out of memory")
-                if guilty
+                (State.FAILED, f"{WORKER_KILLED}, by hand or by a system out of memory")
+                if was_killed
                 else (State.CANCELLED, "interrupted together with the other workers")
             )
-            with suppress(OSError):  # on a full disk the record stays as it is, and is understood all the same
+            with suppress(OSError):  # on a full disk the record stays as it is, and still has the right meaning
                 write_record(run_dir, replace(record, state=state, reason=reason, cause=TRANSIENT, ended=time.time()))
 
 
 def _errors(returns: Sequence[JobReturn]) -> list[Any]:
-    return [one._return_value for one in returns if one.status == JobStatus.FAILED]
+    return [result._return_value for result in returns if result.status == JobStatus.FAILED]
 
 
-def _is_death(error: Exception, dead: set[int], records: Any) -> bool:
-    """Whether a launcher raised because a worker was gone, and not for a reason of its own."""
+def _is_worker_death(error: Exception, dead: set[int], records: Any) -> bool:
+    """Return True when the launcher raised because a worker died, False for an error of its own."""
     names = {type(error).__name__, type(error.__cause__).__name__}
     if dead or names & {"TerminatedWorkerError", "BrokenProcessPool", "WorkerCrashedError"}:
         return True
-    return any(record is not None and record.reason.startswith("its process was killed") for record in records)
+    return any(record is not None and record.reason.startswith(WORKER_KILLED) for record in records)
 
 
 def register_sweeper() -> None:
-    """Make the sweeper an option of Hydra's, `hydra/sweeper=resumable`."""
+    """Register the sweeper with Hydra as `hydra/sweeper=resumable`."""
     sys.modules[PLUGIN_MODULE] = sys.modules[__name__]
     Plugins.instance().register(ResumableSweeper)
     target = f"{ResumableSweeper.__module__}.{ResumableSweeper.__name__}"

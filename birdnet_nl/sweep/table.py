@@ -1,4 +1,4 @@
-"""The ledger of a sweep: what its folders tell about every job, read anew each time, so that it cannot be wrong."""
+"""Job table of a sweep: state and results of every job, read from the run directories each time."""
 
 import json
 import re
@@ -11,24 +11,24 @@ from typing import Any
 
 from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.species.table import find_species
-from birdnet_nl.sweep.job_file import JOB, LOG, State, read_heartbeat, true_record
-from birdnet_nl.sweep.jobs import Job, key_of, value_of
+from birdnet_nl.sweep.job_file import JOB, LOG, State, current_record, read_heartbeat
+from birdnet_nl.sweep.jobs import Job, override_key, override_value
 from birdnet_nl.sweep.sweep_file import Sweep
 from birdnet_nl.util.run_directory import CONFIG, METRICS
 
-UNFINISHED = (State.WAITING, State.RUNNING)
-UNWELL = (State.FAILED, State.CANCELLED)
+PENDING = (State.WAITING, State.RUNNING)
+UNSUCCESSFUL = (State.FAILED, State.CANCELLED)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One job.
+    """One job of the table.
 
     Attributes:
-        figure, interval: balanced accuracy per test recording, and its 95 % interval; None before it is done.
-        epoch: the one it is in and how many there are at most.
-        settings: what else, beside species and parameter set, makes it this job, as `data.fold=2`.
-        log: where its log lies.
+        settings: overrides that distinguish the job besides species and parameter set, such as `data.fold=2`.
+        started: seconds since 1970.
+        balanced_accuracy, interval: per test recording, with its 95 % interval; None before the job is done.
+        epoch: current epoch and maximum number of epochs of a running job.
     """
 
     folder: Path
@@ -43,7 +43,7 @@ class Row:
     host: str
     started: float | None
     seconds: float | None
-    figure: float | None
+    balanced_accuracy: float | None
     interval: tuple[float, float] | None
     synthetic: bool
     seed: int | None
@@ -55,26 +55,26 @@ class Row:
     log: Path
 
     @property
-    def figure_text(self) -> str:
-        """`75.0% [60–85]`, as far as it is known."""
-        if self.figure is None:
+    def accuracy_text(self) -> str:
+        """Balanced accuracy and interval as `75.0% [60–85]`; empty before the job is done."""
+        if self.balanced_accuracy is None:
             return ""
         low, high = self.interval or (None, None)
-        return f"{self.figure:.1%}" + (f" [{100 * low:.0f}–{100 * high:.0f}]" if self.interval else "")
+        return f"{self.balanced_accuracy:.1%}" + (f" [{100 * low:.0f}–{100 * high:.0f}]" if self.interval else "")
 
     def name(self, language: str) -> str:
         return {"dutch": self.dutch, "english": self.english}[language]
 
 
-class Ledger:
-    """Rows of jobs; finished ones are read once, so that a table that refreshes costs little."""
+class JobTable:
+    """Reader of job rows that caches finished jobs, so that refreshing a table is cheap."""
 
     def __init__(self) -> None:
         self._finished: dict[Path, Row] = {}
 
-    def rows(self, top: Path, jobs: Sequence[Job]) -> list[Row]:
+    def rows(self, folder: Path, jobs: Sequence[Job]) -> list[Row]:
         shared = shared_overrides(jobs)
-        return [self._row(top / job.folder, job, shared) for job in jobs]
+        return [self._row(folder / job.folder, job, shared) for job in jobs]
 
     def _row(self, run_dir: Path, job: Job, shared: Set[str]) -> Row:
         if run_dir not in self._finished or not (run_dir / METRICS).is_file():
@@ -86,17 +86,17 @@ class Ledger:
 
 
 def shared_overrides(jobs: Sequence[Job]) -> Set[str]:
-    """What all jobs have in common, and which therefore tells a reader nothing about one of them."""
+    """Return the overrides that all jobs have in common."""
     return set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
 
 
 def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
-    record = true_record(run_dir)
-    report = _report(run_dir) if record.state == State.DONE else {}
+    record = current_record(run_dir)
+    report = _read_report(run_dir) if record.state == State.DONE else {}
     species = find_species(job.species)
     results = report.get("results", {}).get("recording", {})
     interval = (results.get("intervals") or {}).get("balanced_accuracy")
-    given = {key_of(text): value_of(text) for text in job.overrides}
+    given = {override_key(text): override_value(text) for text in job.overrides}
     seconds = (report.get("seconds") or {}).get("total")
     if seconds is None and record.started:
         end = record.ended or (time.time() if record.state == State.RUNNING else None)
@@ -108,17 +108,17 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
         english=species.english if species else (report.get("species") or {}).get("english", job.species),
         priority=species.priority if species else 0,
         parameter_set=job.parameter_set,
-        settings=" ".join(text for text in job.overrides if text not in shared and _tells(key_of(text))),
+        settings=" ".join(text for text in job.overrides if text not in shared and _is_setting(override_key(text))),
         state=record.state,
         attempts=record.attempts,
         host=record.process.host if record.process else "",
         started=record.started or None,
         seconds=seconds,
-        figure=results.get("balanced_accuracy"),
+        balanced_accuracy=results.get("balanced_accuracy"),
         interval=tuple(interval) if interval else None,
         synthetic=bool(report.get("synthetic")) or run_dir.name.endswith(SYNTHETIC),
-        seed=report.get("seed", _whole(given.get("seed"))),
-        fold=report.get("fold", _whole(given.get("data.fold"))),
+        seed=report.get("seed", _parse_int(given.get("seed"))),
+        fold=report.get("fold", _parse_int(given.get("data.fold"))),
         epoch=read_heartbeat(run_dir) if record.state == State.RUNNING else None,
         memory_mb=record.memory_mb,
         reason=record.reason if record.state != State.DONE else "",
@@ -127,16 +127,16 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
     )
 
 
-def _tells(key: str) -> bool:
-    """Whether a parameter tells jobs apart for a reader; where and how they run does not."""
+def _is_setting(key: str) -> bool:
+    """Return False for species and parameter set, which have their own columns, and for where and how a job runs."""
     return key.partition(".")[0] not in ("species", "trainer", "launcher", "paths", "hydra", "sweep")
 
 
-def _whole(text: str | None) -> int | None:
+def _parse_int(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
-def _report(run_dir: Path) -> dict[str, Any]:
+def _read_report(run_dir: Path) -> dict[str, Any]:
     try:
         report = json.loads((run_dir / METRICS).read_text(encoding="utf-8"))
         return report if isinstance(report, dict) else {}
@@ -144,9 +144,9 @@ def _report(run_dir: Path) -> dict[str, Any]:
         return {}
 
 
-def jobs_below(top: Path) -> list[Job]:
-    """The runs that lie below a folder, for what is no sweep or has lost its `sweep.json`."""
-    return [_job_of(top, run_dir) for run_dir in _walk(top)]
+def find_jobs(folder: Path) -> list[Job]:
+    """Find the runs below a folder that is no sweep, or whose `sweep.json` is missing."""
+    return [_job_of(folder, run_dir) for run_dir in _walk(folder)]
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -159,27 +159,27 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(entry)
 
 
-def _job_of(top: Path, run_dir: Path) -> Job:
-    """As well as folder names (`<set>/<species>/<number or time>`) and the run's own files tell."""
-    report = _report(run_dir)
+def _job_of(folder: Path, run_dir: Path) -> Job:
+    """Reconstruct a job from the files of the run, or from its path `<set>/<species>/<number or time>`."""
+    report = _read_report(run_dir)
     names = ("", "", *run_dir.parts)
     species = (report.get("species") or {}).get("slug") or names[-2]
     path = run_dir / ".hydra" / "overrides.yaml"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     overrides = tuple(line[2:].strip().strip("'\"") for line in lines if line.startswith("- "))
-    return Job(overrides, run_dir.relative_to(top).as_posix(), species, report.get("parameter_set") or names[-3])
+    return Job(overrides, run_dir.relative_to(folder).as_posix(), species, report.get("parameter_set") or names[-3])
 
 
-def group_reasons(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Rows of one reason together, the most frequent first; the sentence is that of the first row."""
+def group_failures(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Group rows with the same reason, the largest group first; the sentence is the one of the first row."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[_common(row)].append(row)
-    return sorted(((found[0].reason, found) for found in groups.values()), key=lambda group: -len(group[1]))
+        groups[_common_reason(row)].append(row)
+    return sorted(((group[0].reason, group) for group in groups.values()), key=lambda pair: -len(pair[1]))
 
 
-def _common(row: Row) -> str:
-    """The reason without what differs from species to species."""
+def _common_reason(row: Row) -> str:
+    """Return the reason without the parts that differ between species."""
     text = row.reason.replace(str(row.folder), "…")
     for name in (row.species, row.dutch):
         text = text.replace(name, "…")
@@ -190,21 +190,21 @@ def count_states(rows: Sequence[Row]) -> Counter:
     return Counter(row.state for row in rows)
 
 
-def exit_code(rows: Sequence[Row], at_work: bool) -> int:
-    """0 when all is done as far as recordings suffice, 2 while work goes on, 1 when something is left to be done."""
+def exit_code(rows: Sequence[Row], is_running: bool) -> int:
+    """Return 0 when every job is done or has too few recordings, 2 while the sweep runs, 1 when jobs are left."""
     states = count_states(rows)
-    left = any(states[state] for state in (*UNWELL, State.WAITING))
-    if states[State.RUNNING] or (at_work and left):  # also what failed: its launcher may try it again
+    left = any(states[state] for state in (*UNSUCCESSFUL, State.WAITING))
+    if states[State.RUNNING] or (is_running and left):  # failed jobs too: the launcher may try them again
         return 2
     return 1 if left else 0
 
 
 def seconds_left(rows: Sequence[Row], sweep: Sweep | None) -> float | None:
-    """From the pace of what was finished since the launcher began; None before the first and after the last."""
-    left = sum(row.state in UNFINISHED for row in rows)
-    if sweep is None or not sweep.is_at_work or not left:
+    """Estimate the time left from the jobs that finished since the launch; None before the first one and after the last."""
+    left = sum(row.state in PENDING for row in rows)
+    if sweep is None or not sweep.is_running or not left:
         return None
-    began = max((sweep.started, *sweep.resumed))
+    launched = max((sweep.started, *sweep.resumed))
     ends = [row.started + row.seconds for row in rows if row.state == State.DONE and row.started and row.seconds]
-    finished = [end for end in ends if end > began]
-    return left * (max(finished) - began) / len(finished) if finished else None
+    finished = [end for end in ends if end > launched]
+    return left * (max(finished) - launched) / len(finished) if finished else None

@@ -1,4 +1,4 @@
-"""What a person sees while a job runs; everything said also goes into the run's log file."""
+"""Screen output of a job; `info` and `warn` also write to the log file of the run."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class Screen(Console):
-    """One for each process: launchers send functions that use it to others, where it is that process's own."""
+    """Console of which each process has one: pickled as a reference, so that a launcher's workers use their own."""
 
     def __reduce__(self) -> str:
         return "screen"
@@ -17,7 +17,7 @@ class Screen(Console):
 
 screen = Screen(stderr=True, highlight=False)
 log = logging.getLogger("birdnet_nl")
-log.addHandler(logging.NullHandler())  # without a run there is no log file, and the screen has it already
+log.addHandler(logging.NullHandler())  # without a run there is no log file, and the screen is enough
 
 
 def info(text: str) -> None:
@@ -27,13 +27,13 @@ def info(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """As `info`, loud: for what changes the meaning of every number that follows."""
+    """Print one highlighted line and log it, for facts that change the meaning of all results."""
     screen.print(f"[bold black on yellow] {text} [/]", soft_wrap=True)
     log.warning(render(text).plain)
 
 
 def progress_bar() -> Progress:
-    """A bar with counts, elapsed time and ETA; it leaves no trace when it is finished."""
+    """Create a progress bar with counts, elapsed time and ETA; it disappears when it is finished."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
@@ -48,6 +48,6 @@ def progress_bar() -> Progress:
 
 
 def display_path(path: Path) -> str:
-    """A path as a user would type it, relative where it lies below the current folder, for `info`."""
+    """Format a path with escaped markup, relative to the current folder when it is below it."""
     path = path.resolve()
     return escape(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

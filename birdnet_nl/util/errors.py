@@ -1,20 +1,20 @@
-"""Errors whose text is one sentence for the user: what was found, where, what is possible, what to do."""
+"""Errors with a message of one sentence for the user: what was found, where, what is possible and what to do."""
 
 
 class BirdnetNlError(Exception):
-    """Base of the errors that are shown as one sentence, without a traceback."""
+    """Base of the errors that are printed as one sentence, without a traceback."""
 
 
 class DataError(BirdnetNlError):
-    """Recordings, folders or files on disk that cannot be used as they are."""
+    """Recordings, folders or files that cannot be used as they are."""
 
 
 class TooFewRecordingsError(DataError):
-    """Recordings that are in order but too few to train on: more have to be found, nothing has to be mended."""
+    """Valid recordings that are too few to train on: more are needed, nothing has to be repaired."""
 
 
 class SelectionError(BirdnetNlError):
-    """A species, parameter set or other name that does not exist."""
+    """A species, parameter set, parameter or other name that does not exist."""
 
 
 class SetupError(BirdnetNlError):
@@ -22,4 +22,4 @@ class SetupError(BirdnetNlError):
 
 
 class RunError(BirdnetNlError):
-    """A run directory that cannot be written, continued or read."""
+    """A run directory that cannot be written, resumed or read."""

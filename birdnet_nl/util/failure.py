@@ -1,4 +1,4 @@
-"""From an exception to the one sentence a user needs, or to nothing when the traceback is what is needed."""
+"""Explanation of exceptions: one sentence for the user, or None for a bug, which keeps its traceback."""
 
 import difflib
 import errno
@@ -13,11 +13,14 @@ from birdnet_nl.util.console import log, screen
 from birdnet_nl.util.errors import BirdnetNlError
 
 PACKAGE = Path(__file__).parents[1]
-EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and what installs them
+EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and the extra that installs them
+WAS_PRINTED = "was_printed"  # attribute of an exception that the user has already seen
+MAX_CHARACTERS = 400
+SHOW_PARAMETERS = "python train.py --cfg job shows all parameters"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it, outermost first."""
+    """Iterate over the error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -25,25 +28,25 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _raised_here(error: BaseException) -> bool:
-    """Whether this package itself raised the error; a ValueError from elsewhere is a bug and keeps its traceback."""
+def _raised_in_package(error: BaseException) -> bool:
+    """Return True for an error raised by this package itself; a ValueError from elsewhere is a bug."""
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
 
 
 def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> str | None:
-    """One sentence for the user, or None for an error that nobody foresaw.
+    """Return one sentence for the user, or None for an unforeseen error.
 
-    `list_parameters` gives the names of all parameters, for "did you mean"; it is asked only when one was unknown.
+    `list_parameters` returns the names of all parameters, for "did you mean"; called only for an unknown parameter.
     """
     chain = list(_chain(error))
     for cause in chain:
-        if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_here(cause)):
+        if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_in_package(cause)):
             resolving = re.search(r"raised while resolving interpolation: (.*?)\s+full_key:", str(cause), re.DOTALL)
-            return resolving[1] if resolving else str(cause)  # OmegaConf wraps what a resolver raised
+            return resolving[1] if resolving else str(cause)  # OmegaConf wraps the error of a resolver
     for cause in chain:
         if type(cause).__module__.startswith("submitit."):
-            return f"a job ended without an answer ({str(cause).splitlines()[0]}); its log is in .submitit of the sweep"
+            return f"a job ended without a result ({str(cause).splitlines()[0]}); see its log in .submitit of the sweep"
     for cause in chain:
         if isinstance(cause, OSError) and (sentence := _explain_os_error(cause)):
             return sentence
@@ -54,42 +57,48 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
 
 
 def print_error(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> bool:
-    """Show an error that was foreseen as one sentence, once; False when it needs its traceback."""
-    if getattr(error, "told", False):
+    """Print and log a foreseen error as one sentence, once; returns False for an error that needs its traceback."""
+    if getattr(error, WAS_PRINTED, False):
         return True
     sentence = explain(error, list_parameters)
     if sentence is None:
         return False
-    error.told = True
+    mark_printed(error)
     log.error(sentence)
     screen.print(f"[bold red]✗[/] {escape(sentence)}", soft_wrap=True)
     return True
+
+
+def mark_printed(error: BaseException) -> None:
+    """Keep `print_error` from printing an error again."""
+    setattr(error, WAS_PRINTED, True)
 
 
 def _explain_os_error(error: OSError) -> str | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"the disk is full{where}; what was finished is safe: "
-            "free some space, then go on with resume=<run directory>"
+            f"the disk is full{where}; nothing finished is lost: "
+            "free some space, then resume with resume=<run directory>"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write{where}; choose other folders with paths.logs=… and paths.cache=…"
     if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
-        return f"a file is in the way of a folder{where}; move it or choose others with paths.logs=… and paths.cache=…"
+        return (
+            f"a file is in the way of a folder{where}; "
+            "move it, or choose other folders with paths.logs=… and paths.cache=…"
+        )
     return None
 
 
 def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str]]) -> str:
-    """Hydra's and OmegaConf's many lines as one sentence."""
-    if unknown := re.search(r"Could not override '([^']+)'", text):
+    """Summarise the many lines of an error of Hydra or OmegaConf as one sentence."""
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    unknown = unknown or re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text)
+    if unknown:
         key = unknown[1].lstrip("+~").partition("@")[0]
-        close = _similar(key, list_parameters())
-        hint = f"did you mean {close}?" if close else "python train.py --cfg job shows all parameters"
-        return f"{key} is not a parameter; {hint}"
-    if unknown := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", text):
-        close = _similar(unknown[1], list_parameters())
-        return f"{unknown[1]} is not a parameter; " + (f"did you mean {close}?" if close else "see --cfg job")
+        similar = _similar(key, list_parameters())
+        return f"{key} is not a parameter; " + (f"did you mean {similar}?" if similar else SHOW_PARAMETERS)
     missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
     if missing and (extra := EXTRAS.get(missing[1])):
         return f'this launcher needs {missing[1]}, which is not installed: pip install -e ".[{extra}]"'
@@ -100,16 +109,14 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
         hint = f"did you mean {close[0]}? (possible: {possible})" if close else f"possible: {possible}"
         return f"{missing[1]}={missing[2]} does not exist; {hint}"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return (
-            f"{ambiguous[1]} names several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
-        )
+        return f"{ambiguous[1]} has several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
     if missing := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{missing[1]} has no value; give one: {missing[1]}=…"
-    return " ".join(text.split())[:400]
+    return " ".join(text.split())[:MAX_CHARACTERS]
 
 
 def _similar(key: str, keys: Sequence[str]) -> str | None:
-    """The parameter most like `key`, by its whole name or by its last part."""
+    """Return the parameter most similar to `key`, by its whole name or by its last part."""
     if close := difflib.get_close_matches(key, keys, n=1, cutoff=0.75):
         return close[0]
     last_parts = {name.rpartition(".")[2]: name for name in keys}

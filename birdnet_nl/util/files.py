@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of files: a file is complete or does not exist."""
 
 import os
 import threading
@@ -9,29 +9,29 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:
-    """A path beside `path` to write to; it gets its final name when the block ends well and goes when it does not.
+    """Yield a temporary path beside `path`, which is renamed to `path` when the block succeeds and deleted otherwise.
 
-    With `sync` the bytes have reached the disk before the file gets its name, so that a power cut leaves no half file.
+    With `sync` the content is on the disk before the file is renamed, so that a power failure leaves no partial file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        yield beside
+        yield temporary
         if sync:
-            with beside.open("r+b") as file:
+            with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a text file so that a kill leaves the old one or the new one."""
-    with atomic_path(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    """Write a text file so that after a kill either the old or the new content is there."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def touch_cached(path: Path) -> None:
-    """Set a cached file's time to now, by which `birdnet-nl prune` knows what is in use: many disks note no reading."""
-    with suppress(OSError):  # a cache that may only be read is somebody else's to prune
+    """Set the time of a cached file to now: `birdnet-nl prune` uses it, since many disks do not record access times."""
+    with suppress(OSError):  # a read-only cache is not ours to prune
         os.utime(path)

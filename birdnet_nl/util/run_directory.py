@@ -1,4 +1,4 @@
-"""A run's own folder: claimed by one run, written file by file, readable by people and by `resume=`."""
+"""Run directory: claimed by one run, written file by file, and read by `resume=` and by every later command."""
 
 import json
 import logging
@@ -12,10 +12,10 @@ from birdnet_nl.util.files import write_text_atomic
 
 CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metrics.json", "predictions.csv"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
-TRAINED = "trained.json"  # there once training has ended: a killed run then goes on with the evaluation
+TRAINED = "trained.json"  # exists once training has ended: a killed run is then resumed with its evaluation
 SYNTHETIC = "SYNTHETIC.txt"
-HEARTBEAT = "heartbeat.json"  # the epoch a run is in; its time says that the run is alive
-CHANGEABLE = (  # values that leave what has been learned comparable
+HEARTBEAT = "heartbeat.json"  # current epoch; its modification time shows that the run is alive
+CHANGEABLE = (  # values that may change when a run is resumed, because its results stay comparable
     "trainer.max_epochs",
     "callbacks.early_stopping.patience",
     "engine.threads",
@@ -26,6 +26,7 @@ CHANGEABLE = (  # values that leave what has been learned comparable
     "data.resident",
     "data.root",
 )
+KEYS_OF_VERSION_0_1 = {"practice", "teacher", "teacher_knows_test", "trunk", "crops_per_epoch", "crops_per_batch"}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -36,36 +37,36 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not complete JSON ({error}); delete it and continue the run with resume=") from error
+        raise RunError(f"{path} is not complete JSON ({error}); delete it and resume the run with resume=") from error
 
 
 def claim(run_dir: Path, config: DictConfig) -> None:
-    """Make `run_dir` the folder of one new run; refuses one that holds a run already."""
+    """Claim `run_dir` for a new run; raises `RunError` when it holds a run already."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    text = OmegaConf.to_yaml(config, resolve=True)  # takes a while, in which a kill would leave an empty file
+    text = OmegaConf.to_yaml(config, resolve=True)  # before the file is opened: a kill would leave it empty
     try:
         with (run_dir / CONFIG).open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise _holds_a_run(run_dir) from None
+        raise _already_claimed(run_dir) from None
 
 
 def check_unclaimed(run_dir: Path) -> None:
-    """As `claim` does, without claiming anything."""
+    """Raise the error of `claim`, without claiming anything."""
     if (run_dir / CONFIG).exists():
-        raise _holds_a_run(run_dir)
+        raise _already_claimed(run_dir)
 
 
-def _holds_a_run(run_dir: Path) -> RunError:
-    return RunError(f"{run_dir} already holds a run; continue it with resume={run_dir}, or give another hydra.run.dir")
+def _already_claimed(run_dir: Path) -> RunError:
+    return RunError(f"{run_dir} already holds a run; resume it with resume={run_dir}, or choose another hydra.run.dir")
 
 
 def write_config(run_dir: Path, config: DictConfig) -> None:
     write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
-def read_config(run_dir: Path) -> DictConfig:
-    """The resolved configuration a run was started with."""
+def read_finished_config(run_dir: Path) -> DictConfig:
+    """Return the resolved configuration of a run; its keys may be those of version 0.1."""
     if not run_dir.is_dir():
         raise RunError(f"resume={run_dir} is not a folder; give a run directory such as logs/fast/koolmees/<time>")
     if not (run_dir / CONFIG).is_file():
@@ -76,16 +77,27 @@ def read_config(run_dir: Path) -> DictConfig:
     return config
 
 
+def read_config(run_dir: Path) -> DictConfig:
+    """Return the resolved configuration of a run that is to be trained; raises `RunError` for one of version 0.1."""
+    config = read_finished_config(run_dir)
+    if KEYS_OF_VERSION_0_1 & set(config):
+        raise RunError(
+            f"{run_dir} was started by version 0.1, whose configuration this version cannot train; "
+            "start the run again with train.py, under another hydra.run.dir"
+        )
+    return config
+
+
 def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> DictConfig:
-    """`config` with the few values changed that may change while a run is stopped; also on disk."""
+    """Return `config` with the overrides, and write it; raises `RunError` for values that may not change."""
     refused = [text for text in overrides if text.partition("=")[0] not in CHANGEABLE]
     if refused:
-        raise RunError(f"{', '.join(refused)} cannot change when a run goes on; what can: {', '.join(CHANGEABLE)}")
-    one_cycle = str(OmegaConf.select(config, "scheduler._target_")).endswith(".one_cycle")
-    if one_cycle and any(text.startswith("trainer.max_epochs=") for text in overrides):
+        raise RunError(f"{', '.join(refused)} cannot change when a run is resumed; possible: {', '.join(CHANGEABLE)}")
+    is_one_cycle = str(OmegaConf.select(config, "scheduler._target_")).endswith(".OneCycleLR")
+    if is_one_cycle and any(text.startswith("trainer.max_epochs=") for text in overrides):
         raise RunError(
-            f"{run_dir} follows one cycle of {config.trainer.max_epochs} epochs, whose learning rates are set by that "
-            "length; go on without trainer.max_epochs, or start a new run"
+            f"{run_dir} follows one cycle of {config.trainer.max_epochs} epochs, whose learning rates depend on that "
+            "length; resume without trainer.max_epochs, or start a new run"
         )
     if overrides and (run_dir / METRICS).is_file():
         raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
@@ -96,13 +108,13 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
 
 
 def resumable_checkpoint(run_dir: Path) -> Path | None:
-    """The checkpoint to go on from, or None when the run was stopped before its first epoch ended."""
+    """Return the checkpoint to resume from; None when the run was stopped before the end of its first epoch."""
     checkpoint = run_dir / LAST
     return checkpoint if checkpoint.is_file() else None
 
 
 def log_to_file(run_dir: Path) -> None:
-    """Append to the run's log, as Hydra does for a run that it starts (conf/hydra/job_logging/file.yaml)."""
+    """Append to the log of the run, in the format of `conf/hydra/job_logging/file.yaml`."""
     handler = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s"))
     logging.getLogger().addHandler(handler)

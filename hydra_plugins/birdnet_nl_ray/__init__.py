@@ -1,4 +1,4 @@
-"""Hydra finds its plugins in the package `hydra_plugins`; this one starts the jobs of a sweep on Ray.
+"""Launcher for Ray, for the jobs of a sweep. Hydra finds plugins in the package `hydra_plugins`.
 
-The plugin that there is, hydra-ray-launcher 1.2.2, wants cloudpickle below 3; joblib 1.6, which we use, 3 or later.
+The existing plugin, hydra-ray-launcher 1.2.2, requires cloudpickle below 3; joblib 1.6, used here, requires 3 or later.
 """

@@ -1,5 +1,5 @@
-"""Hydra's jobs as Ray tasks, on this machine or on a cluster; a job that dies does not take others with it."""
-# Hydra imports every plugin on every start, --help included: Ray is imported where it is needed.
+"""Launcher that runs Hydra jobs as Ray tasks, on this machine or on a cluster; a job that dies ends no other job."""
+# Hydra imports every plugin on every start, also for --help, so Ray is imported in functions.
 
 import os
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-QUIET = {  # before Ray is imported
+QUIET = {  # set before Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # containers with a small /dev/shm; hardly anything is stored
+    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # for containers with a small /dev/shm; little is stored
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least is 75 MiB
+OBJECT_STORE_BYTES = 80 * 1024 * 1024  # the minimum of Ray is 75 MiB
 
 
 class RayLauncher(Launcher):
-    """Args: see `conf/hydra/launcher/ray.yaml`."""
+    """Launcher for Ray; see `conf/hydra/launcher/ray.yaml` for its arguments."""
 
     def __init__(
         self, address: str | None, workers: int | None, per_job: DictConfig | dict, init: DictConfig | dict
@@ -40,30 +40,30 @@ class RayLauncher(Launcher):
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         ray = self._start()
         from birdnet_nl.util.console import screen
-        from hydra_plugins.birdnet_nl_ray.progress import Progress, names_of
+        from hydra_plugins.birdnet_nl_ray.progress import Progress, job_names
 
         cores = int(ray.cluster_resources().get("CPU", 0))
         where = self.address or "this machine"
-        screen.print(f"{len(job_overrides)} jobs on Ray ({where}, {cores} at a time)", soft_wrap=True)
-        # Once for all jobs: the 232 species and the configuration.
+        screen.print(f"{len(job_overrides)} jobs on Ray ({where}, {cores} in parallel)", soft_wrap=True)
+        # stored once for all jobs: the 232 species and the configuration
         common = ray.put((self.hydra_context, self.task_function, self.config, Singleton.get_state(), str(Path.cwd())))
-        remote = ray.remote(max_retries=0, **self.per_job)(_run)  # Ray would start a dead job over in its folder
+        remote = ray.remote(max_retries=0, **self.per_job)(_run)  # Ray would start a dead job again in its folder
         jobs = {
             remote.remote(common, list(overrides), initial_job_idx + index): index
             for index, overrides in enumerate(job_overrides)
         }
-        results, names = [None] * len(jobs), names_of(job_overrides)
+        results, names = [None] * len(jobs), job_names(job_overrides)
         with Progress(len(jobs)) as progress:
             waiting = list(jobs)
             while waiting:
                 (done, *_), waiting = ray.wait(waiting)
                 index = jobs[done]
                 results[index] = _result_of(ray, done, job_overrides[index])
-                progress.tell(results[index], names[index])
+                progress.report(results[index], names[index])
         return results
 
     def _start(self) -> Any:
-        """Ray, connected; a local cluster ends with this process. Raises `SetupError`."""
+        """Connect to Ray; a local cluster ends with this process. Raises `SetupError`."""
         from birdnet_nl.util.errors import SetupError
 
         for name, value in QUIET.items():
@@ -87,10 +87,10 @@ class RayLauncher(Launcher):
 
 
 def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
-    """One job, in a worker."""
+    """Run one job, in a worker."""
     hydra_context, task_function, config, singleton_state, folder = common
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does
-    os.chdir(folder)  # relative paths mean the same; on a cluster it is a shared folder
+    os.chdir(folder)  # keeps relative paths valid; on a cluster it is a shared folder
     setup_globals()
     Singleton.set_state(singleton_state)
     sweep_config = hydra_context.config_loader.load_sweep_config(config, overrides)
@@ -107,12 +107,12 @@ def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
     if result.status == JobStatus.FAILED:
         from birdnet_nl.util.failure import explain
 
-        result._return_value.sentence = explain(result._return_value)  # here, since tracebacks do not travel
+        result._return_value.sentence = explain(result._return_value)  # in the worker, since tracebacks cannot be sent
     return result
 
 
 def _result_of(ray: Any, job: Any, overrides: Sequence[str]) -> JobReturn:
-    """What the job returned; a failure when its worker or machine died."""
+    """Return the result of a job; a failed job when its worker or machine died."""
     from birdnet_nl.util.errors import RunError
 
     try:

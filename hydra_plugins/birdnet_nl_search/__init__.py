@@ -1,1 +1,1 @@
-"""Hydra finds its plugins in the package `hydra_plugins`; this one searches for parameter values with Optuna."""
+"""Sweeper that searches for parameter values with Optuna. Hydra finds plugins in the package `hydra_plugins`."""

@@ -1,11 +1,13 @@
-"""Hydra's sweeper for Optuna, made to go on where a search was stopped and to say what it found."""
-# Hydra imports every plugin on every start, --help included: Optuna is imported where it is needed.
+"""Resumable parameter search on top of Hydra's sweeper for Optuna; writes the best values as a parameter set."""
+# Hydra imports every plugin on every start, also for --help, so Optuna is imported in functions.
 
 import importlib.util
 import warnings
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -16,7 +18,10 @@ DATABASE = "search.db"
 
 
 class SearchSweeper(Sweeper):
-    """Args: see `conf/hydra/sweeper/optuna_search.yaml`. What `train` returns is maximised: the validation figure."""
+    """Sweeper that maximises the validation metric returned by `train`.
+
+    See `conf/hydra/sweeper/optuna_search.yaml` for its arguments.
+    """
 
     def __init__(self, trials: int, at_a_time: int, seed: int, folder: str, params: DictConfig | dict) -> None:
         from birdnet_nl.util.errors import SetupError
@@ -31,10 +36,10 @@ class SearchSweeper(Sweeper):
         self.params = {name: space for name, space in params.items() if space is not None}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.given = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
+        self.setup_arguments = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
 
     def sweep(self, arguments: list[str]) -> None:
-        check_several(arguments)
+        check_single_values(arguments)
         import optuna
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
@@ -46,16 +51,16 @@ class SearchSweeper(Sweeper):
         self.folder.mkdir(parents=True, exist_ok=True)
         storage = f"sqlite:///{self.folder / DATABASE}"
         study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
-        for trial in study.trials:  # a search that was killed leaves them open
+        for trial in study.trials:  # left open by a search that was killed
             if trial.state == optuna.trial.TrialState.RUNNING:
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         before = len(study.trials)
         finished = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
         space = OmegaConf.create({name: text for name, text in self.params.items() if name not in _keys(arguments)})
-        named = ", ".join(space) or "what was given"
-        screen.print(f"search of {self.trials} trials over {named} → {display_path(self.folder)}", soft_wrap=True)
+        names = ", ".join(space) or "the given values"
+        screen.print(f"search of {self.trials} trials over {names} → {display_path(self.folder)}", soft_wrap=True)
         if finished:
-            screen.print(f"{finished} trials are there already", soft_wrap=True)
+            screen.print(f"{finished} trials are already finished", soft_wrap=True)
         sampler = optuna.samplers.TPESampler(
             seed=self.seed + before, multivariate=True, warn_independent_sampling=False
         )
@@ -64,7 +69,7 @@ class SearchSweeper(Sweeper):
             direction="maximize", storage=storage, study_name=STUDY, n_trials=max(0, self.trials - finished),
             n_jobs=self.at_a_time, max_failure_rate=0.5, search_space=None, custom_search_space=None, params=space,
         )  # fmt: skip
-        impl.setup(**self.given)
+        impl.setup(**self.setup_arguments)
         impl.job_idx = before  # a trial's number is the name of its folder
         try:
             impl.sweep(arguments)
@@ -72,31 +77,31 @@ class SearchSweeper(Sweeper):
             if "distribution" not in str(error):
                 raise
             raise RunError(
-                f"{self.folder} holds a search over another space ({error}); give another hydra.sweep.dir"
+                f"{self.folder} holds a search over another space ({error}); choose another hydra.sweep.dir"
             ) from error
-        self._tell_best(study)
+        self._print_best(study)
 
-    def _tell_best(self, study: Any) -> None:
+    def _print_best(self, study: Any) -> None:
         from birdnet_nl.util.console import display_path, screen
         from birdnet_nl.util.files import write_text_atomic
-        from hydra_plugins.birdnet_nl_search.parameter_set import parameter_set_of
 
-        best, config = study.best_trial, self.given["config"]
+        best, config = study.best_trial, self.setup_arguments["config"]
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
         base = choices["trainer"]
         name = f"{base}_searched"
         path = self.folder / "conf" / "trainer" / f"{name}.yaml"
-        write_text_atomic(path, parameter_set_of(best.params, base, set(choices), best.value, len(study.trials)))
-        found = " ".join(f"{key}={_short(value)}" for key, value in best.params.items())
+        write_text_atomic(path, format_parameter_set(best.params, base, set(choices), best.value, len(study.trials)))
+        values = " ".join(f"{key}={_short(value)}" for key, value in best.params.items())
+        folder = display_path(self.folder / "conf")
         for line in (
-            f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {found}",
-            f"as a parameter set: python train.py --config-dir {display_path(self.folder / 'conf')} trainer={name} species=…",
+            f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {values}",
+            f"as a parameter set: python train.py --config-dir {folder} trainer={name} species=…",
         ):
             screen.print(line, soft_wrap=True)
 
 
-def check_several(arguments: list[str]) -> None:
-    """A search compares parameter values on one species, one seed and one fold; raises `SelectionError` for several."""
+def check_single_values(arguments: list[str]) -> None:
+    """Raise `SelectionError` for several species, parameter sets, seeds or folds, of which a search takes one each."""
     from birdnet_nl.util.errors import SelectionError
 
     for override in OverridesParser.create().parse_overrides(arguments):
@@ -107,8 +112,31 @@ def check_several(arguments: list[str]) -> None:
             )
 
 
+def format_parameter_set(
+    values: Mapping[str, Any], base: str, groups: Collection[str], score: float, trials: int
+) -> str:
+    """Return the YAML of a parameter set that extends `base` with `values`; keys in `groups` select options.
+
+    Floats keep all digits, so that the set trains exactly as in the search.
+    """
+    defaults: list[Any] = [base, "_self_"]
+    defaults += [{f"override /{key}": value} for key, value in values.items() if key in groups]
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        if key in groups:
+            continue
+        *parents, last = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    head = f"# @package _global_\n# Found by a search of {trials} trials: validation {score:.1%} per recording.\n"
+    body = yaml.safe_dump({"defaults": defaults}, sort_keys=False)
+    return head + body + ("\n" + yaml.safe_dump(tree, sort_keys=False) if tree else "")
+
+
 def _keys(arguments: list[str]) -> set[str]:
-    """What was given on the command line goes before the space."""
+    """Return the keys given on the command line, which take precedence over the search space."""
     return {argument.partition("=")[0].lstrip("+~") for argument in arguments}
 
 

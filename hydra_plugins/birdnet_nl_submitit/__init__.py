@@ -1,1 +1,1 @@
-"""Hydra's launchers for submitit come from hydra-submitit-launcher; this makes them wait for all of their jobs."""
+"""Addition to hydra-submitit-launcher: wait for all jobs. Hydra finds plugins in the package `hydra_plugins`."""

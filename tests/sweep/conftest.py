@@ -1,7 +1,6 @@
-"""Folders of sweeps made by hand: no training."""
+"""Folders of sweeps, written without any training."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -10,18 +9,24 @@ from pathlib import Path
 
 import pytest
 
+import birdnet_nl.sweep.job  # noqa: F401  registers the species and the resolver of the configuration
 from birdnet_nl.sweep.job_file import JobRecord, State, write_record
 from birdnet_nl.sweep.jobs import Job
-from birdnet_nl.sweep.processes import ProcessMark, this_process
+from birdnet_nl.sweep.processes import ProcessId, this_process
 from birdnet_nl.sweep.sweep_file import Sweep, write_sweep
 
 
 @pytest.fixture(scope="session")
-def gone() -> ProcessMark:
+def ended_process() -> ProcessId:
     """A process of this machine that has ended."""
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
-    return ProcessMark(platform.node(), process.pid, "1")
+    return ProcessId(platform.node(), process.pid, "1")
+
+
+@pytest.fixture
+def running() -> JobRecord:
+    return JobRecord(State.RUNNING, process=this_process(), started=1000.0, configuration="c", recordings="r")
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def make_job() -> Callable[..., Job]:
 
 @pytest.fixture
 def make_sweep(tmp_path: Path) -> Callable[..., Sweep]:
-    """A sweep on disk, of jobs that have a record when one is given."""
+    """Write a sweep whose jobs have the given records; None for a job without a run directory."""
 
     def make(
         records: dict[Job, JobRecord | None], name: str = "sweep-1", started: float = 1000.0, process=None
@@ -55,8 +60,13 @@ def make_sweep(tmp_path: Path) -> Callable[..., Sweep]:
     return make
 
 
-def write_metrics(run_dir: Path, figure: float = 0.75, seconds: float = 4.0) -> None:
-    results = {"balanced_accuracy": figure, "intervals": {"balanced_accuracy": [figure - 0.1, figure + 0.1]}}
+@pytest.fixture
+def finish_run() -> Callable[..., None]:
+    return write_metrics
+
+
+def write_metrics(run_dir: Path, accuracy: float = 0.75, seconds: float = 4.0) -> None:
+    results = {"balanced_accuracy": accuracy, "intervals": {"balanced_accuracy": [accuracy - 0.1, accuracy + 0.1]}}
     report = {
         "species": {"slug": run_dir.parent.name, "dutch": run_dir.parent.name.capitalize()},
         "parameter_set": run_dir.parent.parent.name,
@@ -67,18 +77,3 @@ def write_metrics(run_dir: Path, figure: float = 0.75, seconds: float = 4.0) -> 
     }
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "metrics.json").write_text(json.dumps(report))
-
-
-@pytest.fixture
-def finish() -> Callable[..., None]:
-    return write_metrics
-
-
-@pytest.fixture
-def running() -> JobRecord:
-    return JobRecord(State.RUNNING, process=this_process(), started=1000.0, configuration="c", recordings="r")
-
-
-@pytest.fixture
-def as_superuser() -> bool:
-    return os.geteuid() == 0

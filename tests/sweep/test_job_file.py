@@ -1,75 +1,126 @@
+import errno
+import json
 import os
 import time
 from dataclasses import replace
 
+import pytest
+
 from birdnet_nl.sweep.job_file import (
+    FORESEEN,
+    HEARTBEAT_TIMEOUT_S,
     JOB,
-    SILENT_S,
+    TRANSIENT,
+    UNFORESEEN,
     JobRecord,
     State,
+    classify_failure,
+    current_record,
+    is_disk_full,
     read_heartbeat,
     read_record,
-    true_record,
     write_record,
 )
-from birdnet_nl.sweep.processes import ProcessMark
+from birdnet_nl.sweep.processes import ProcessId
+from birdnet_nl.util.errors import DataError, TooFewRecordingsError
 from birdnet_nl.util.run_directory import HEARTBEAT
 
+OF_VERSION_0_1 = {
+    "state": "too few recordings", "attempts": 2, "process": {"host": "nas", "pid": 7, "started": "88"}, "started": 1.5,
+    "ended": 2.5, "reason": "merel: only 2", "cause": "foreseen", "configuration": "0a", "recordings": "0b",
+    "memory_mb": 512,
+}  # fmt: skip
 
-def test_a_record_is_read_as_it_was_written(tmp_path, running):
+
+def test_a_record_is_read_as_written(tmp_path, running):
     write_record(tmp_path, running)
     assert read_record(tmp_path) == running
-    assert true_record(tmp_path).state == State.RUNNING
+    assert current_record(tmp_path).state == State.RUNNING
 
 
-def test_a_folder_without_files_waits(tmp_path):
-    assert true_record(tmp_path) == JobRecord(State.WAITING, attempts=0)
-    assert true_record(tmp_path / "not made yet").state == State.WAITING
+def test_the_file_has_the_format_of_version_0_1(tmp_path):
+    (tmp_path / JOB).write_text(json.dumps(OF_VERSION_0_1))
+    process = ProcessId("nas", 7, "88")
+    record = JobRecord(State.TOO_FEW, 2, process, 1.5, 2.5, "merel: only 2", "foreseen", "0a", "0b", 512)
+    assert read_record(tmp_path) == record
+    write_record(tmp_path, record)
+    assert json.loads((tmp_path / JOB).read_text()) == OF_VERSION_0_1
 
 
-def test_metrics_make_a_run_done_whatever_its_record_says(tmp_path, running, gone, finish):
-    write_record(tmp_path, replace(running, process=gone))
-    finish(tmp_path)
-    assert true_record(tmp_path).state == State.DONE
+def test_a_job_without_files_is_waiting(tmp_path):
+    assert current_record(tmp_path) == JobRecord(State.WAITING, attempts=0)
+    assert current_record(tmp_path / "missing").state == State.WAITING
+
+
+def test_a_run_with_metrics_is_done_whatever_its_record(tmp_path, running, ended_process, finish_run):
+    write_record(tmp_path, replace(running, process=ended_process))
+    finish_run(tmp_path)
+    assert current_record(tmp_path).state == State.DONE
     (tmp_path / JOB).unlink()
-    assert true_record(tmp_path).state == State.DONE
+    assert current_record(tmp_path).state == State.DONE
 
 
-def test_a_run_whose_process_died_is_not_running_for_ever(tmp_path, running, gone):
-    write_record(tmp_path, replace(running, process=gone))
-    record = true_record(tmp_path)
-    assert record.state == State.CANCELLED and "without a word" in record.reason
+def test_a_running_record_whose_process_died_is_cancelled(tmp_path, running, ended_process):
+    write_record(tmp_path, replace(running, process=ended_process))
+    record = current_record(tmp_path)
+    assert record.state == State.CANCELLED and "ended without an error" in record.reason
 
 
-def test_a_run_elsewhere_is_known_by_its_heartbeat(tmp_path, running):
-    elsewhere = ProcessMark("another-machine", 1, "1")
-    write_record(tmp_path, replace(running, process=elsewhere, started=time.time() - 2 * SILENT_S))
-    assert true_record(tmp_path).state == State.CANCELLED
+def test_a_run_on_another_machine_is_running_while_it_has_a_heartbeat(tmp_path, running):
+    elsewhere = replace(running, process=ProcessId("another-machine", 1, "1"))
+    write_record(tmp_path, replace(elsewhere, started=time.time()))
+    assert current_record(tmp_path).state == State.RUNNING  # the first heartbeat is still to come
+    write_record(tmp_path, replace(elsewhere, started=time.time() - 2 * HEARTBEAT_TIMEOUT_S))
+    assert current_record(tmp_path).state == State.CANCELLED
     (tmp_path / HEARTBEAT).write_text('{"epoch": 3, "epochs": 12}')
-    assert true_record(tmp_path).state == State.RUNNING
+    assert current_record(tmp_path).state == State.RUNNING
     assert read_heartbeat(tmp_path) == (3, 12)
-    old = time.time() - SILENT_S - 5
+    old = time.time() - HEARTBEAT_TIMEOUT_S - 5
     os.utime(tmp_path / HEARTBEAT, (old, old))
-    assert true_record(tmp_path).state == State.CANCELLED
+    assert current_record(tmp_path).state == State.CANCELLED
 
 
-def test_a_run_elsewhere_that_just_began_needs_no_heartbeat_yet(tmp_path, running):
-    write_record(tmp_path, replace(running, process=ProcessMark("another-machine", 1, "1"), started=time.time()))
-    assert true_record(tmp_path).state == State.RUNNING
-
-
-def test_a_done_record_without_metrics_is_not_believed(tmp_path):
+def test_a_done_record_without_metrics_is_cancelled(tmp_path):
     write_record(tmp_path, JobRecord(State.DONE))
-    assert true_record(tmp_path).state == State.CANCELLED
+    assert current_record(tmp_path).state == State.CANCELLED
 
 
-def test_half_a_record_counts_as_none(tmp_path):
-    for text in ("", "{", "[]", '{"state": "asleep"}', '{"attempts": 1}'):
-        (tmp_path / JOB).write_text(text)
-        assert read_record(tmp_path) is None, text
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": "asleep"}', '{"attempts": 1}'])
+def test_an_invalid_record_counts_as_missing(tmp_path, text):
+    (tmp_path / JOB).write_text(text)
+    assert read_record(tmp_path) is None
 
 
 def test_every_state_has_a_dutch_name():
     assert [state.dutch for state in State] == [
         "wachtend", "bezig", "voltooid", "mislukt", "te weinig opnames", "afgebroken",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "cause", "words"),
+    [
+        (TooFewRecordingsError("merel: only 2"), State.TOO_FEW, FORESEEN, "merel: only 2"),
+        (DataError("none of the 3 files can be used"), State.FAILED, FORESEEN, "none of the 3 files"),
+        (MemoryError(), State.FAILED, TRANSIENT, "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), State.FAILED, TRANSIENT, "out of memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), State.FAILED, TRANSIENT, "the disk is full"),
+        (KeyError("a bug"), State.FAILED, UNFORESEEN, "KeyError"),
+        (KeyboardInterrupt(), State.CANCELLED, TRANSIENT, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_failures_are_classified_by_state_and_cause(error, state, cause, words):
+    failure = classify_failure(error)
+    assert (failure.state, failure.cause) == (state, cause) and words in failure.reason
+
+
+def test_a_full_disk_is_recognised_behind_another_error():
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("could not save") from error
+    except RuntimeError as error:
+        assert is_disk_full(error)
+    assert not is_disk_full(RuntimeError("x")) and not is_disk_full(None)

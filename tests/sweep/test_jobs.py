@@ -1,39 +1,39 @@
 import pytest
 
-from birdnet_nl.sweep.jobs import Job, keep_folders, kind_of, number_jobs, same_job
+from birdnet_nl.sweep.jobs import Job, configuration_key, job_key, keep_folders, number_jobs
 
 
 def folders(*rows: tuple[str, ...]) -> list[str]:
-    named = []
+    candidates = []
     for overrides in rows:
         given = dict(text.split("=", 1) for text in overrides)
-        named.append((overrides, given["species"], given.get("trainer", "fast"), ""))
-    return [job.folder for job in number_jobs(named)]
+        candidates.append((overrides, given["species"], given.get("trainer", "fast"), ""))
+    return [job.folder for job in number_jobs(candidates)]
 
 
-def test_the_number_does_not_depend_on_which_other_species_there_are():
+def test_the_number_does_not_depend_on_the_other_species():
     both = folders(("species=koolmees", "seed=1"), ("species=koolmees", "seed=2"), ("species=merel", "seed=1"))
     assert both == ["fast/koolmees/0", "fast/koolmees/1", "fast/merel/0"]
     assert folders(("species=merel", "seed=1"), ("species=merel", "seed=2")) == ["fast/merel/0", "fast/merel/1"]
 
 
-def test_sets_and_species_have_folders_of_their_own():
+def test_parameter_sets_and_species_have_their_own_folders():
     rows = [(f"species={species}", f"trainer={name}") for species in ("vink", "merel") for name in ("legacy", "turbo")]
     assert folders(*rows) == ["legacy/vink/0", "turbo/vink/0", "legacy/merel/0", "turbo/merel/0"]
 
 
-def test_the_same_job_twice_does_not_share_a_folder():
+def test_the_same_job_twice_has_two_folders():
     assert folders(("species=vink",), ("species=vink",)) == ["fast/vink/0", "fast/vink/0-2"]
 
 
-def test_where_jobs_run_makes_no_other_jobs_of_them():
+def test_a_job_is_identified_independent_of_order_and_launcher():
     here = ("species=vink", "trainer=turbo", "seed=2")
     there = ("launcher=joblib", "seed=2", "hydra.sweep.dir=x", "species=vink", "paths.logs=y", "trainer=turbo")
-    assert same_job(here) == same_job(there)
-    assert kind_of(here) == ("trainer=turbo", "seed=2")
+    assert job_key(here) == job_key(there)
+    assert configuration_key(here) == ("trainer=turbo", "seed=2")
 
 
-def jobs_of(*seeds: int, mark: str = "") -> list[Job]:
+def jobs_with_seeds(*seeds: int, mark: str = "") -> list[Job]:
     rows = [("species=vink", "trainer=fast", f"seed={seed}") for seed in seeds]
     return number_jobs([(overrides, "vink", "fast", mark) for overrides in rows])
 
@@ -47,16 +47,16 @@ def jobs_of(*seeds: int, mark: str = "") -> list[Job]:
         ((1, 2), (3, 1, 2), "201"),
         ((1, 2, 3), (4, 1), "30"),
         ((1, 2), (1, 2, 3), "012"),
-        ((1,), (2,), "0"),  # begins anew, and says that its configuration changed
+        ((1,), (2,), "0"),  # starts again, with the message that its configuration changed
     ],
     ids=str,
 )
-def test_a_job_keeps_its_folder_when_a_sweep_goes_on(before, now, numbers):
-    placed = keep_folders(jobs_of(*now), jobs_of(*before))
+def test_a_job_keeps_its_folder_when_a_sweep_is_resumed(before, now, numbers):
+    placed = keep_folders(jobs_with_seeds(*now), jobs_with_seeds(*before))
     assert [job.folder for job in placed] == [f"fast/vink/{number}" for number in numbers]
-    assert [job.overrides for job in placed] == [job.overrides for job in jobs_of(*now)]
+    assert [job.overrides for job in placed] == [job.overrides for job in jobs_with_seeds(*now)]
 
 
-def test_the_mark_of_synthetic_runs_is_that_of_today():
-    (placed,) = keep_folders(jobs_of(2), jobs_of(1, 2, mark="-synthetic"))
+def test_the_mark_of_synthetic_recordings_is_the_current_one():
+    (placed,) = keep_folders(jobs_with_seeds(2), jobs_with_seeds(1, 2, mark="-synthetic"))
     assert placed.folder == "fast/vink/1"

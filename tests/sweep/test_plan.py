@@ -2,55 +2,51 @@ from dataclasses import replace
 
 import pytest
 
-from birdnet_nl.sweep.expanding import PlannedJobs
-from birdnet_nl.sweep.jobs import kind_of
-from birdnet_nl.sweep.plan import NAMED, show_plan
-from birdnet_nl.sweep.resume_plan import Settled, Step
+from birdnet_nl.sweep.arguments import PlannedJobs
+from birdnet_nl.sweep.jobs import configuration_key
+from birdnet_nl.sweep.plan import MAX_NAMES, show_plan
+from birdnet_nl.sweep.resume_plan import Action, JobPlan
 
 SLUGS = ("merel", "vink", "roek", "ekster", "havik", "koolmees", "pimpelmees", "houtduif", "kolgans", "koperwiek",
          "boomkruiper", "winterkoning", "roodborst", "turkse_tortel")  # fmt: skip
 
 
 @pytest.fixture
-def planned_for(tmp_path, compose_config):
-    """What is said about jobs of the recordings in `tmp_path/data`, two at a time, as one line."""
+def shown_plan(tmp_path, compose_config, capsys):
+    """The output for jobs whose recordings are in `tmp_path/data`, two in parallel, as one line."""
+    (tmp_path / "data").mkdir()
 
-    def info(jobs, capsys, steps=None) -> str:
+    def show(jobs, plans=None) -> str:
         cfg = compose_config(
             "species=koolmees", "trainer=turbo", "data=xeno_canto", f"data.root={tmp_path / 'data'}",
             f"paths.logs={tmp_path / 'logs'}",
         )  # fmt: skip
-        planned = PlannedJobs(jobs, {kind_of(jobs[0].overrides): cfg})
-        settled = steps or [Settled(job, Step.BEGIN) for job in jobs]
-        show_plan(planned, settled, tmp_path / "logs/sweep-1", workers=2)
+        planned = PlannedJobs(jobs, {configuration_key(jobs[0].overrides): cfg})
+        show_plan(planned, plans or [JobPlan(job, Action.START) for job in jobs], tmp_path / "logs/sweep-1", workers=2)
         return " ".join(capsys.readouterr().out.split())
 
-    return info
+    return show
 
 
-def test_a_plan_tells_what_there_is_and_what_is_missing_and_writes_nothing(
-    planned_for, make_job, make_recordings_folder, tmp_path, capsys
-):
+def test_a_plan_lists_missing_recordings_and_writes_nothing(shown_plan, make_job, make_recordings_folder, tmp_path):
     make_recordings_folder(tmp_path / "data", "koolmees", {"song": 3})
-    said = planned_for([make_job("koolmees"), make_job("merel")], capsys)
-    assert "2 jobs (turbo 2), 2 at a time" in said and "2 begins" in said and "no recordings" in said
-    assert "birdnet-nl download merel" in said and "download koolmees" not in said
-    assert "how long is not known" in said and "nothing was started" in said
+    output = shown_plan([make_job("koolmees"), make_job("merel")])
+    assert "2 jobs (turbo 2), 2 in parallel" in output and "2 to start" in output and "no recordings" in output
+    assert "birdnet-nl download merel" in output and "download koolmees" not in output
+    assert "the time is unknown" in output and "nothing was started" in output
     assert not (tmp_path / "logs").exists()
 
 
-def test_of_many_that_are_missing_the_others_are_counted(planned_for, make_job, tmp_path, capsys):
-    (tmp_path / "data").mkdir()
-    said = planned_for([make_job(slug) for slug in SLUGS], capsys)
-    assert f"download {' '.join(SLUGS[:NAMED])} (and so for {len(SLUGS) - NAMED} more)" in said
+def test_a_plan_names_some_missing_species_and_counts_the_others(shown_plan, make_job):
+    output = shown_plan([make_job(slug) for slug in SLUGS])
+    assert f"download {' '.join(SLUGS[:MAX_NAMES])} (and {len(SLUGS) - MAX_NAMES} more species)" in output
 
 
-def test_the_time_is_reckoned_from_runs_of_the_same_set_and_kind(planned_for, make_job, finish, tmp_path, capsys):
-    (tmp_path / "data").mkdir()
+def test_the_time_is_estimated_from_runs_of_the_same_set_and_kind(shown_plan, make_job, finish_run, tmp_path):
     jobs = [replace(make_job(slug), folder=f"turbo/{slug}/0-synthetic") for slug in ("merel", "vink", "roek")]
     for number in range(3):
-        finish(tmp_path / f"logs/sweep-0/turbo/havik/{number}-synthetic", seconds=40.0)
-    steps = [Settled(jobs[0], Step.SKIP), Settled(jobs[1], Step.BEGIN), Settled(jobs[2], Step.GO_ON)]
-    said = planned_for(jobs, capsys, steps)
-    assert "about 40 s, from the median of 3 finished runs" in said  # two of 40 s, two at a time
-    assert "1 finished already" in said and "1 goes on from its last epoch" in said
+        finish_run(tmp_path / f"logs/sweep-0/turbo/havik/{number}-synthetic", seconds=40.0)
+    actions = (Action.SKIP, Action.START, Action.RESUME)
+    output = shown_plan(jobs, [JobPlan(job, action) for job, action in zip(jobs, actions, strict=True)])
+    assert "about 40 s, from the median of 3 finished runs" in output  # two of 40 s, two in parallel
+    assert "1 already finished" in output and "1 to resume from the last epoch" in output

@@ -1,51 +1,67 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
-from birdnet_nl.sweep.processes import ProcessMark, memory_mb, this_process
+import pytest
+
+from birdnet_nl.sweep.processes import ProcessId, memory_mb, process_id, repeat_in_background, this_process
 
 
-def test_this_process_is_alive_and_one_that_ended_is_not(gone):
-    assert this_process().is_alive and this_process().pid == os.getpid()
-    assert not gone.is_alive
+def test_only_a_live_process_of_this_machine_is_alive(ended_process):
+    own = this_process()
+    assert own.is_alive and own.pid == os.getpid()
+    assert not ended_process.is_alive
+    assert not ProcessId(own.host, own.pid, own.started + "0").is_alive  # an earlier process with the same number
+    elsewhere = ProcessId("another-machine", own.pid, own.started)
+    assert not elsewhere.is_local and not elsewhere.is_alive
 
 
-def test_a_number_that_is_used_again_is_another_process():
-    mark = this_process()
-    assert not ProcessMark(mark.host, mark.pid, mark.started + "0").is_alive
-
-
-def test_nothing_is_claimed_about_another_machine():
-    mark = ProcessMark("another-machine", os.getpid(), this_process().started)
-    assert not mark.is_here and not mark.is_alive
-
-
-def test_what_is_left_of_a_killed_process_is_not_alive():
+def test_a_zombie_is_not_alive():
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    from birdnet_nl.sweep.processes import _mark_of
-
-    mark = _mark_of(process.pid)
-    assert mark.is_alive
+    identity = process_id(process.pid)
+    assert identity.is_alive
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, but not yet collected by its parent
-    assert not mark.is_alive
+    assert not identity.is_alive
     process.wait()
 
 
-def test_an_idle_child_leaves_with_its_parent():
+def test_an_idle_child_exits_with_its_parent():
     child = (
-        "from birdnet_nl.sweep.processes import leave_with_parent; import time;"
-        "leave_with_parent(); print(1, flush=True); time.sleep(60)"
+        "from birdnet_nl.sweep.processes import exit_with_parent; import time;"
+        "exit_with_parent(); print(1, flush=True); time.sleep(60)"
     )
     parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"1\n"
     process.kill()
     started = time.monotonic()
-    assert process.stdout.read() == b""  # ends only when the child has closed its end too
+    assert process.stdout.read() == b""  # ends once the child has closed its end too
     assert time.monotonic() - started < 10
+    process.wait()
 
 
-def test_memory_is_that_of_a_python_with_libraries():
+def test_memory_is_in_megabytes():
     assert 10 < memory_mb() < 10_000
+
+
+def test_a_repeated_action_is_called_during_the_block_and_once_at_its_end():
+    called, calls = threading.Event(), []
+
+    def action():
+        calls.append(1)
+        called.set()
+
+    with repeat_in_background(action, 0.01):
+        assert called.wait(5)
+        during = len(calls)
+    assert len(calls) > during >= 1
+
+
+def test_an_error_in_the_block_ends_the_repetition():
+    calls = []
+    with pytest.raises(RuntimeError, match="broken"), repeat_in_background(lambda: calls.append(1), 60):
+        raise RuntimeError("broken")
+    assert calls == [1]

@@ -3,68 +3,74 @@ from dataclasses import replace
 import pytest
 
 from birdnet_nl.sweep.job_file import JobRecord, State, write_record
-from birdnet_nl.sweep.resume_plan import EARLIER, Step, put_aside, settle
+from birdnet_nl.sweep.resume_plan import EARLIER, Action, JobPlan, move_aside, plan_job
 
 
-def record(state: State, **more) -> JobRecord:
-    return JobRecord(state, configuration="c", recordings="r", **more)
+@pytest.fixture
+def planned(tmp_path, make_job):
+    """The plan of the job in `tmp_path`, for a configuration `c` and recordings `r`."""
+
+    def plan(configuration: str = "c", recordings: str = "r", run_dir=tmp_path) -> JobPlan:
+        return plan_job(make_job("merel"), run_dir, configuration, recordings)
+
+    return plan
+
+
+def record(state: State) -> JobRecord:
+    return JobRecord(state, configuration="c", recordings="r")
 
 
 @pytest.mark.parametrize(
-    ("state", "step"),
+    ("state", "action"),
     [
-        (State.DONE, Step.SKIP),
-        (State.FAILED, Step.AGAIN),
-        (State.TOO_FEW, Step.AGAIN),
-        (State.CANCELLED, Step.GO_ON),
+        (State.DONE, Action.SKIP),
+        (State.FAILED, Action.RETRY),
+        (State.TOO_FEW, Action.RETRY),
+        (State.CANCELLED, Action.RESUME),
     ],
 )
-def test_what_is_done_with_a_job_of_the_same_configuration_and_recordings(tmp_path, make_job, finish, state, step):
+def test_an_unchanged_job_is_planned_by_its_state(tmp_path, planned, finish_run, state, action):
     write_record(tmp_path, record(state))
     if state == State.DONE:
-        finish(tmp_path)
-    assert settle(make_job("merel"), tmp_path, "c", "r").step == step
+        finish_run(tmp_path)
+    assert planned().action == action
 
 
-def test_a_job_that_never_was_begins(tmp_path, make_job):
-    assert settle(make_job("merel"), tmp_path / "nothing", "c", "r").step == Step.BEGIN
+def test_a_job_without_a_run_starts(tmp_path, planned):
+    assert planned(run_dir=tmp_path / "missing").action == Action.START
 
 
-def test_a_job_that_runs_is_let_be(tmp_path, make_job, running):
+def test_a_running_job_is_left_alone_and_resumes_once_its_process_died(tmp_path, planned, running, ended_process):
     write_record(tmp_path, running)
-    assert settle(make_job("merel"), tmp_path, "c", "r").step == Step.AT_WORK
+    assert planned().action == Action.RUNNING and not planned().is_todo
+    write_record(tmp_path, replace(running, process=ended_process))
+    assert planned().action == Action.RESUME and planned().is_todo
 
 
-def test_a_job_whose_process_died_goes_on(tmp_path, make_job, running, gone):
-    write_record(tmp_path, replace(running, process=gone))
-    assert settle(make_job("merel"), tmp_path, "c", "r").step == Step.GO_ON
-
-
-def test_what_changed_begins_anew_and_says_why(tmp_path, make_job, finish):
+def test_a_changed_job_starts_again_with_the_reason(tmp_path, planned, finish_run):
     write_record(tmp_path, record(State.DONE))
-    finish(tmp_path)
-    settled = settle(make_job("merel"), tmp_path, "other", "r")
-    assert (settled.step, settled.why) == (Step.ANEW, "its configuration changed")
-    assert settle(make_job("merel"), tmp_path, "c", "more").why == "its recordings changed"
+    finish_run(tmp_path)
+    assert (planned("other").action, planned("other").reason) == (Action.RESTART, "its configuration changed")
+    assert planned(recordings="more").reason == "its recordings changed"
 
 
-def test_a_finished_run_that_lost_its_record_counts(tmp_path, make_job, finish):
-    finish(tmp_path)
-    assert settle(make_job("merel"), tmp_path, "c", "r").step == Step.SKIP
+def test_a_finished_run_without_a_record_is_skipped(tmp_path, planned, finish_run):
+    finish_run(tmp_path)
+    assert planned().action == Action.SKIP
 
 
-def test_what_is_put_aside_is_kept_and_hidden_from_comparisons(tmp_path, finish):
+def test_runs_moved_aside_are_kept_and_hidden_from_comparisons(tmp_path, finish_run):
     from birdnet_nl.comparison.finished_runs import find_runs
 
     run_dir = tmp_path / "turbo/merel/0"
-    kept = []
+    moved = []
     for number in range(3):
-        finish(run_dir, figure=number / 10)
+        finish_run(run_dir, accuracy=number / 10)
         write_record(run_dir, record(State.DONE))
-        kept.append(put_aside(run_dir))
+        moved.append(move_aside(run_dir))
         assert not run_dir.exists()
-    assert len(set(kept)) == 3 and all((path / "metrics.json").is_file() for path in kept)
-    assert {path.parent.name for path in kept} == {EARLIER}
-    found = find_runs([tmp_path])
-    assert not found.runs and not found.broken
-    assert put_aside(run_dir) is None
+    assert len(set(moved)) == 3 and all((path / "metrics.json").is_file() for path in moved)
+    assert {path.parent.name for path in moved} == {EARLIER}
+    search = find_runs([tmp_path])
+    assert not search.runs and not search.broken
+    assert move_aside(run_dir) is None

@@ -2,81 +2,80 @@ import pytest
 from omegaconf import OmegaConf
 
 from birdnet_nl.sweep.job_file import JobRecord, State
-from birdnet_nl.sweep.status import Watch, rebuild_sweep
+from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
 from birdnet_nl.sweep.sweep_file import SWEEP
 from birdnet_nl.util.errors import RunError
 
 
-def note(folder, *typed: str) -> None:
-    """What Hydra leaves in the folder of a sweep."""
-    overrides = {"task": list(typed), "hydra": []}
+def write_multirun_file(folder, *arguments: str) -> None:
+    """Write the file that Hydra leaves in the folder of a sweep."""
+    overrides = {"task": list(arguments), "hydra": []}
     content = {"hydra": {"overrides": overrides, "runtime": {"choices": {"trainer": "fast"}}}}
     OmegaConf.save(OmegaConf.create(content), folder / "multirun.yaml")
 
 
-def test_a_lost_ledger_is_made_again_with_the_jobs_that_never_began(make_sweep, make_job, finish):
+def test_a_lost_sweep_file_is_rebuilt_with_the_jobs_that_never_started(make_sweep, make_job):
     sweep = make_sweep({make_job("koolmees"): JobRecord(State.DONE), make_job("merel"): JobRecord(State.FAILED)})
-    note(sweep.folder, "species=koolmees,merel,vink", "trainer=turbo")
-    before = Watch(sweep.folder).look()
+    write_multirun_file(sweep.folder, "species=koolmees,merel,vink", "trainer=turbo")
+    before = StatusReader(sweep.folder).read()
     (sweep.folder / SWEEP).unlink()
-    assert {row.species for row in Watch(sweep.folder).look().rows} == {"koolmees", "merel"}
-    assert len(rebuild_sweep(sweep.folder.parent).jobs) == 3  # the newest in the logs
-    after = Watch(sweep.folder).look()
+    assert {row.species for row in StatusReader(sweep.folder).read().rows} == {"koolmees", "merel"}
+    assert len(rebuild_sweep(sweep.folder.parent).jobs) == 3  # the newest sweep in the logs
+    after = StatusReader(sweep.folder).read()
     states = {row.species: row.state for row in after.rows}
     assert states == {"koolmees": State.DONE, "merel": State.FAILED, "vink": State.WAITING}
     assert after.sweep.arguments == ("species=koolmees,merel,vink", "trainer=turbo")
-    assert {row.species: row.figure for row in before.rows}.items() <= {
-        row.species: row.figure for row in after.rows
-    }.items()
+    accuracies = [{row.species: row.balanced_accuracy for row in status.rows} for status in (before, after)]
+    assert accuracies[0].items() <= accuracies[1].items()
     assert {job.folder for job in after.sweep.jobs} == {f"turbo/{slug}/0" for slug in ("koolmees", "merel", "vink")}
 
 
-def with_overrides(folder, *overrides: str) -> None:
-    """What Hydra leaves in the folder of a job."""
-    (folder / ".hydra").mkdir()
-    OmegaConf.save(OmegaConf.create(list(overrides)), folder / ".hydra/overrides.yaml")
-
-
-def test_a_job_that_lies_elsewhere_than_its_arguments_tell_is_found_once(make_sweep, make_job, finish):
+def test_a_job_in_another_folder_than_its_arguments_imply_is_rebuilt_once(make_sweep, finish_run):
     sweep = make_sweep({})
     (sweep.folder / SWEEP).unlink()
-    note(sweep.folder, "species=pool", "data.pool=[koolmees,merel]", "model=birdnet")
-    finish(sweep.folder / "birdnet/pool-koolmees-merel/0")
-    with_overrides(
-        sweep.folder / "birdnet/pool-koolmees-merel/0", "species=pool", "data.pool=[koolmees,merel]", "model=birdnet"
-    )
+    arguments = ("species=pool", "data.pool=[koolmees,merel]", "trainer=birdnet")
+    write_multirun_file(sweep.folder, *arguments)
+    run_dir = sweep.folder / "birdnet/pool-koolmees-merel/0"
+    finish_run(run_dir)
+    (run_dir / ".hydra").mkdir()
+    OmegaConf.save(OmegaConf.create(list(arguments)), run_dir / ".hydra/overrides.yaml")
     assert [job.folder for job in rebuild_sweep(sweep.folder).jobs] == ["birdnet/pool-koolmees-merel/0"]
 
 
-def test_a_note_that_does_not_tell_the_jobs_leaves_those_that_are_there(make_sweep, make_job):
-    sweep = make_sweep({make_job("koolmees"): JobRecord(State.FAILED)})
-    for text, arguments in (
-        ("hydra: {overrides: {task: ['species=glob(kool*)']}, runtime: {choices: {trainer: fast}}}",
-         ("species=glob(kool*)",)),
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        (
+            "hydra: {overrides: {task: ['species=glob(kool*)']}, runtime: {choices: {trainer: fast}}}",
+            ("species=glob(kool*)",),
+        ),
         ("hydra: {overrides: {task: [", ()),
-    ):  # fmt: skip
-        (sweep.folder / SWEEP).unlink()
-        (sweep.folder / "multirun.yaml").write_text(text)
-        rebuilt = rebuild_sweep(sweep.folder)
-        assert [job.species for job in rebuilt.jobs] == ["koolmees"] and rebuilt.arguments == arguments
+    ],
+)
+def test_without_usable_arguments_the_jobs_are_the_runs_on_disk(make_sweep, make_job, text, arguments):
+    sweep = make_sweep({make_job("koolmees"): JobRecord(State.FAILED)})
+    (sweep.folder / SWEEP).unlink()
+    (sweep.folder / "multirun.yaml").write_text(text)
+    rebuilt = rebuild_sweep(sweep.folder)
+    assert [job.species for job in rebuilt.jobs] == ["koolmees"] and rebuilt.arguments == arguments
 
 
-def test_coverage_counts_species_of_each_priority(make_sweep, make_job):
+def test_coverage_counts_species_by_priority(make_sweep, make_job):
     sweep = make_sweep({make_job("koolmees"): JobRecord(State.DONE), make_job("merel"): None})
-    coverage = Watch(sweep.folder).look().coverage()
+    coverage = StatusReader(sweep.folder).read().coverage()
     assert coverage[1][0] == 1 and coverage[2][0] == coverage[3][0] == 0
     assert sum(total for _, total in coverage.values()) == 232
 
 
-def test_the_newest_sweep_is_looked_at(make_sweep, make_job):
+def test_the_newest_sweep_of_the_logs_is_read(make_sweep, make_job):
     make_sweep({make_job("koolmees"): None}, "sweep-1", started=1.0)
     newer = make_sweep({make_job("merel"): None}, "sweep-2", started=2.0)
-    assert Watch(newer.folder.parent).folder == newer.folder
+    assert StatusReader(newer.folder.parent).folder == newer.folder
 
 
-def test_a_folder_that_is_none_is_told(tmp_path):
+def test_a_missing_or_empty_folder_is_an_error(tmp_path):
     with pytest.raises(RunError, match="is not a folder"):
-        Watch(tmp_path / "nowhere")
+        StatusReader(tmp_path / "nowhere")
     (tmp_path / "logs").mkdir()
-    with pytest.raises(RunError, match="nothing to rebuild"):
+    with pytest.raises(RunError, match=r"holds no runs and no multirun\.yaml"):
         rebuild_sweep(tmp_path / "logs")

@@ -1,5 +1,5 @@
-"""What submitit's launchers do with a job that ends without an answer: killed, out of memory, or out of time."""
-# Hydra imports every plugin on every start, --help included: submitit is imported where it is needed.
+"""Results of submitit's launchers for jobs that end without one: killed, out of memory, or out of time."""
+# Hydra imports every plugin on every start, also for --help, so submitit is imported in the function.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from hydra.core.utils import JobReturn, JobStatus
 
 
 @contextmanager
-def all_answers(launcher: Any) -> Iterator[None]:
-    """Let such a job be a failure of its own while the block runs; nothing changes for launchers of others.
+def all_results(launcher: Any) -> Iterator[None]:
+    """Return a job without a result as a failed job while the block runs; other launchers are unchanged.
 
-    submitit raises for it, and its launcher then waits for none of the others, which go on.
+    Otherwise submitit raises an error, and its launcher no longer waits for the other jobs, which continue to run.
     """
-    if getattr(launcher, "_EXECUTOR", None) is None:  # not submitit's
+    if getattr(launcher, "_EXECUTOR", None) is None:  # not a launcher of submitit
         yield
         return
     from submitit.core.core import Job

@@ -1,0 +1,96 @@
+import pytest
+from omegaconf import OmegaConf
+
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.run_directory import (
+    CHANGEABLE,
+    CONFIG,
+    METRICS,
+    change_config,
+    check_unclaimed,
+    claim,
+    read_config,
+    read_finished_config,
+    read_json,
+    resumable_checkpoint,
+    write_config,
+)
+
+CONFIGURATION = {
+    "species": {"slug": "merel"},
+    "seed": 1,
+    "trainer": {"max_epochs": 4},
+    "data": {"split_by": "recording", "num_workers": 0},
+    "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"},
+}
+
+
+@pytest.fixture
+def config():
+    return OmegaConf.create(CONFIGURATION)
+
+
+def test_a_run_directory_is_claimed_by_one_run(tmp_path, config):
+    run_dir = tmp_path / "run"
+    check_unclaimed(run_dir)
+    claim(run_dir, config)
+    for second in (lambda: claim(run_dir, config), lambda: check_unclaimed(run_dir)):
+        with pytest.raises(RunError, match=f"already holds a run; resume it with resume={run_dir}"):
+            second()
+    assert read_config(run_dir) == config and resumable_checkpoint(run_dir) is None
+
+
+@pytest.mark.parametrize("key", ["practice", "teacher", "trunk", "crops_per_epoch"])
+def test_a_run_of_version_0_1_can_be_read_but_not_trained(tmp_path, config, key):
+    write_config(tmp_path, OmegaConf.merge(config, {key: None}))
+    with pytest.raises(RunError, match=r"was started by version 0\.1, .*; start the run again"):
+        read_config(tmp_path)
+    assert read_finished_config(tmp_path).data.split_by == "recording"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "holds no config.yaml"),
+        ("", "is not complete"),
+        ("- 1\n", "is not complete"),
+        ("seed: 1", "not complete"),
+    ],
+)
+def test_an_unusable_configuration_is_an_error(tmp_path, content, sentence):
+    if content is not None:
+        (tmp_path / CONFIG).write_text(content)
+    for read in (read_config, read_finished_config):
+        with pytest.raises(RunError, match=sentence):
+            read(tmp_path)
+        with pytest.raises(RunError, match="is not a folder; give a run directory"):
+            read(tmp_path / "missing")
+
+
+def test_only_values_that_keep_results_comparable_can_change(tmp_path, config):
+    for refused in ("seed=2", "trainer=legacy", "data.batch_size=8", "trainer.max_epoch=9"):
+        with pytest.raises(RunError, match=f"{refused} cannot change when a run is resumed; possible: {CHANGEABLE[0]}"):
+            change_config(tmp_path, config, [refused])
+    assert not (tmp_path / CONFIG).exists()
+    change_config(tmp_path, config, ["trainer.max_epochs=9", "data.num_workers=2"])
+    changed = read_config(tmp_path)
+    assert (changed.trainer.max_epochs, changed.data.num_workers, changed.seed) == (9, 2, 1)
+
+
+def test_the_length_of_a_one_cycle_schedule_cannot_change(tmp_path, config):
+    config.scheduler._target_ = "torch.optim.lr_scheduler.OneCycleLR"
+    with pytest.raises(RunError, match="follows one cycle of 4 epochs"):
+        change_config(tmp_path, config, ["trainer.max_epochs=9"])
+
+
+def test_a_finished_run_cannot_change(tmp_path, config):
+    (tmp_path / METRICS).write_text("{}")
+    assert change_config(tmp_path, config, []) == config
+    with pytest.raises(RunError, match=r"is finished, so data\.num_workers=2 changes nothing"):
+        change_config(tmp_path, config, ["data.num_workers=2"])
+
+
+def test_incomplete_json_is_an_error_with_the_remedy(tmp_path):
+    (tmp_path / METRICS).write_text('{"half"')
+    with pytest.raises(RunError, match=r"is not complete JSON .*; delete it and resume the run"):
+        read_json(tmp_path / METRICS)
