@@ -1,72 +1,74 @@
-"""The LightningDataModule: finds, splits and cuts recordings; see also `loaders.py` and `inventory.py`."""
+"""The LightningDataModule: finds, splits and cuts recordings, and serves segments in batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
 import lightning as L
+import torch
+from torch.utils.data import Dataset, Sampler
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
-from birdnet_nl.data.cutting import cut_splits
-from birdnet_nl.data.dataset import FeatureDataset, SegmentDataset
+from birdnet_nl.data.dataset import Batch, EmbeddingDataset, SegmentDataset, synthetic_batch
 from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.inherited_splits import InheritedSplits
-from birdnet_nl.data.loaders import Loaders
-from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
+from birdnet_nl.data.loading import ResidentLoader, ResilientLoader, SegmentBatches, check_resident, is_resident
+from birdnet_nl.data.multilabel import MultilabelBatch, MultilabelRecordings, find_multilabel, multilabel_batch_of
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
-from birdnet_nl.data.resident import check_resident
-from birdnet_nl.data.segments import check_max_segments, cut_segments
-from birdnet_nl.data.several_features import MultilabelBatch, multilabel_batch_of
+from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
 from birdnet_nl.data.sources import DemoSettings, choose_sources, read_source, with_own_ids
 from birdnet_nl.data.splits import check_fold
-from birdnet_nl.data.summary import Inventory
+from birdnet_nl.data.summary import DataSummary
 from birdnet_nl.data.validation import (
     check_batches,
-    check_lengths,
-    check_several_weight,
+    check_multilabel_weight,
+    check_segments,
     check_shares,
     check_split_by,
+    check_synthetic_recordings,
     check_types,
 )
-from birdnet_nl.embeddings.base import EmbeddingModel
-from birdnet_nl.embeddings.extraction import check_demo, check_windows, embed_recordings
+from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
+from birdnet_nl.embeddings.cache import check_demo, check_windows, embed_recordings
+from birdnet_nl.embeddings.synthetic import embed_synthetic
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
-from birdnet_nl.species.pool import pooled_species
-from birdnet_nl.species.table import Species
-from birdnet_nl.util.console import progress_bar
+from birdnet_nl.species.table import Species, pooled_species
+from birdnet_nl.util.console import info, progress_bar
+
+Loader = ResilientLoader | ResidentLoader
 
 
-class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
+class SpeciesDataModule(DataSummary, L.LightningDataModule):
     """Recordings of one species, or of a pool of species, as segments in batches.
 
-    `prepare()` must come first: it finds and decodes the recordings and assigns the splits, and everything that is left
-    out can be read from `self.prepared`. The splits depend on the recordings and `seed` only.
+    `setup` finds and decodes the recordings and assigns the splits, once; everything that was left out can be read from
+    `prepared`. The splits depend on the recordings and `seed` only. The values are those of `conf/data/base.yaml`.
 
     Args:
-        species: the species, or what stands for the pool (`species/pool.py`).
-        source, root, demo: where recordings come from (`recordings/source.py`).
+        species: the species, or what stands for the pool.
+        source, root, demo: where recordings come from (`data/sources.py`).
         pool: the species that are trained on together, as names or as `all`; None for `species` alone.
+        cache_dir: folder of mels, embeddings and copies of remote recordings.
         types: the vocalization types to tell apart, where the recordings suffice.
         flight_call: `call`, or `leave_out`.
-        segment_s, segment_hop_s: length of a segment and distance from one to the next.
-        shares: wanted share of recordings in train, val and test.
+        segment_s, segment_hop_s: length of a segment and distance from one to the next, in seconds.
+        shares: share of recordings in train, val and test.
         min_recordings: a type with fewer is left out.
-        folds, fold: cross-validation in so many parts, and which one is tested; None for a single split by `shares`.
+        folds, fold: number of cross-validation folds and the one that is tested; None for a single split by `shares`.
         split_by: `recording`, or `segment` for the original's leak.
-        max_segments_per_type: of the training split, drawn evenly over recordings; null keeps all.
-        crops: train on crops drawn anew each epoch instead of segments; then `max_segments_per_type` says nothing.
-        shuffle_types: a control: deals the types out at random over the recordings, so that nothing can be learned.
-        batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader; `num_workers="auto"` tries
-            0 to 2 on the first batches.
-        resident: hold the mels on the device that trains (`data/resident.py`); `auto`, true or false.
+        max_segments_per_type: of the training split, drawn evenly over recordings; None keeps all.
+        crops: how crops are drawn for training; not used unless `crops.enabled`.
+        shuffle_types: a control: permute the types over the recordings, so that nothing can be learned.
+        batch_size, num_workers, pin_memory, persistent_workers: as of torch's DataLoader.
+        resident: hold the mels on the device that trains (`data/loading.py`): `auto`, true or false.
         decode_workers: threads that decode and compute mels; None for one per core.
-        features: the pretrained network whose features of the segments are served instead of their mels, the whole of
-            a split as one batch; None for mels. The mels are made all the same: copies are found with them.
-        features_dir: where features are kept.
-        several_weight: with `features`, of a recording of several types in training, as half of each of two types,
-            against one of one type; 0 leaves these out. With crops, `crops.multilabel_share` is about them.
-        inherited: splits of an earlier run that this one builds on; None to split anew.
+        embeddings: pretrained network whose embeddings of the segments are served instead of their mels, each split as
+            one batch. Mels are computed all the same: duplicates are found with them.
+        multilabel_weight: with `embeddings`, weight of a training recording of several types relative to one of one
+            type; 0 leaves these out. With crops, `crops.multilabel_share` sets their share.
+        synthetic_recordings: with `embeddings`, number of synthetic recordings to train on; none with the demo.
+        inherited: splits of an earlier run that this one builds on; None to split from scratch.
     """
 
     def __init__(
@@ -78,7 +80,6 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         demo: DemoSettings,
         pool: str | Sequence[str] | None,
         cache_dir: str,
-        remote_dir: str,
         types: Sequence[str],
         flight_call: str,
         segment_s: float,
@@ -89,57 +90,60 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         fold: int | None,
         split_by: str,
         max_segments_per_type: int | None,
-        crops: CropParams | None,
+        crops: CropParams,
         shuffle_types: bool,
         seed: int,
         batch_size: int,
-        num_workers: int | str,
+        num_workers: int,
         pin_memory: bool,
         persistent_workers: bool,
         resident: str | bool,
         decode_workers: int | None,
-        features: EmbeddingModel | None,
-        features_dir: str,
-        multilabel_weight: float,
+        embeddings: EmbeddingModel | None = None,
+        multilabel_weight: float = 0.0,
+        synthetic_recordings: int = 0,
         inherited: InheritedSplits | None = None,
     ) -> None:
         super().__init__()
         check_types(types)
-        check_lengths(segment_s, segment_hop_s)
+        check_segments(segment_s, segment_hop_s)
         check_shares(shares, min_recordings)
         check_max_segments(max_segments_per_type)
         check_fold(folds, fold)
-        check_split_by(split_by, folds, crops)
-        check_batches(batch_size, num_workers, crops)
+        check_split_by(split_by, folds, crops.enabled)
+        check_batches(batch_size, num_workers)
         check_resident(resident)
-        check_several_weight(multilabel_weight)
-        if features is not None:
-            check_windows(features, segment_s, source)
-        self.species, self.mel = species, mel
-        self.demo, self.cache_dir, self.remote_dir = demo, Path(cache_dir), Path(remote_dir)
-        self.features, self.features_dir, self.inherited = features, Path(features_dir), inherited
+        check_multilabel_weight(multilabel_weight)
+        check_synthetic_recordings(synthetic_recordings)
+        if embeddings is not None:
+            check_windows(embeddings, segment_s, source)
+        self.species, self.mel, self.embeddings, self.inherited = species, mel, embeddings, inherited
+        self.demo, self.cache_dir = demo, Path(cache_dir)
         self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
         self.shares, self.min_recordings = shares, min_recordings
         self.max_segments_per_type, self.shuffle_types, self.seed = max_segments_per_type, shuffle_types, seed
-        self.batch_size, self.num_workers = batch_size, num_workers
+        self.batch_size, self.num_workers, self.resident = batch_size, num_workers, resident
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
-        self.resident = resident
         self.decode_workers = decode_workers or joblib.cpu_count()
-        self.multilabel_weight = multilabel_weight
-        self.folds, self.fold, self.split_by, self.crops = folds, fold, split_by, crops
+        self.multilabel_weight, self.synthetic_recordings = multilabel_weight, synthetic_recordings
+        self.folds, self.fold, self.split_by = folds, fold, split_by
+        self.crops = crops if crops.enabled and embeddings is None else None
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
-        if features is not None:
-            check_demo(features, self.synthetic)
+        if embeddings is not None:
+            check_demo(embeddings, self.synthetic)
         self.prepared: PreparedRecordings | None = None
         self.multilabel = MultilabelRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
-        self.feature_datasets: dict[str, FeatureDataset] = {}
+        self.crop_dataset: CropDataset | None = None
+        self.embedding_datasets: dict[str, EmbeddingDataset] = {}
         self.multilabel_batch: MultilabelBatch | None = None
+        self.synthetic_batch: Batch | None = None
 
     @property
     def synthetic(self) -> bool:
+        """Whether any recording is of the synthetic demo."""
         return any(choice.synthetic for choice in self.choices.values())
 
     @property
@@ -147,26 +151,39 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         """Slugs of the species trained on together, or None for a single one."""
         return [species.slug for species in self.choices] if self.species not in self.choices else None
 
-    def prepare(self, before_features: Callable[[], None] = lambda: None) -> PreparedRecordings:
-        """Find, decode, split and cut; with a progress bar. Raises `DataError` when that leaves nothing to train on.
+    @property
+    def mel_dir(self) -> Path:
+        return self.cache_dir / "mel"
 
-        `before_features` is called when it is settled what may be learned from, and before any feature is extracted.
+    @property
+    def embeddings_dir(self) -> Path:
+        return self.cache_dir / "embeddings"
+
+    @property
+    def uses_synthetic(self) -> bool:
+        """Whether synthetic recordings are trained on beside the real ones."""
+        return self.embeddings is not None and self.synthetic_recordings > 0 and not self.synthetic
+
+    def setup(self, stage: str = "fit") -> None:
+        """Find, decode, split, cut and embed, once, with progress bars.
+
+        Raises:
+            DataError: if that leaves nothing to train on.
         """
-        found = self._find()
+        if self.prepared is None:
+            self.prepare()
+
+    def prepare(self) -> None:
+        recordings = self._read_recordings()
         with progress_bar() as bar:
-            task = bar.add_task(
-                "decoding and computing mels", total=sum(r.vocalization_type in self.types for r in found)
-            )
+            total = sum(recording.vocalization_type in self.types for recording in recordings)
+            task = bar.add_task("decoding and computing mels", total=total)
             make_mels = mel_maker(
-                self._spectrograms,
-                self.mel,
-                self.cache_dir,
-                self.segment_s,
-                self.decode_workers,
+                self._spectrograms, self.mel, self.mel_dir, self.segment_s, self.decode_workers,
                 lambda: bar.advance(task),
-            )
+            )  # fmt: skip
             self.prepared = prepare_recordings(
-                found=found,
+                recordings,
                 types=self.types,
                 make_mels=make_mels,
                 mel=self.mel,
@@ -178,46 +195,31 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
                 fold=self.fold,
                 inherited=self.inherited,
             )
-            if self._learns_several:
-                self.multilabel = find_multilabel(found, self.prepared, make_mels, self.mel, self.flight_call)
+            if self._uses_multilabel:
+                self.multilabel = find_multilabel(recordings, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
-        if self.features is not None:
-            before_features()
-            self._extract()
-        return self.prepared
+        if self.embeddings is not None:
+            self._embed()
 
     @property
-    def _learns_several(self) -> bool:
+    def _uses_multilabel(self) -> bool:
         if self.shuffle_types:  # their types would be true
             return False
-        if self.features is not None:
+        if self.embeddings is not None:
             return self.multilabel_weight > 0
         return self.crops is not None and self.crops.multilabel_share > 0
-
-    def _extract(self) -> None:
-        mels = self.prepared.mels | self.multilabel.mels
-        windows = {id: len(self._starts(mel.frames)) for id, mel in mels.items()}
-        recordings = [*self.prepared.recordings, *self.multilabel.recordings]
-        where = (self.features_dir, self.decode_workers)
-        features = embed_recordings(recordings, mels, windows, self.features, self.segment_hop_s, *where)
-        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
-        self.feature_datasets = {
-            split: FeatureDataset(dataset, features, frames_per_window) for split, dataset in self.datasets.items()
-        }
-        self.multilabel_batch = multilabel_batch_of(self.multilabel, features, self.prepared.types)
-
-    def _find(self) -> list[Recording]:
-        """The recordings of every species."""
-        found = [
-            recording
-            for species, choice in self.choices.items()
-            for recording in read_source(choice, species, self.demo, self.remote_dir, self.flight_call)
-        ]
-        return with_own_ids(found)
 
     @property
     def _spectrograms(self) -> bool:
         return any(choice.spectrograms for choice in self.choices.values())
+
+    def _read_recordings(self) -> list[Recording]:
+        recordings = [
+            recording
+            for species, choice in self.choices.items()
+            for recording in read_source(choice, species, self.demo, self.cache_dir / "remote", self.flight_call)
+        ]
+        return with_own_ids(recordings)
 
     def _starts(self, frames: int) -> list[float]:
         """Start times in seconds of the segments of a recording with so many frames."""
@@ -228,14 +230,9 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
 
     def _cut(self) -> None:
         prepared = self.prepared
+        max_segments = None if self.crops else self.max_segments_per_type
         cut = cut_splits(
-            prepared,
-            self._starts,
-            self.shares,
-            None if self.crops else self.max_segments_per_type,
-            self.shuffle_types,
-            self.split_by,
-            self.seed,
+            prepared, self._starts, self.shares, max_segments, self.shuffle_types, self.split_by, self.seed
         )
         for split, segments in cut.of_split.items():
             self.datasets[split] = SegmentDataset(segments, prepared.mels, cut.type_of, self.mel, self.segment_s)
@@ -245,6 +242,70 @@ class SpeciesDataModule(Inventory, Loaders, L.LightningDataModule):
         if self.crops is not None:
             ids = self.datasets["train"].recording_ids
             shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.multilabel.types)
-            crops = CropDataset(list(shares), prepared.mels | self.multilabel.mels, shares, self.mel, self.segment_s)
-            self.crop_sampler = CropSampler(crops, self.crops, self.batch_size, self.seed)
-            self.crop_dataset = crops
+            mels = prepared.mels | self.multilabel.mels
+            self.crop_dataset = CropDataset(list(shares), mels, shares, self.mel, self.segment_s)
+            self.crop_sampler = CropSampler(self.crop_dataset, self.crops, self.batch_size, self.seed)
+
+    def _embed(self) -> None:
+        """Fit the embedding model where it learns from the training recordings, then embed all recordings."""
+        prepared, multilabel = self.prepared, self.multilabel
+        self.embeddings.fit(
+            TrainingAudio(
+                recordings=[*self.training_recordings, *multilabel.recordings],
+                mel_dir=self.mel_dir,
+                embeddings_dir=self.embeddings_dir,
+                segment_s=self.segment_s,
+                segment_hop_s=self.segment_hop_s,
+                workers=self.decode_workers,
+                seed=self.seed,
+                synthetic=self.synthetic,
+            )
+        )
+        mels = prepared.mels | multilabel.mels
+        windows = {id: len(self._starts(mel.frames)) for id, mel in mels.items()}
+        recordings = [*prepared.recordings, *multilabel.recordings]
+        where = (self.embeddings_dir, self.decode_workers)
+        embedded = embed_recordings(recordings, mels, windows, self.embeddings, self.segment_hop_s, *where)
+        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
+        self.embedding_datasets = {
+            split: EmbeddingDataset(dataset, embedded, frames_per_window) for split, dataset in self.datasets.items()
+        }
+        self.multilabel_batch = multilabel_batch_of(multilabel, embedded, prepared.types)
+        if self.uses_synthetic:
+            info(f"trains on {self.synthetic_recordings:,} synthetic recordings beside the real ones")
+            with progress_bar() as bar:
+                total = self.synthetic_recordings * self.embeddings.num_models
+                task = bar.add_task(f"{self.embeddings.name} of synthetic recordings", total=total)
+                synthetic = embed_synthetic(
+                    self.embeddings, self.synthetic_recordings, self.segment_hop_s, *where,
+                    lambda done: bar.advance(task, done),
+                )  # fmt: skip
+            self.synthetic_batch = synthetic_batch(synthetic, prepared.types)
+
+    def train_dataloader(self) -> Loader:
+        if self.embedding_datasets:
+            return self._ordered_loader("train")
+        if self.crop_dataset is not None:
+            return self._loader(self.crop_dataset, self.crop_sampler, self.num_workers)
+        dataset = self.datasets["train"]
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), self.num_workers)
+
+    def val_dataloader(self) -> Loader:
+        return self._ordered_loader("val")
+
+    def test_dataloader(self) -> Loader:
+        return self._ordered_loader("test")
+
+    def _ordered_loader(self, split: str) -> Loader:
+        if self.embedding_datasets:
+            dataset = self.embedding_datasets[split]
+            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
+        dataset = self.datasets[split]
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), self.num_workers)
+
+    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> Loader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if not self.embedding_datasets and is_resident(device, self.resident, dataset):
+            return ResidentLoader(dataset, batches, device)
+        pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
+        return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

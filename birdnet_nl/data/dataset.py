@@ -1,4 +1,4 @@
-"""Segments served as views into the mels of whole recordings."""
+"""Datasets of segments: views into the mel spectrograms of whole recordings, or embeddings in memory."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -8,20 +8,22 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.segments import Segment
+from birdnet_nl.embeddings.synthetic import SyntheticEmbeddings
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-@lru_cache(maxsize=512)  # each mapped file holds a file handle; a process may have about a thousand
+@lru_cache(maxsize=512)  # each mapped file holds a file handle, and a process may have about a thousand
 def _mapped(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
 class SegmentDataset(Dataset):
-    """Segments with their type and the recording they come from.
+    """Mel spectrograms of segments, with their type and the recording they belong to.
 
     A batch is gathered in one call: mel in dB, float16 [batch, mels, frames]; type, int64 [batch]; index of the
     recording in `recording_ids`, int64 [batch].
@@ -47,17 +49,17 @@ class SegmentDataset(Dataset):
 
     @property
     def types_of_recordings(self) -> torch.Tensor:
-        """In the order of `recording_ids`, int64 [recordings]."""
-        found = torch.empty(len(self.recording_ids), dtype=torch.int64)
-        found[self.recordings] = self.types
-        return found
+        """Type of each recording in the order of `recording_ids`, int64 [recordings]."""
+        types = torch.empty(len(self.recording_ids), dtype=torch.int64)
+        types[self.recordings] = self.types
+        return types
 
     def __len__(self) -> int:
         return len(self.types)
 
     def __getitem__(self, index: int) -> Batch:
-        mel, kind, recording = self.__getitems__([index])
-        return mel[0], kind[0], recording[0]
+        mel, type_index, recording = self.__getitems__([index])
+        return mel[0], type_index[0], recording[0]
 
     def __getitems__(self, indices: list[int]) -> Batch:
         recordings, starts, types = self.places(indices)
@@ -69,34 +71,41 @@ class SegmentDataset(Dataset):
         return self.recordings[indices], self.start_frames[indices], self.types[indices]
 
 
-class FeatureDataset(Dataset):
-    """The segments of a `SegmentDataset` with features in place of mels, in memory.
+class EmbeddingDataset(Dataset):
+    """Embeddings of the segments of a `SegmentDataset`, in memory.
 
-    A batch is float16 [batch, 1 + dimensions], type [batch], index of the recording in `recording_ids` [batch].
+    A batch is float16 [batch, 1 + dimensions] with the species score first, type [batch], and index of the recording in
+    `recording_ids` [batch].
 
     Args:
-        features: by recording id, float16 [windows, 1 + dimensions]; a window begins every `frames_per_window` frames.
+        embeddings: by recording id, float16 [windows, 1 + dimensions].
+        frames_per_window: mel frames from the start of one window to the next.
     """
 
-    def __init__(self, segments: SegmentDataset, features: Mapping[str, np.ndarray], frames_per_window: float) -> None:
+    def __init__(
+        self, segments: SegmentDataset, embeddings: Mapping[str, np.ndarray], frames_per_window: float
+    ) -> None:
         self.recording_ids, self.recordings, self.types = segments.recording_ids, segments.recordings, segments.types
         rows = [
-            features[self.recording_ids[recording]][round(start / frames_per_window)]
+            embeddings[self.recording_ids[recording]][round(start / frames_per_window)]
             for recording, start in zip(self.recordings.tolist(), segments.start_frames.tolist(), strict=True)
         ]
-        self.features = torch.from_numpy(np.stack(rows))
+        self.embeddings = torch.from_numpy(np.stack(rows))
 
     def __len__(self) -> int:
         return len(self.types)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        return self.features[indices], self.types[indices], self.recordings[indices]
+        return self.embeddings[indices], self.types[indices], self.recordings[indices]
 
 
 def gather_mels(
     paths: Sequence[Path], starts: Sequence[int], shape: tuple[int, int], padding_db: float
 ) -> torch.Tensor:
-    """Stretches of mapped mels, from frame `starts` on and `shape` large: float16 [batch, mels, frames] in dB."""
+    """Gather stretches of mapped mels that start at the frames `starts`: float16 [batch, mels, frames] in dB.
+
+    Frames beyond the end of a recording are `padding_db`. `shape` is [mels, frames].
+    """
     n_mels, frames = shape
     batch = np.empty((len(paths), n_mels, frames), dtype=np.float16)
     for row, (path, start) in enumerate(zip(paths, starts, strict=True)):
@@ -104,3 +113,23 @@ def gather_mels(
         batch[row, :, : view.shape[1]] = view
         batch[row, :, view.shape[1] :] = padding_db
     return torch.from_numpy(batch)
+
+
+def synthetic_batch(embedded: SyntheticEmbeddings, types: Sequence[str]) -> Batch:
+    """Join the synthetic recordings of the given types: windows, types and recording indices without gaps."""
+    of_recording = torch.tensor([types.index(name) if name in types else -1 for name in embedded.types])
+    recordings = torch.from_numpy(embedded.recordings)
+    wanted = of_recording[recordings] >= 0
+    _, renumbered = recordings[wanted].unique(return_inverse=True)
+    return torch.from_numpy(embedded.windows)[wanted], of_recording[recordings[wanted]], renumbered
+
+
+def activity_of_segments(dataset: SegmentDataset, mels: Mapping[str, CachedMel], params: MelParams) -> torch.Tensor:
+    """Compute the mean activity of every segment in dB, float32 [segments]; see `audio/activity.py`."""
+    activity = np.empty(len(dataset), dtype=np.float32)
+    recordings, starts = dataset.recordings.numpy(), dataset.start_frames.numpy()
+    for index, id in enumerate(dataset.recording_ids):
+        windows = window_activity(activity_of(mels[id], params), dataset.shape[1])
+        own = recordings == index
+        activity[own] = windows[np.minimum(starts[own], len(windows) - 1)]
+    return torch.from_numpy(activity)

@@ -1,36 +1,34 @@
-"""Batches for training and judging: in a known order, by as many workers as pay, and without them when they die."""
+"""Data loading: batches in a known order, workers that may die, and mels held on the GPU."""
 
 import logging
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from birdnet_nl.data.dataset import Batch
+from birdnet_nl.data.crops import CropDataset
+from birdnet_nl.data.dataset import Batch, SegmentDataset
 from birdnet_nl.util.console import warn
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-MAX_TRIED_WORKERS = 2
-TIMED_BATCHES = 6
-WORTH_A_WORKER = 0.8  # a worker must bring the time per batch below this share: it takes a core from the training
+WORKER_TIMEOUT_S = 60  # without a batch from a worker; then loading continues in the main process
+FREE_MEMORY_SHARE = 0.4  # of the GPU, for one split; the rest is for the network, its activations and other splits
 
 
 class SegmentBatches(Sampler[list[int]]):
-    """Batches of indices 0…count-1: in order, or with `seed` shuffled anew each epoch, the same for the same epoch."""
+    """Batches of indices 0…count-1: in order, or with `seed` shuffled each epoch, equal for equal epochs."""
 
     def __init__(self, count: int, batch_size: int, seed: int | None = None) -> None:
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning, so that a resumed training sees the order it would have seen."""
+        """Set the epoch; called by Lightning, so that a resumed training continues with the same order."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -45,7 +43,7 @@ class SegmentBatches(Sampler[list[int]]):
 
 
 class _Order(Sampler[Any]):
-    """The batches of one pass; a DataLoader whose workers persist keeps its sampler, so its content changes."""
+    """Batches of one pass; a DataLoader with persistent workers keeps its sampler, so the content changes instead."""
 
     def __init__(self) -> None:
         self.batches: Sequence[Any] = ()
@@ -58,10 +56,10 @@ class _Order(Sampler[Any]):
 
 
 class ResilientLoader:
-    """Whole batches of `dataset` in the order of `batch_sampler`, by workers as long as these live.
+    """DataLoader of whole batches that continues without workers when one dies or delivers nothing.
 
-    A worker that dies (shared memory too small, as in containers and on a NAS; killed for want of memory) ends neither
-    the pass nor the run: the rest is loaded in this process, and one sentence says so.
+    Workers die where shared memory is too small (containers, a NAS) or memory runs out. That ends neither the pass nor
+    the run: the remaining batches are loaded in this process, and one sentence says so.
     """
 
     def __init__(
@@ -86,78 +84,115 @@ class ResilientLoader:
         while given < len(batches):
             self.order.batches = batches[given:]
             try:
-                iterator = iter(self._made())
+                iterator = iter(self._make())
                 if self.num_workers:
-                    _unset_death_signal()
+                    _reset_sigchld_handler()
                 for batch in iterator:
                     yield batch
                     given += 1
                 return
             except (RuntimeError, OSError, EOFError) as error:
-                if not self.num_workers or not _is_of_a_worker(error):
+                if not self.num_workers or not _is_worker_failure(error):
                     raise
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
-                warn(f"loading goes on in this process, without the {self.num_workers} workers: {reason}")
+                warn(f"loading continues in this process, without the {self.num_workers} workers: {reason}")
                 self.num_workers, self._loader = 0, None
 
-    def _made(self) -> DataLoader:
+    def _make(self) -> DataLoader:
         if self._loader is None:
             self._loader = DataLoader(
                 self.dataset,
                 batch_sampler=self.order,
-                generator=torch.Generator(),  # else a pass would draw a number from the run's own
+                generator=torch.Generator(),  # else a pass would draw a number from the generator of the run
                 num_workers=self.num_workers,
-                collate_fn=_as_batch,
+                collate_fn=_identity,
                 pin_memory=self.pin_memory,
                 persistent_workers=self.persistent_workers and self.num_workers > 0,
+                timeout=WORKER_TIMEOUT_S if self.num_workers else 0,
             )
         return self._loader
 
 
-def _as_batch(batch: Batch) -> Batch:
-    """The datasets hand over whole batches, so there is nothing left to collate."""
+def _identity(batch: Batch) -> Batch:
     return batch
 
 
-def _unset_death_signal() -> None:
+def _reset_sigchld_handler() -> None:
     """Let the death of a worker show where its batch is waited for.
 
-    torch's handler of SIGCHLD raises an error wherever the program happens to be, in the middle of a training step too.
+    torch's handler of SIGCHLD raises an error wherever the program happens to be, also within a training step.
     """
     handler = signal.getsignal(signal.SIGCHLD)
     if getattr(handler, "__module__", "") == "torch.utils.data._utils.signal_handling":
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def _is_of_a_worker(error: Exception) -> bool:
-    """Whether a worker process died or could not hand over its batch, rather than the dataset failing by itself."""
+def _is_worker_failure(error: Exception) -> bool:
+    """Whether a worker process died, timed out or could not hand over its batch; not a failure of the dataset."""
     if isinstance(error, ConnectionError | EOFError):  # it died while it handed over a batch
         return True
-    signs = ("DataLoader worker", "shared memory", "Cannot allocate memory", "No space left", "bus error", "shm")
+    signs = ("DataLoader", "shared memory", "Cannot allocate memory", "No space left", "bus error", "shm")
     return any(sign in str(error) for sign in signs)
 
 
-def choose_workers(make_loader: Callable[[int], ResilientLoader]) -> int:
-    """The number of workers, 0 to 2 and not above the cores, that gives the first batches fastest.
+def check_resident(resident: object) -> None:
+    """Raise `ValueError` unless `resident` is a possible value of `data.resident`."""
+    if resident != AUTO and not isinstance(resident, bool):
+        raise ValueError(f"data.resident={resident} must be auto (on a GPU, where the mels fit), true or false")
 
-    `make_loader` makes a loader with so many workers. More workers must be clearly faster to be chosen.
+
+def is_resident(device: torch.device, resident: str | bool, dataset: SegmentDataset | CropDataset) -> bool:
+    """Whether to hold the mels of `dataset` on `device`; with `auto` on a GPU with enough free memory."""
+    if resident != AUTO:
+        return bool(resident)
+    if device.type != "cuda":
+        return False  # they are mapped into memory from the cache already
+    size = resident_bytes(dataset)
+    free, _ = torch.cuda.mem_get_info(device)
+    if size > FREE_MEMORY_SHARE * free:
+        log.info("mels of %.1f GB do not fit on the GPU beside the network; batches are copied to it", size / 1e9)
+        return False
+    return True
+
+
+def resident_bytes(dataset: SegmentDataset | CropDataset) -> int:
+    """Size in bytes of all mels of `dataset` in float16."""
+    frames = sum(np.load(path, mmap_mode="r").shape[1] for path in dataset.paths)
+    return dataset.shape[0] * frames * 2
+
+
+class ResidentLoader:
+    """Loader that holds all mels of a split on `device` and gathers batches there, equal to those of a DataLoader.
+
+    Attributes:
+        mels: all recordings one after the other, float16 [mels, all frames].
+        first, frames: first frame and number of frames of each recording, int64 [recordings].
     """
-    best, best_s = 0, _seconds_per_batch(make_loader(0))
-    for workers in range(1, min(MAX_TRIED_WORKERS, joblib.cpu_count()) + 1):
-        loader = make_loader(workers)
-        seconds = _seconds_per_batch(loader)
-        if loader.num_workers == workers and seconds < WORTH_A_WORKER * best_s:
-            best, best_s = workers, seconds
-    log.info("data.num_workers=auto chose %d (%.1f ms a batch)", best, 1000 * best_s)
-    return best
 
+    def __init__(
+        self, dataset: SegmentDataset | CropDataset, batch_sampler: Sampler[list[Any]], device: torch.device
+    ) -> None:
+        self.dataset, self.batch_sampler, self.device = dataset, batch_sampler, device
+        parts = [np.load(path, mmap_mode="r") for path in dataset.paths]
+        lengths = [part.shape[1] for part in parts]
+        self.frames = torch.tensor(lengths, dtype=torch.int64, device=device)
+        self.first = self.frames.cumsum(0) - self.frames
+        self.mels = torch.empty(dataset.shape[0], sum(lengths), dtype=torch.float16, device=device)
+        for part, first, length in zip(parts, self.first.tolist(), lengths, strict=True):
+            self.mels[:, first : first + length] = torch.from_numpy(np.array(part))
 
-def _seconds_per_batch(loader: ResilientLoader) -> float:
-    """Median over the first batches but the very first, which also starts the workers."""
-    stamps = [time.perf_counter()]
-    for index, _ in enumerate(loader):
-        stamps.append(time.perf_counter())
-        if index == TIMED_BATCHES:
-            break
-    waits = np.diff(stamps)
-    return float(np.median(waits[1:] if len(waits) > 1 else waits))
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.batch_sampler:
+            recordings, starts, types = (part.to(self.device, non_blocking=True) for part in self.dataset.places(batch))
+            yield self.gather(recordings, starts), types, recordings
+
+    def gather(self, recordings: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+        """Gather stretches of `recordings` [batch] from the frames `starts` [batch]: float16 [batch, mels, frames]."""
+        places = starts[:, None] + torch.arange(self.dataset.shape[1], device=self.device)  # [batch, frames]
+        inside = places < self.frames[recordings, None]
+        index = torch.where(inside, places + self.first[recordings, None], 0)
+        mels = self.mels[:, index].transpose(0, 1)  # [mels, batch, frames] -> [batch, mels, frames]
+        return torch.where(inside[:, None], mels, self.dataset.padding_db).contiguous()

@@ -1,63 +1,101 @@
-"""What a DataModule holds once it is prepared: recordings and segments by split and type."""
+"""Summary of a prepared DataModule: recordings and segments by split and type, class weights, metadata."""
 
 from collections import Counter
+from dataclasses import asdict
+from typing import Any
 
 import torch
 
-from birdnet_nl.data.crops import CropDataset, CropParams
+from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.crops import CropDataset
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.multilabel import MultilabelRecordings
 from birdnet_nl.data.prepare import PreparedRecordings
+from birdnet_nl.embeddings.base import EmbeddingModel
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.species.table import Species
+from birdnet_nl.synthetic.generator import GENERATOR
 
 
-class Inventory:
-    """Base of the DataModule, which has prepared what is counted here.
+class DataSummary:
+    """Base class of the DataModule, which prepares what is counted here.
 
     Attributes:
-        several: recordings of several types that training learns from.
+        multilabel: recordings of several types that are used for training.
         datasets: segments by split.
-        crops, crop_dataset: see `SpeciesDataModule`.
+        crop_dataset: crops of the training split; None where segments are used.
     """
 
+    species: Species
+    mel: MelParams
+    embeddings: EmbeddingModel | None
     prepared: PreparedRecordings | None
     multilabel: MultilabelRecordings
     datasets: dict[str, SegmentDataset]
-    crops: CropParams | None
-    crop_dataset: CropDataset
+    crop_dataset: CropDataset | None
+    segment_s: float
+    segment_hop_s: float
+    shuffle_types: bool
+    synthetic_recordings: int
 
     @property
     def all_splits(self) -> dict[str, str]:
-        """By recording id; those of several types are for training alone."""
+        """Split of each recording by id; recordings of several types are for training only."""
         return self.prepared.splits | {recording.id: "train" for recording in self.multilabel.recordings}
 
     @property
     def training_recordings(self) -> list[Recording]:
-        """In the order of the recording indices of training batches."""
+        """Recordings in the order of the recording indices of training batches."""
         by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
-        dataset = self.datasets["train"] if self.crops is None else self.crop_dataset
-        return [by_id[id] for id in dataset.recording_ids]
+        return [by_id[id] for id in (self.crop_dataset or self.datasets["train"]).recording_ids]
+
+    @property
+    def training_shares(self) -> torch.Tensor | None:
+        """Share of each type in each training recording, float32 [recordings, types]; None where each has one type."""
+        return self.crop_dataset.shares if self.crop_dataset is not None and self.multilabel.recordings else None
 
     def recording_counts(self) -> dict[str, Counter]:
-        """Recordings of each type with a segment in each split."""
-        kind_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
-        return {split: Counter(kind_of[id] for id in dataset.recording_ids) for split, dataset in self.datasets.items()}
+        """Recordings of each type that have a segment in each split."""
+        type_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
+        return {split: Counter(type_of[id] for id in dataset.recording_ids) for split, dataset in self.datasets.items()}
 
     def segment_counts(self) -> dict[str, Counter]:
         """Segments of each type in each split."""
+        types = self.prepared.types
         return {
-            split: Counter(self.prepared.types[kind] for kind in dataset.types.tolist())
-            for split, dataset in self.datasets.items()
+            split: Counter(types[index] for index in dataset.types.tolist()) for split, dataset in self.datasets.items()
         }
 
     def class_weights(self, of_recordings: bool = False) -> torch.Tensor:
-        """total / (types × count) from the training split alone, float32 [types]; ones where types are drawn evenly.
+        """total / (types × count) in the training split, float32 [types]; ones where types are drawn evenly (crops).
 
         Segments are counted, or with `of_recordings` recordings.
         """
-        if self.crops is not None:
+        if self.crop_dataset is not None:
             return torch.ones(len(self.prepared.types))
         train = self.datasets["train"]
         items = train.types_of_recordings if of_recordings else train.types
         counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+    def describe_synthetic(self) -> dict[str, Any] | None:
+        """Generator and number of the synthetic recordings that are used for training beside the real ones."""
+        if not self.uses_synthetic:
+            return None
+        return {"generator": GENERATOR, "recordings": self.synthetic_recordings}
+
+    def metadata(self) -> dict[str, Any]:
+        """Plain values that prediction needs and that a checkpoint stores."""
+        return {
+            "species": asdict(self.species),
+            "types": list(self.prepared.types),
+            "mel": asdict(self.mel),
+            "segment_s": self.segment_s,
+            "segment_hop_s": self.segment_hop_s,
+            "synthetic": self.synthetic,
+            "pool": self.pool,
+            "shuffled_types": self.shuffle_types,
+            "data_fingerprint": self.prepared.fingerprint,
+            "embeddings": self.embeddings.describe() if self.embeddings else None,
+            "embedding_state": self.embeddings.state() if self.embeddings else None,
+        }

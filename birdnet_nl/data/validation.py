@@ -1,14 +1,12 @@
-"""Values of `conf/data/` that cannot be meant, each answered with one sentence before anything takes time."""
+"""Checks of the values of `conf/data/`: one sentence each, before anything takes time."""
 
 from collections.abc import Mapping, Sequence
 
-from birdnet_nl.data.crops import CropParams
-from birdnet_nl.data.cutting import SPLIT_BY
-from birdnet_nl.data.loading import AUTO
+from birdnet_nl.data.segments import SPLIT_BY
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
-SHORTEST_SEGMENT_S = 0.2  # shorter ones leave a network nothing to pool
+MIN_SEGMENT_S = 0.2  # shorter segments leave a network nothing to pool
 
 
 def check_types(types: Sequence[str]) -> None:
@@ -20,12 +18,12 @@ def check_types(types: Sequence[str]) -> None:
         raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(VOCALIZATION_TYPES)}")
 
 
-def check_lengths(segment_s: float, segment_hop_s: float) -> None:
-    """Raise `ValueError` for segments that leave a network nothing to pool, or sound unheard between them."""
-    if segment_s < SHORTEST_SEGMENT_S:
-        raise ValueError(f"data.segment_s={segment_s} must be at least {SHORTEST_SEGMENT_S} seconds")
+def check_segments(segment_s: float, segment_hop_s: float) -> None:
+    """Raise `ValueError` for segments too short to pool, or with unused sound between them."""
+    if segment_s < MIN_SEGMENT_S:
+        raise ValueError(f"data.segment_s={segment_s} must be at least {MIN_SEGMENT_S} seconds")
     if not 0 < segment_hop_s <= segment_s:
-        raise ValueError(f"data.segment_hop_s={segment_hop_s} must lie above 0 and at most data.segment_s={segment_s}")
+        raise ValueError(f"data.segment_hop_s={segment_hop_s} must be above 0 and at most data.segment_s={segment_s}")
 
 
 def check_shares(shares: Mapping[str, float], min_recordings: int) -> None:
@@ -36,25 +34,32 @@ def check_shares(shares: Mapping[str, float], min_recordings: int) -> None:
         raise ValueError(f"data.min_recordings={min_recordings} must be at least {len(SPLITS)}: one for each split")
 
 
-def check_split_by(split_by: str, folds: int | None, crops: CropParams | None) -> None:
-    """Raise `ValueError` for a way to split that does not exist, or that does not go with the rest."""
+def check_split_by(split_by: str, folds: int | None, crops: bool) -> None:
+    """Raise `ValueError` for an unknown way to split, or one that does not go with folds or crops."""
     if split_by not in SPLIT_BY:
         raise ValueError(f"data.split_by={split_by} is unknown; choose one of {', '.join(SPLIT_BY)}")
-    if split_by == "segment" and (folds is not None or crops is not None):
-        raise ValueError("data.split_by=segment shows the original's leak, so it goes without data.folds and crops")
+    if split_by == "segment" and (folds is not None or crops):
+        raise ValueError("data.split_by=segment shows the original's leak; it cannot be used with data.folds or crops")
 
 
-def check_batches(batch_size: int, num_workers: int | str, crops: CropParams | None) -> None:
+def check_batches(batch_size: int, num_workers: int) -> None:
     """Raise `ValueError` for batches that cannot be filled or loaded."""
     if batch_size < 1:
         raise ValueError(f"data.batch_size={batch_size} must be at least 1")
-    if crops is not None and batch_size < crops.bag:
-        raise ValueError(f"data.batch_size={batch_size} must be at least data.crops.bag={crops.bag}")
-    if num_workers != AUTO and (not isinstance(num_workers, int) or num_workers < 0):
-        raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more, or auto")
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise ValueError(f"data.num_workers={num_workers} must be 0 (load in this process) or more")
 
 
-def check_several_weight(weight: float) -> None:
-    """Raise `ValueError` for a weight that is none."""
+def check_multilabel_weight(weight: float) -> None:
+    """Raise `ValueError` unless `weight` is between 0 and 1."""
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
-        raise ValueError(f"data.several_weight={weight} must lie between 0 (leave them out) and 1 (as any other)")
+        raise ValueError(f"data.multilabel_weight={weight} must be between 0 (leave them out) and 1 (as any other)")
+
+
+def check_synthetic_recordings(count: int) -> None:
+    """Raise `ValueError` unless `count` is 0 or enough for all types."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0 or 0 < count < len(VOCALIZATION_TYPES):
+        raise ValueError(
+            f"data.synthetic_recordings={count} must be 0 (none) or a whole number of at least "
+            f"{len(VOCALIZATION_TYPES)}"
+        )

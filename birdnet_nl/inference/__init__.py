@@ -1,1 +1,1 @@
-""" """
+"""Inference: load a trained classifier and predict recordings."""

@@ -1,22 +1,23 @@
-"""A finished run as the trunk of a head: whether it can be, what a head takes from it, and what it answers itself."""
+"""A finished run of several species as the base of a head for one species (`trainer=head base=<run directory>`)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.inherited_splits import InheritedSplits, read_inherited
-from birdnet_nl.embeddings.base import EmbeddingModel, build_embedding_model
+from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.evaluate import Evaluation
 from birdnet_nl.evaluation.metrics import score
-from birdnet_nl.inference.classifier import TrainedNetwork, load_trained
+from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.predict import predict_calibrated
-from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.training.checkpoint import read_checkpoint
-from birdnet_nl.training.embedding_module import EmbeddingClassifier
-from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.training.probe import EmbeddingClassifier, ProbeClassifier, SegmentHead
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.run_directory import CONFIG, METRICS, SPLITS_FILE
@@ -26,143 +27,179 @@ MIN_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head
 
 @dataclass(frozen=True)
 class BaseRun:
-    """A trained network to put a head on.
-
-    Attributes:
-        splits: of the recordings that it was trained and judged on.
-    """
+    """A trained classifier to put a head on, and the splits of the recordings that it was trained and tested on."""
 
     run_dir: Path
-    trained: TrainedNetwork
+    classifier: Classifier
     splits: InheritedSplits
 
     @property
     def types(self) -> list[str]:
-        return self.trained.at_temperature_1.types
-
-    @property
-    def embedding_model(self) -> EmbeddingModel | None:
-        card = self.trained.card
-        described = card.get("features")
-        return build_embedding_model(described, card.get("feature_weights")) if described else None
+        return self.classifier.types
 
     def data_settings(self) -> dict[str, Any]:
-        """Arguments of `SpeciesDataModule` that a head has no choice about."""
-        card = self.trained.card
+        """Arguments of `SpeciesDataModule` that are those of the base run."""
         return {
-            "mel": self.trained.at_temperature_1.mel,
+            "mel": self.classifier.mel,
             "types": self.types,
-            "segment_s": card["segment_s"],
-            "segment_hop_s": card["segment_hop_s"],
-            "features": self.embedding_model,
+            "segment_s": self.classifier.metadata["segment_s"],
+            "segment_hop_s": self.classifier.metadata["segment_hop_s"],
+            "embeddings": self.classifier.embedding_model,
             "inherited": self.splits,
         }
 
-    def network_settings(self, species: str) -> dict[str, Any]:
-        """Arguments of `ResidualHead`."""
-        temperature = self.trained.calibration.temperature_of(species)
-        return {"trunk": self.trained.card["network"], "sharpness": 1 / temperature}
 
-    def give_weights(self, network: ResidualHead, train_counts: Counter) -> None:
-        """The trunk's weights into a network built anew, whose head is kept still where there is too little to learn.
-
-        `train_counts` are training recordings by type.
-        """
-        network.base.load_state_dict(self.trained.at_temperature_1.network.state_dict())
-        network.head.requires_grad_(enough_for_a_head(train_counts))
-
-    def give_earlier_weights(self, classifier: TypeClassifier) -> None:
-        """Of a trunk of features, what it was before it learned from its validation recordings.
-
-        They are the validation recordings of the head too, which decide on its temperature and threshold.
-        """
-        if isinstance(classifier, EmbeddingClassifier):
-            prefix, weights = "before_validation.", read_checkpoint(self.trained.checkpoint)["state_dict"]
-            earlier = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-            classifier.before_validation.base.load_state_dict(earlier)
-
-
-def load_base_run(run_dir: Path) -> BaseRun:
-    """Raises `RunError` when the run cannot carry a head."""
+def load_base_run(base: str | Path | None) -> BaseRun:
+    """Load a finished run; raises `ValueError` without one and `RunError` when it cannot be the base of a head."""
+    if not base:
+        raise ValueError(
+            "trainer=head needs base=<run directory>, a finished run of several species; make one with "
+            "python train.py data.pool=all trainer=turbo, or with trainer=frozen, distilled or birdnet"
+        )
+    run_dir = Path(base)
     if not (run_dir / CONFIG).is_file():
-        raise RunError(f"trunk={run_dir} is not a run directory; give one such as logs/turbo/pool-all/<time>")
+        raise RunError(f"base={run_dir} is not a run directory; give one such as logs/turbo/pool-all/<time>")
     if not (run_dir / METRICS).is_file():
-        raise RunError(f"trunk={run_dir} is not finished; go on with python train.py resume={run_dir}")
-    trained = load_trained(run_dir)
-    network = trained.at_temperature_1.network
-    if not hasattr(network, "answer") or hasattr(network, "trunk"):
+        raise RunError(f"base={run_dir} is not finished; continue it with python train.py resume={run_dir}")
+    classifier = Classifier.load(run_dir)
+    network = classifier.network
+    if not hasattr(network, "forward_head") or hasattr(network, "base"):
         raise RunError(
-            f"trunk={run_dir} is a {type(network).__name__}, which cannot carry a head; give a run of "
-            "model=compact_cnn, practised, student or birdnet"
+            f"base={run_dir} is a {type(network).__name__}, which cannot be the base of a head; give a run of "
+            "trainer=turbo, frozen, distilled or birdnet"
         )
-    if trained.split_by == "segment":
-        raise RunError(f"trunk={run_dir} was split by segment, so it knows every recording; give one that was not")
-    splits = read_inherited(run_dir / SPLITS_FILE, numbers_are_unique=not trained.card["synthetic"])
-    return BaseRun(run_dir, trained, splits)
+    if classifier.split_by == "segment":
+        raise RunError(f"base={run_dir} was split by segment, so it has seen every recording; give one that was not")
+    splits = read_inherited(run_dir / SPLITS_FILE, numbers_are_unique=not classifier.metadata["synthetic"])
+    return BaseRun(run_dir, classifier, splits)
 
 
-def check_same_source(base: BaseRun, data: SpeciesDataModule) -> None:
-    """Raise `RunError` when just one of trunk and recordings is of the demo: the figures would mean nothing."""
-    if base.trained.card["synthetic"] != data.synthetic:
-        kinds = ("the synthetic demo", "real recordings")
-        learned, given = kinds if base.trained.card["synthetic"] else kinds[::-1]
-        raise RunError(f"trunk={base.run_dir} was trained on {learned}, and these are {given}; give another trunk")
+class HeadDataModule(SpeciesDataModule):
+    """Recordings of one species, with the front end, types, embeddings and splits of the base run.
+
+    Args:
+        base: the run directory of the base run.
+        settings: as for `SpeciesDataModule`; those that the base run sets are not used.
+    """
+
+    def __init__(self, base: str | None, **settings: Any) -> None:
+        if settings["source"] == "spectrograms":
+            raise ValueError("data=spectrograms holds parts of recordings and a head needs whole ones; give recordings")
+        self.base = load_base_run(base)
+        super().__init__(**settings | self.base.data_settings())
+        synthetic_base = self.base.classifier.metadata["synthetic"]
+        if synthetic_base != self.synthetic:
+            kinds = ("the synthetic demo", "real recordings")
+            trained, given = kinds if synthetic_base else kinds[::-1]
+            raise RunError(f"base={base} was trained on {trained}, and these are {given}; give another base")
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._check_test_not_seen()
+
+    def _check_test_not_seen(self) -> None:
+        """Raise `RunError` when the base was trained on what would be tested, though the file is elsewhere by now."""
+        if self.synthetic:  # demo recordings are known by their path, and share their numbers
+            return
+        prepared, trained_on = self.prepared, self.base.classifier.trained_on
+        tested = [recording for recording in prepared.recordings if prepared.splits[recording.id] == "test"]
+        seen = [(recording, reason) for recording in tested if (reason := trained_on.reason_seen(recording))]
+        if seen:
+            recording, reason = seen[0]
+            raise RunError(
+                f"base={self.base.run_dir} was trained on {len(seen)} of the {len(tested)} test recordings of "
+                f"{self.species.slug} ({recording.path} has {reason}); put them where they were then, or train a new "
+                "base"
+            )
+
+    @cached_property
+    def fitted_recordings(self) -> Counter:
+        """Recordings that the head is fitted to by type: with embeddings those for validation too."""
+        counts = self.recording_counts()
+        return counts["train"] if self.embeddings is None else counts["train"] + counts["val"]
+
+    @property
+    def suffices_for_head(self) -> bool:
+        """Whether the training recordings of the species may change the prediction of the base."""
+        return sum(count >= MIN_OF_TYPE for count in self.recording_counts()["train"].values()) >= 2
+
+    def metadata(self) -> dict[str, Any]:
+        return super().metadata() | {"base": str(self.base.run_dir.resolve())}
 
 
-def check_not_seen(base: BaseRun, data: SpeciesDataModule) -> None:
-    """Raise `RunError` when the trunk learned from what would be tested, though that lies elsewhere by now."""
-    if data.synthetic:  # demo recordings are known by their place, and share their numbers
-        return
-    prepared = data.prepared
-    tested = [recording for recording in prepared.recordings if prepared.splits[recording.id] == "test"]
-    known = [(recording, why) for recording in tested if (why := base.trained.trained_on.reason_seen(recording))]
-    if known:
-        recording, why = known[0]
-        raise RunError(
-            f"trunk={base.run_dir} learned from {len(known)} of the {len(tested)} test recordings of "
-            f"{data.species.slug} ({recording.path} has {why}); put them where they were then, or train a new trunk"
-        )
+class _HeadOnBase(ProbeClassifier):
+    """Part of a head's LightningModule that concerns its base: weights, inherited decision and report."""
+
+    def check_description(self) -> None:
+        """The network can only be built with the base run, in `build_network`."""
+
+    def build_network(self, data: HeadDataModule) -> tuple[nn.Module, None]:
+        self.base = base = data.base
+        temperature = base.classifier.calibration.temperature_of(data.species.slug)
+        self.description |= {"base": base.classifier.metadata["network"], "logit_scale": 1 / temperature}
+        network, _ = super().build_network(data)
+        for part in (network, getattr(self, "train_only_network", None)):
+            if part is not None:
+                part.base.load_state_dict(base.classifier.network.state_dict())
+                part.head.requires_grad_(data.suffices_for_head)
+        self._print_summary(data)
+        return network, None
+
+    @property
+    def inherited_decision(self) -> tuple[Calibration, float | None]:
+        """Calibration and threshold of the base; its temperature is in the network already."""
+        classifier = self.base.classifier
+        return Calibration(1.0, classifier.calibration.pooling, 0), classifier.threshold
+
+    def _print_summary(self, data: HeadDataModule) -> None:
+        def in_words(counts: Counter) -> str:
+            return ", ".join(f"{name} {counts[name]}" for name in self.base.types)
+
+        where, fitted = display_path(self.base.run_dir), data.fitted_recordings
+        if data.suffices_for_head:
+            info(f"head on {where}, fitted to {fitted.total()} recordings ({in_words(fitted)})")
+        else:
+            info(
+                f"[yellow]too few training recordings of {data.species.slug} for a head "
+                f"({in_words(data.recording_counts()['train'])}; needed: {MIN_OF_TYPE} of each of two types): the "
+                f"prediction for all species is used, of {where}[/]"
+            )
+
+    def describe_result(self, data: HeadDataModule, evaluation: Evaluation) -> dict[str, Any]:
+        """For `metrics.json`: what the head was fitted to, how far it changed predictions, and the base's metrics."""
+        by_id = {recording.id: recording for recording in data.prepared.recordings}
+        tested = [by_id[id] for id in data.datasets["test"].recording_ids]
+        pooled, _ = predict_calibrated(self.base.classifier, tested, data.cache_dir)
+        change = (evaluation.probabilities - pooled).abs().sum(dim=1).mean() / 2  # 0 nowhere, 1 to another type
+        return {
+            "head": {
+                "l2": self.network.l2,
+                "base": str(self.base.run_dir),
+                "fitted": data.suffices_for_head,
+                "trained_on": {name: data.fitted_recordings[name] for name in self.base.types},
+                "mean_change": float(change),
+                "pooled": score(pooled, evaluation.true_types, self.base.types),
+            }
+        }
 
 
-def enough_for_a_head(counts: Counter) -> bool:
-    """Whether a species' training recordings, counted by type, may move the trunk's answer."""
-    return sum(count >= MIN_OF_TYPE for count in counts.values()) >= 2
+class _SegmentHead(_HeadOnBase, SegmentHead):
+    """Head on a mel CNN."""
 
 
-def recordings_fitted_to(data: SpeciesDataModule) -> Counter:
-    """By type: those for training, and of features those for validation too, as `EmbeddingClassifier` has it."""
-    counts = data.recording_counts()
-    return counts["train"] if data.features is None else counts["train"] + counts["val"]
+class _EmbeddingHead(_HeadOnBase, EmbeddingClassifier):
+    """Head on a classifier of embeddings."""
+
+    def build_network(self, data: HeadDataModule) -> tuple[nn.Module, None]:
+        """Give the train-only network the base's own: the validation recordings of both runs are the same ones."""
+        network, pretraining = super().build_network(data)
+        prefix, state = "train_only_network.", read_checkpoint(self.base.classifier.checkpoint)["state_dict"]
+        train_only = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        self.train_only_network.base.load_state_dict(train_only)
+        return network, pretraining
 
 
-def _in_words(counts: Counter, types: Sequence[str]) -> str:
-    return ", ".join(f"{name} {counts[name]}" for name in types)
-
-
-def print_head_summary(base: BaseRun, data: SpeciesDataModule) -> None:
-    """What the head has to learn from, or that the trunk's answer stands."""
-    counts, fitted_to = data.recording_counts()["train"], recordings_fitted_to(data)
-    if enough_for_a_head(counts):
-        found = _in_words(fitted_to, base.types)
-        info(f"head on {display_path(base.run_dir)}, fitted to {fitted_to.total()} recordings ({found})")
-    else:
-        info(
-            f"[yellow]too few training recordings of {data.species.slug} for a head ({_in_words(counts, base.types)}; "
-            f"needed: {MIN_OF_TYPE} of each of two types): the answer for all species stands, that of "
-            f"{display_path(base.run_dir)}[/]"
-        )
-
-
-def describe_head(base: BaseRun, data: SpeciesDataModule, evaluation: Evaluation) -> dict[str, Any]:
-    """For `metrics.json`: what the head learned from, how far it moved the answers, and the trunk's own figures."""
-    counts, fitted_to = data.recording_counts()["train"], recordings_fitted_to(data)
-    by_id = {recording.id: recording for recording in data.prepared.recordings}
-    tested = [by_id[id] for id in data.datasets["test"].recording_ids]
-    pooled, _ = predict_calibrated(base.trained, tested, data.cache_dir)
-    return {
-        "trunk": str(base.run_dir),
-        "fitted": enough_for_a_head(counts),
-        "trained_on": {name: fitted_to[name] for name in base.types},
-        "moved": float((evaluation.probabilities - pooled).abs().sum(dim=1).mean() / 2),  # 0 nowhere, 1 to another type
-        "pooled": score(pooled, evaluation.true_types, base.types),
-    }
+def head_classifier(base: str | None, network: Callable[..., nn.Module], **settings: Any) -> ProbeClassifier:
+    """Return the LightningModule of a head, for the kind of network that the base run trained."""
+    kind = _SegmentHead if load_base_run(base).classifier.embedding_model is None else _EmbeddingHead
+    return kind(network=network, **settings)

@@ -1,33 +1,79 @@
-"""The training of a run: from its start, or on from the last finished epoch."""
+"""Lightning's Trainer for a run: callbacks and loggers, starting and resuming, Ctrl-C."""
 
+import logging
 import signal
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.utils import instantiate
 from lightning.pytorch.trainer.states import TrainerStatus
+from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.training.checkpoint import CARD, read_checkpoint
-from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.data.splits import read_splits, write_splits
+from birdnet_nl.evaluation.calibration import check_target_accuracy
+from birdnet_nl.training.callbacks import TRAINED, Heartbeat
+from birdnet_nl.training.checkpoint import METADATA, AtomicCheckpointIO, read_checkpoint
+from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.run_directory import BEST, TRAINED, read_json, resumable_checkpoint, write_json
+from birdnet_nl.util.run_directory import (
+    BEST,
+    HEARTBEAT,
+    SPLITS_FILE,
+    read_json,
+    resumable_checkpoint,
+    write_json,
+)
 
 
-def train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
-    """Train to the end; with `resume` on from the last finished epoch, or not at all where training had ended."""
+def check_values(cfg: DictConfig) -> None:
+    """Raise `ValueError` for values that libraries would answer with a traceback."""
+    checks = (("seed", int, 0), ("trainer.max_epochs", int, 1), ("optimizer.lr", (int, float), 1e-12))
+    for name, kind, minimum in checks:
+        value = OmegaConf.select(cfg, name)
+        if name == "optimizer.lr" and cfg.optimizer is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, kind) or value < minimum:
+            what = f"a whole number, at least {minimum}" if kind is int else "a number above 0"
+            raise ValueError(f"{name}={value} must be {what}")
+    check_target_accuracy(cfg.evaluation.target_accuracy)
+
+
+def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:
+    """Build the Trainer with all callbacks and loggers; what they write goes into `run_dir`."""
+    callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
+    callbacks.append(Heartbeat(run_dir / HEARTBEAT))
+    for callback in callbacks:
+        if hasattr(callback, "dirpath"):
+            callback.dirpath = str(run_dir / BEST.parent)
+    loggers = [instantiate(logger, save_dir=str(run_dir)) for logger in (cfg.logger or {}).values()]
+    return instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers or False,
+        precision=engine.lightning_precision,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=str(run_dir),
+    )
+
+
+def fit(trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
+    """Train to the end; with `resume` from the last finished epoch, or not at all where training had ended."""
     if resume and (run_dir / TRAINED).is_file():
         module.history = read_json(run_dir / TRAINED)["history"]
-        info("training had ended; going on with the test")
+        info("training had ended; continuing with the test")
         return
     checkpoint = resumable_checkpoint(run_dir) if resume else None
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
-        _check_moved(content, run_dir)
-        info(f"going on after epoch {len(content[CARD]['history'])}")
+        _check_not_moved(content, run_dir)
+        info(f"continuing after epoch {len(content[METADATA]['history'])}")
     with ctrl_c_raises(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
@@ -35,7 +81,7 @@ def train(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, r
 
 @contextmanager
 def ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
-    """Lightning answers Ctrl-C with SystemExit and switches the signal off; here it stays a KeyboardInterrupt."""
+    """Keep Ctrl-C a KeyboardInterrupt; Lightning turns it into SystemExit and switches the signal off."""
     try:
         yield
     except SystemExit:
@@ -45,9 +91,30 @@ def ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _check_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
-    """Lightning forgets which epoch was the best when the folder of the checkpoints is another than before."""
+def _check_not_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
+    """Raise `RunError` when the run directory was moved: Lightning then forgets which epoch was the best."""
     folders = {state["dirpath"] for state in checkpoint["callbacks"].values() if "dirpath" in state}
     if folders != {str(run_dir / BEST.parent)}:
         before = Path(folders.pop()).parent if folders else "another folder"
-        raise RunError(f"{run_dir} was {before} when its training stopped; move it back there to go on, or start anew")
+        raise RunError(
+            f"{run_dir} was {before} when its training stopped; move it back there to continue, or start a new run"
+        )
+
+
+def write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
+    """Write `splits.csv`; when resuming, raise `RunError` if recordings or splits are no longer the same."""
+    path, splits = run_dir / SPLITS_FILE, data.all_splits
+    if resume and path.is_file() and read_splits(path) != splits:
+        raise RunError(
+            f"the recordings or their splits are no longer those of {path}; start a new run, its results would be mixed"
+        )
+    write_splits(path, [*data.prepared.recordings, *data.multilabel.recordings], splits)
+
+
+def quiet_libraries() -> None:
+    """Keep remarks of libraries off the screen; warnings go to the log of the run."""
+    logging.captureWarnings(True)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*this fit will run with no optimizer.*"):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,10 +1,15 @@
-"""What a run used, left out and ran on: told on the screen when it starts, and stored in its `metrics.json`."""
+"""Report of a run: what is printed when it starts, and what `metrics.json` holds beside the results."""
 
 import platform
 import resource
+import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -13,12 +18,12 @@ from rich.markup import escape
 from birdnet_nl import __version__
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import SPLITS
-from birdnet_nl.runs.origin import git_commit, machine
 from birdnet_nl.training.engine import EngineState
-from birdnet_nl.training.module import TypeClassifier
+from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info, warn
 
-PACKAGES = (
+PACKAGE = Path(__file__).resolve().parents[1]
+LIBRARIES = (
     "torch",
     "torchaudio",
     "lightning",
@@ -32,27 +37,26 @@ PACKAGES = (
 
 
 def print_source(data: SpeciesDataModule) -> None:
-    """One loud line where the figures will say nothing about real birds."""
+    """Warn, before training, of everything that changes what the metrics mean."""
     if data.synthetic:
         why = next(choice.why for choice in data.choices.values() if choice.synthetic)
-        warn(f"SYNTHETIC demo recordings ({why}): the figures say nothing about real birds")
-    if data.features is not None and data.features.licence:
-        info(f"features of {data.features.credit}; {data.features.licence}, and so are models made with them")
+        warn(f"SYNTHETIC demo recordings ({why}): the metrics say nothing about real birds")
+    if data.embeddings is not None and data.embeddings.licence:
+        info(f"embeddings of {data.embeddings.credit}; {data.embeddings.licence}, and so are models made with them")
     if data.pool:
         info(f"pool of {len(data.pool)} species: {', '.join(data.pool[:8])}{', …' if len(data.pool) > 8 else ''}")
     if data.split_by == "segment":
         warn(
             "LEAK (data.split_by=segment): segments of one recording are on both sides of the split, "
-            "so the figures are far too good"
+            "so the metrics are far too good"
         )
     if data.shuffle_types and data.split_by == "recording":
-        warn("CONTROL (data.shuffle_types=true): types are dealt out at random, so the result must be chance")
+        warn("CONTROL (data.shuffle_types=true): types are permuted at random, so the result must be chance")
 
 
 def print_data_summary(data: SpeciesDataModule) -> None:
-    """Counts per split, and everything that was left out with the reason."""
-    prepared = data.prepared
-    counts = data.recording_counts()
+    """Print the counts per split, and everything that was left out with the reason."""
+    prepared, counts = data.prepared, data.recording_counts()
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
         info(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
@@ -60,13 +64,9 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         info(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
         texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
-        learned = len(data.multilabel.recordings)
-        what = (
-            f"not plainly of one type, {learned} of them learned as several:"
-            if learned
-            else "not plainly of one type left out:"
-        )
-        info(f"[dim]{prepared.unclear.total()} recordings {what} {texts}[/]")
+        multilabel = len(data.multilabel.recordings)
+        used = f", {multilabel} of them used for training as several types:" if multilabel else " left out:"
+        info(f"[dim]{prepared.unclear.total()} recordings not plainly of one type{used} {texts}[/]")
     if prepared.unusable:
         info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
@@ -74,11 +74,14 @@ def print_data_summary(data: SpeciesDataModule) -> None:
 
 
 def describe_run(
-    cfg: DictConfig, data: SpeciesDataModule, module: TypeClassifier, engine: EngineState, best_row: dict[str, float]
+    cfg: DictConfig,
+    data: SpeciesDataModule,
+    module: SegmentClassifier,
+    engine: EngineState,
+    best_row: dict[str, float],
 ) -> dict[str, Any]:
-    """Everything in `metrics.json` but the results themselves."""
-    prepared = data.prepared
-    recordings = data.recording_counts()
+    """Everything in `metrics.json` but the results."""
+    prepared, recordings = data.prepared, data.recording_counts()
     return {
         "birdnet_nl": __version__,
         "synthetic": data.synthetic,
@@ -98,7 +101,7 @@ def describe_run(
         "counts": {
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
-            "several_types": len(data.multilabel.recordings),
+            "multilabel": len(data.multilabel.recordings),
         },
         "left_out": {
             "types": prepared.left_out_types,
@@ -107,10 +110,8 @@ def describe_run(
         },
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
-        "features": data.features.describe() if data.features else None,
-        "practice": module.card["practice"],
-        "teacher": module.card["teacher"],
-        "teacher_features": module.card["teacher_features"],
+        "embeddings": module.metadata["embeddings"],
+        "pretraining": module.metadata["pretraining"],
         "parameters": {
             "parameter_set": cfg.parameter_set,
             "species": data.species.slug,
@@ -121,7 +122,7 @@ def describe_run(
             "batch_size": data.batch_size,
             "num_workers": data.num_workers,
             "max_epochs": cfg.trainer.max_epochs,
-            "learning_rate": cfg.optimizer.lr * (module.card["practice"] or {}).get("rate_share", 1.0),
+            "learning_rate": module.learning_rate,
             "threads": engine.threads,
             "precision": engine.precision,
             "synthetic": data.synthetic,
@@ -133,12 +134,66 @@ def describe_run(
     }
 
 
+class PhaseTimer:
+    """Seconds spent in each phase of a run."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+
+    def report(self, history: Sequence[dict[str, float]]) -> dict[str, Any]:
+        """Seconds by phase and peak memory; the training time includes epochs before the run was resumed."""
+        train_s = round(sum(row["seconds"] for row in history), 2)
+        total_s = round(time.perf_counter() - self.started, 2)
+        return {"seconds": {"train": train_s, **self.seconds, "total": total_s}, "peak_memory_mb": peak_memory_mb()}
+
+
 def versions() -> dict[str, str]:
-    """Of Python and of the libraries that shape the figures."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Versions of Python and of the libraries that influence the metrics."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def peak_memory_mb() -> int:
     """Largest resident memory of this process so far, in MB; in a sweep, of all jobs so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))
+
+
+def machine() -> dict[str, str]:
+    """Host, processor and operating system."""
+    return {"host": platform.node(), "processor": _processor(), "system": platform.platform()}
+
+
+def git_commit(package: Path = PACKAGE) -> str | None:
+    """Commit of the repository that holds this package, with `-changed` when files differ; None without one."""
+    top = _git(package, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != package.parent:
+        return None  # installed somewhere inside another repository
+    commit = _git(package, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return commit + ("-changed" if _git(package, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor; Linux has it in a file only."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

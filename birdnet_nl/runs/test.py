@@ -1,25 +1,22 @@
-"""What a trained run is worth: validation decides how answers are made, the test recordings are answered once."""
+"""Test of a trained run: validation recordings decide on calibration and threshold, then the test split is predicted."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.segment_activity import activity_of_segments
-from birdnet_nl.evaluation.calibration import MIN_RECORDINGS, Calibration
+from birdnet_nl.data.dataset import activity_of_segments
+from birdnet_nl.evaluation.calibration import MIN_RECORDINGS, is_certain
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
-from birdnet_nl.evaluation.decision import is_certain
-from birdnet_nl.evaluation.embeddings import kept_features, pool_embeddings
 from birdnet_nl.evaluation.evaluate import Evaluation, calibrate_and_evaluate, evaluate_calibrated
-from birdnet_nl.evaluation.metrics import Predictions
-from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
-from birdnet_nl.evaluation.report import draw_plots, write_plots
-from birdnet_nl.evaluation.segment_examples import (
+from birdnet_nl.evaluation.examples import (
     SAMPLE_RATE_HZ,
     SegmentPredictions,
     choose_errors,
@@ -27,60 +24,64 @@ from birdnet_nl.evaluation.segment_examples import (
     cut_clip,
     draw_segments,
 )
-from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_pictures, add_result
-from birdnet_nl.recordings.choice import allows_excerpts
-from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.recordings.tags import with_tags
-from birdnet_nl.runs.base_model import BaseRun, describe_head
-from birdnet_nl.training.checkpoint import keep_for_prediction
-from birdnet_nl.training.module import TypeClassifier, types_of_recordings
+from birdnet_nl.evaluation.metrics import Predictions
+from birdnet_nl.evaluation.pooling import capture_embeddings, pool_embeddings
+from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
+from birdnet_nl.evaluation.report import draw_plots, write_plots
+from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_plots, add_result
+from birdnet_nl.recordings.recording import Recording, allows_excerpts
+from birdnet_nl.recordings.tags import add_tags
+from birdnet_nl.runs.fit import ctrl_c_raises
+from birdnet_nl.training.checkpoint import finalize_checkpoint
+from birdnet_nl.training.module import SegmentClassifier, types_of_recordings
 from birdnet_nl.util.run_directory import BEST, PREDICTIONS
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """A judged run; `features` are of the test recordings, `report` its part of metrics.json."""
+    """Results of a tested run.
+
+    Attributes:
+        features: what the last layer sees of each test recording, float32 [recordings, features], or None.
+        report: the results as in `metrics.json`.
+    """
 
     evaluation: Evaluation
-    answers: list[RecordingPrediction]
+    predictions: list[RecordingPrediction]
     features: torch.Tensor | None
     report: dict[str, Any]
 
 
-def test_run(
-    trainer: L.Trainer,
-    module: TypeClassifier,
-    data: SpeciesDataModule,
-    run_dir: Path,
-    wanted_accuracy: float,
-    base: BaseRun | None = None,
+def test(
+    trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, run_dir: Path, target_accuracy: float
 ) -> RunResults:
-    """Predict validation and test, decide and judge; writes `predictions.csv` and the decisions into `best.ckpt`.
+    """Predict validation and test recordings, calibrate on the first and evaluate the second.
 
-    Where validation recordings are too few to decide anything, a head keeps what was decided for its `base`.
+    Writes `predictions.csv`, and the decisions into `best.ckpt`. Where validation recordings are too few to decide
+    anything, a module with a decision of its own (a head has that of its base) keeps it.
     """
     types = data.prepared.types
-    with module.as_validated():
+    with module.without_validation_data():
         validation = _predict(trainer, module, data, "val")
-    with kept_features(module.network) as features:
-        test = _predict(trainer, module, data, "test")
+    with capture_embeddings(module.network) as features:
+        predicted = _predict(trainer, module, data, "test")
     recordings = recordings_of(data, "test")
-    if base is not None and len(validation.recording_ids) < MIN_RECORDINGS:
-        unfitted = Calibration(1.0, base.trained.calibration.pooling, 0)  # its temperature is in the network
-        evaluation = evaluate_calibrated(unfitted, base.trained.threshold, wanted_accuracy, test, recordings, types)
+    inherited = getattr(module, "inherited_decision", None)
+    if inherited is not None and len(validation.recording_ids) < MIN_RECORDINGS:
+        evaluation = evaluate_calibrated(*inherited, target_accuracy, predicted, recordings, types)
     else:
-        evaluation = calibrate_and_evaluate(validation, test, recordings, types, wanted_accuracy)
+        evaluation = calibrate_and_evaluate(validation, predicted, recordings, types, target_accuracy)
     probabilities, true_types = evaluation.probabilities.numpy(), evaluation.true_types.numpy()
-    answers = recording_predictions(
+    predictions = recording_predictions(
         recordings,
         probabilities,
         true_types,
         certain=is_certain(probabilities, evaluation.threshold),
-        segments=torch.bincount(test.recordings).numpy(),
+        segments=torch.bincount(predicted.recordings).numpy(),
         types=types,
     )
-    write_predictions(run_dir / PREDICTIONS, answers)
-    keep_for_prediction(
+    write_predictions(run_dir / PREDICTIONS, predictions)
+    finalize_checkpoint(
         run_dir / BEST,
         temperature=evaluation.calibration.temperature,
         temperatures_of_species=dict(evaluation.calibration.of_species),
@@ -88,24 +89,25 @@ def test_run(
         threshold=evaluation.threshold,
     )
     report = {
-        "test_fingerprint": fingerprint_of(answers),
+        "test_fingerprint": fingerprint(predictions),
         **evaluation.report,
         "controls": score_controls(data, evaluation),
+        **(module.describe_result(data, evaluation) if hasattr(module, "describe_result") else {}),
     }
-    if base is not None:
-        report["head"] = {"penalty": module.network.l2, **describe_head(base, data, evaluation)}
-    embedded = pool_embeddings(features, test.recordings) if test.whole is None else features[-1]
-    return RunResults(evaluation, answers, embedded, report)
+    pooled = pool_embeddings(features, predicted.recordings) if predicted.whole is None else features[-1]
+    return RunResults(evaluation, predictions, pooled, report)
 
 
-def _predict(trainer: L.Trainer, module: TypeClassifier, data: SpeciesDataModule, split: str) -> Predictions:
+def _predict(trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, split: str) -> Predictions:
     recordings = recordings_of(data, split)
-    ids, species = [one.id for one in recordings], [one.species for one in recordings]
+    ids, species = ([getattr(recording, name) for recording in recordings] for name in ("id", "species"))
     batches = {"val": data.val_dataloader, "test": data.test_dataloader}[split]()
-    activity = None  # features are pooled by the network itself
-    if data.features is None:
+    activity = None  # embeddings are pooled by the network itself
+    if data.embeddings is None:
         activity = activity_of_segments(data.datasets[split], data.prepared.mels, data.mel)
-    return Predictions.join(trainer.predict(module, dataloaders=batches), ids, species, activity)
+    with ctrl_c_raises(trainer):
+        predicted = trainer.predict(module, dataloaders=batches)
+    return Predictions.join(predicted, ids, species, activity)
 
 
 def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:
@@ -114,21 +116,22 @@ def recordings_of(data: SpeciesDataModule, split: str) -> list[Recording]:
     return [by_id[id] for id in data.datasets[split].recording_ids]
 
 
-def fingerprint_of(answers: list[RecordingPrediction]) -> str:
+def fingerprint(predictions: Sequence[RecordingPrediction]) -> str:
     """Sixteen hex digits that two runs share when they were tested on the same recordings with the same true types."""
-    rows = sorted((row.recording_id, row.true_type) for row in answers)
+    rows = sorted((row.recording_id, row.true_type) for row in predictions)
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
 def score_controls(data: SpeciesDataModule, evaluation: Evaluation) -> dict[str, Any]:
+    """Metrics of the controls: the majority type, and a classifier on metadata only."""
     train = data.datasets["train"]
     train_types = types_of_recordings(train.types, train.recordings).numpy()
     test_types, types = evaluation.true_types.numpy(), data.prepared.types
     return {
         "majority": majority_control(train_types, test_types, types),
         "metadata": metadata_control(
-            [with_tags(recording) for recording in recordings_of(data, "train")],
-            [with_tags(recording) for recording in recordings_of(data, "test")],
+            [add_tags(recording) for recording in recordings_of(data, "train")],
+            [add_tags(recording) for recording in recordings_of(data, "test")],
             train_types,
             test_types,
             evaluation.groups,
@@ -144,43 +147,50 @@ def show_run(
     data: SpeciesDataModule,
     results: RunResults,
     report: dict[str, Any],
-    with_figures: bool = True,
+    with_plots: bool = True,
 ) -> None:
-    """Counts and results into TensorBoard; `with_figures` also pictures, there and in the run directory, sounds and
-    neighbours. `report` is the whole one."""
-    if with_figures:
-        _show_figures(run_dir, trainer, data, results, report)
-    if trainer.logger is not None:
-        add_counts(trainer.logger, report)
-        add_result(trainer.logger, report)
+    """Write counts and results to TensorBoard; `with_plots` also plots, there and in the run directory, and sounds.
+
+    `report` is the whole content of `metrics.json`. Other loggers get the metrics of the epochs only.
+    """
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    if with_plots:
+        _show_plots(run_dir, loggers, data, results, report)
+    for logger in loggers:
+        add_counts(logger, report)
+        add_result(logger, report)
 
 
-def _show_figures(
-    run_dir: Path, trainer: L.Trainer, data: SpeciesDataModule, results: RunResults, report: dict[str, Any]
+def _show_plots(
+    run_dir: Path,
+    loggers: Sequence[TensorBoardLogger],
+    data: SpeciesDataModule,
+    results: RunResults,
+    report: dict[str, Any],
 ) -> None:
     segments = SegmentPredictions(
         data.datasets["test"], results.evaluation.segments, data.prepared.types, data.mel.frames_per_s
     )
     title = f"{report['species']['dutch']} · {report['parameter_set']}"
     normalise, errors = Normalise(data.mel), choose_errors(segments)
-    figures = draw_plots(report, results.evaluation)
-    figures["examples"] = draw_segments(
+    plots = draw_plots(report, results.evaluation)
+    plots["examples"] = draw_segments(
         segments, choose_typical(segments), normalise, f"{title} · test segments", data.synthetic
     )
     if errors:
-        figures["errors"] = draw_segments(segments, errors, normalise, f"{title} · surest errors", data.synthetic)
-    pictures = write_plots(run_dir, figures)
-    logger, step = trainer.logger, report["best_epoch"]
-    if logger is None:
-        return
-    add_pictures(logger, pictures, step)
-    by_id = {recording.id: recording for recording in data.prepared.recordings}
-    for number, index in enumerate(errors, start=1):
-        recording = by_id[segments.recording_id(index)]
-        clip = cut_clip(recording, segments.start_s(index), data.segment_s) if allows_excerpts(recording) else None
-        if clip is not None:
-            true, given = segments.verdict(index)
-            name = f"test/error {number}: {recording.id} {segments.start_s(index):.1f} s, {true} answered {given}"
-            add_clip(logger, name, clip, SAMPLE_RATE_HZ, step)
-    if results.features is not None:
-        add_embeddings(logger, results.features, results.answers)
+        plots["errors"] = draw_segments(segments, errors, normalise, f"{title} · most certain errors", data.synthetic)
+    pictures = write_plots(run_dir, plots)
+    for logger in loggers:
+        step = report["best_epoch"]
+        add_plots(logger, pictures, step)
+        by_id = {recording.id: recording for recording in data.prepared.recordings}
+        for number, index in enumerate(errors, start=1):
+            recording = by_id[segments.recording_id(index)]
+            clip = cut_clip(recording, segments.start_s(index), data.segment_s) if allows_excerpts(recording) else None
+            if clip is not None:
+                true_type, predicted = segments.true_and_predicted(index)
+                where = f"{recording.id} {segments.start_s(index):.1f} s"
+                name = f"test/error {number}: {where}, {true_type} predicted {predicted}"
+                add_clip(logger, name, clip, SAMPLE_RATE_HZ, step)
+        if results.features is not None:
+            add_embeddings(logger, results.features, results.predictions)

@@ -1,4 +1,4 @@
-"""Weights averaged over the steps of a training: what is validated, saved and used in the end."""
+"""Weight averaging over the steps of a training: the averaged weights are validated, saved and used."""
 
 import lightning as L
 import torch
@@ -9,34 +9,33 @@ class RunningWeightAverage(WeightAveraging):
     """Exponential average of all weights and batch statistics.
 
     Args:
-        decay: share of the average that a step keeps. Its memory grows to this: at first the average follows the
-            weights closely, so that a short training is not held back by its random start: step n keeps
-            min(decay, (1 + n) / (10 + n)) of it.
-        practised_decay: kept from the first step on, where the network starts from practised weights. These are no
-            random start; a short training on few recordings stays near them (as Wortsman et al., 2022, do by mixing
-            weights from before and after).
+        decay: share of the average that a step keeps. Step n keeps min(decay, (1 + n) / (10 + n)) of it: at first the
+            average follows the weights closely, so that a random start does not hold a short training back.
+        pretrained_decay: share kept from the first step on, where the network starts from pretrained weights. That
+            start is not random, and a short training on few recordings stays near it (as in Wortsman et al., 2022, who
+            mix the weights from before and after).
     """
 
-    def __init__(self, decay: float, practised_decay: float) -> None:
-        for name, value in (("decay", decay), ("practised_decay", practised_decay)):
+    def __init__(self, decay: float, pretrained_decay: float) -> None:
+        for name, value in (("decay", decay), ("pretrained_decay", pretrained_decay)):
             if not 0 < value < 1:
-                raise ValueError(f"callbacks.averaging.{name}={value} must lie between 0 and 1")
-        self.decay, self.practised_decay, self.pretrained = decay, practised_decay, False
+                raise ValueError(f"callbacks.averaging.{name}={value} must be between 0 and 1")
+        self.decay, self.pretrained_decay, self.starts_pretrained = decay, pretrained_decay, False
         super().__init__(use_buffers=True, avg_fn=self._average)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self.pretrained = pl_module.pretrained
+        self.starts_pretrained = pl_module.starts_pretrained
         super().setup(trainer, pl_module, stage)
 
-    def _average(self, average: torch.Tensor, now: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
-        if self.pretrained:
-            return now if not average.is_floating_point() else torch.lerp(now, average, self.practised_decay)
-        return blend(average, now, steps, self.decay)
+    def _average(self, average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+        if self.starts_pretrained:
+            return current if not average.is_floating_point() else torch.lerp(current, average, self.pretrained_decay)
+        return blend(average, current, steps, self.decay)
 
 
-def blend(average: torch.Tensor, now: torch.Tensor, steps: torch.Tensor | int, decay: float) -> torch.Tensor:
-    """The average after one more step, with a memory that grows to `decay`."""
+def blend(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int, decay: float) -> torch.Tensor:
+    """Compute the average after one more step, which keeps a share of it that grows to `decay`."""
     if not average.is_floating_point():  # counts of batches
-        return now
-    kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
-    return torch.lerp(now, average, kept)
+        return current
+    share = min(decay, (1 + int(steps)) / (10 + int(steps)))
+    return torch.lerp(current, average, share)

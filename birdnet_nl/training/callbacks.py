@@ -1,20 +1,24 @@
-"""What a person sees of a training, a bar on a terminal or a line per epoch elsewhere; and its heartbeat for others."""
+"""Callbacks: progress of a training, its heartbeat for other processes, saving and the median pruner."""
 
 import json
+import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from birdnet_nl.util.console import log, screen
+from birdnet_nl.util.console import info, log, screen
 from birdnet_nl.util.files import atomic_path
 
-HEARTBEAT_EVERY_S = 2.0
+HEARTBEAT_INTERVAL_S = 2.0
+PRUNING_METRIC = "val/recording_balanced_accuracy"
+TRAINED = "trained.json"  # of each run whose training ended, with its `history`
 
 
 def describe_epoch(row: dict[str, float]) -> str:
-    """One line on a finished epoch, from a row of `TypeClassifier.history`."""
+    """One line about a finished epoch, from a row of `SegmentClassifier.history`."""
     return (
         f"loss {row['train/loss']:.3f}  val loss {row['val/loss']:.3f}  "
         f"val segments {row['val/accuracy']:.0%}  val recordings {row['val/recording_balanced_accuracy']:.0%}"
@@ -22,7 +26,11 @@ def describe_epoch(row: dict[str, float]) -> str:
 
 
 class TrainingProgress(L.Callback):
-    """Progress over the whole training; the ETA is that of all epochs, which early stopping may shorten."""
+    """Progress bar over the whole training; on anything but a terminal one line per epoch.
+
+    Lightning's RichProgressBar starts again with each epoch, so it cannot show the time left of the training. The ETA
+    is that of all epochs, which early stopping may shorten.
+    """
 
     def __init__(self) -> None:
         self.bar: Progress | None = None
@@ -76,15 +84,77 @@ class TrainingProgress(L.Callback):
 
 
 class Heartbeat(L.Callback):
-    """Writes the epoch a training is in to `path`, for those who look on from another process."""
+    """Write the current epoch to `path`, from which other processes see that the run is alive."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.written = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if time.monotonic() - self.written < HEARTBEAT_EVERY_S:
+        if time.monotonic() - self.written < HEARTBEAT_INTERVAL_S:
             return
         self.written = time.monotonic()
-        with atomic_path(self.path, sync=False) as beside:  # worth nothing after a power cut
+        with atomic_path(self.path, sync=False) as beside:  # of no use after a power cut
             beside.write_text(json.dumps({"epoch": trainer.current_epoch + 1, "epochs": trainer.max_epochs}))
+
+
+class SaveWhenTrained(L.Callback):
+    """Save one checkpoint at the end of training.
+
+    Lightning's ModelCheckpoint saves nothing before an optimizer step, and a classifier that is fitted at once makes
+    none. `dirpath` is set by the run.
+    """
+
+    def __init__(self, filename: str) -> None:
+        self.filename, self.dirpath = filename, "."
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        trainer.save_checkpoint(Path(self.dirpath) / self.filename, weights_only=True)
+
+
+class MedianPruner(L.Callback):
+    """Median stopping: end a trial that is below the median of earlier trials at the same epoch.
+
+    The same rule as Optuna's MedianPruner, over the run directories of a search, so that trials in other processes
+    count too. A pruned trial is tested as it is.
+
+    Args:
+        folder: of the whole search, which contains the run directories.
+        first_epoch: no trial ends before this many epochs.
+        min_trials: no trial ends before this many others have come as far.
+    """
+
+    def __init__(self, folder: str, first_epoch: int, min_trials: int) -> None:
+        if first_epoch < 1 or min_trials < 1:
+            raise ValueError(
+                f"callbacks.median_pruner.first_epoch={first_epoch} and min_trials={min_trials} must be at least 1"
+            )
+        self.folder, self.first_epoch, self.min_trials = Path(folder), first_epoch, min_trials
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        own = [row[PRUNING_METRIC] for row in module.history]
+        if len(own) < self.first_epoch or len(own) >= trainer.max_epochs:
+            return
+        if is_below_median(own, read_histories(self.folder), self.min_trials):
+            trainer.should_stop = True
+            info(f"[yellow]stopped after epoch {len(own)}: below the median of the trials before at that epoch[/]")
+
+
+def is_below_median(own: Sequence[float], others: Sequence[Sequence[float]], min_trials: int) -> bool:
+    """Whether the best value so far is below the median of the best that others had after as many epochs.
+
+    `own` and each of `others` hold a value per epoch; others that ended earlier do not count.
+    """
+    reached = [max(values[: len(own)]) for values in others if len(values) >= len(own)]
+    return len(reached) >= min_trials and max(own) < statistics.median(reached)
+
+
+def read_histories(folder: Path, metric: str = PRUNING_METRIC) -> list[list[float]]:
+    """The values per epoch of every finished training below `folder`; unreadable files are skipped."""
+    curves = []
+    for path in sorted(folder.rglob(TRAINED)):
+        try:
+            curves.append([row[metric] for row in json.loads(path.read_text(encoding="utf-8"))["history"]])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return curves

@@ -1,6 +1,6 @@
-"""Process-wide switches of a run: threads, allocator, precision, memory layout; set for one run and put back after it.
+"""Process-wide switches of a run: threads, allocator, precision, memory layout; set for one run and restored after it.
 
-The switches change how fast the same network trains, not what it is.
+The switches change how fast the same network trains, not its definition.
 """
 
 import ctypes
@@ -14,17 +14,17 @@ import torch
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
-# glibc: mallopt parameters, and the values it starts with
+# glibc: mallopt parameters and their defaults
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}
 # Keep freed memory: a training step otherwise returns its activations to the system and faults them in again each time.
-# What lies free above the bound goes back all the same.
+# Free memory above the threshold is returned all the same.
 KEEP_MEMORY = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 512 * 1024 * 1024}
 
 
 @dataclass(frozen=True)
 class EngineState:
-    """What was chosen for a run; stored in `metrics.json`."""
+    """Switches chosen for a run; stored in `metrics.json`."""
 
     threads: int
     threads_asked: int
@@ -45,18 +45,23 @@ class EngineState:
         allocator = "keeps memory" if self.keeps_memory else "plain"
         return f"{self.device}, {threads}, {self.precision}, {layout}, allocator {allocator}"
 
+    @property
+    def lightning_precision(self) -> str:
+        """Value for `precision` of `lightning.Trainer`."""
+        return {"fp32": "32-true", "bf16": "bf16-mixed"}[self.precision]
+
     def to_dict(self) -> dict:
         return asdict(self)
 
 
 class Engine:
-    """Chooses and applies the switches.
+    """Choose and apply the switches.
 
     Args:
-        threads: torch threads wanted; never more are used than the cores this process may use.
+        threads: torch threads; never more are used than the cores this process may use.
         precision: `auto` (bf16 where the hardware computes it, else fp32), `fp32` or `bf16`; never fp16 on a CPU.
-        channels_last: keep activations with the channels innermost, which the convolutions of a CPU prefer.
-        lean_blocks: on a CPU, compute the original network block by block (`models/lean_block.py`).
+        channels_last: keep activations with the channels innermost, in which convolutions are fastest on a CPU.
+        lean_blocks: on a CPU, compute the original network block by block (`models/emsn_cnn.py`).
         keep_memory: tell glibc to keep freed memory; does nothing where there is no glibc.
     """
 
@@ -70,14 +75,14 @@ class Engine:
 
     @contextmanager
     def applied(self, accelerator: str = "auto") -> Iterator[EngineState]:
-        """Apply the switches for the length of a run and put everything back, so that jobs of a sweep do not mix.
+        """Apply the switches while the block runs and restore everything, so that jobs of a sweep do not mix.
 
         `accelerator` is that of the Lightning trainer: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
         """
         threads_before = torch.get_num_threads()
         matmul_before = torch.get_float32_matmul_precision()
         fill_before = torch.utils.deterministic.fill_uninitialized_memory
-        cores = joblib.cpu_count()  # knows affinity and container quotas
+        cores = joblib.cpu_count()  # respects affinity and container quotas
         device = _device(accelerator)
         on_gpu = device == "cuda"
         torch.set_num_threads(min(self.threads, cores))
@@ -117,7 +122,7 @@ class Engine:
 
 
 def _device(accelerator: str) -> str:
-    """The kind of device that the Lightning trainer will choose: `cuda`, `mps` or `cpu`."""
+    """Kind of device that the Lightning Trainer will choose: `cuda`, `mps` or `cpu`."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "cuda"
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
@@ -144,7 +149,7 @@ def _mallopt(values: dict[int, int]) -> bool:
 
 
 def _trim() -> None:
-    """Give the memory kept during the run back to the system."""
+    """Return the memory kept during the run to the system."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

@@ -1,8 +1,9 @@
-"""The LightningModule: a network, its loss and optimiser, and what is measured after each epoch."""
+"""The LightningModule: a CNN on mel spectrograms, its loss and optimizer, and the metrics after each epoch."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -12,166 +13,186 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from birdnet_nl.audio.augment import MelAugment
-from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl import __version__
+from birdnet_nl.audio.mel import Normalise
+from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.training.checkpoint import CARD
-from birdnet_nl.training.losses import LossSettings, Objective
-from birdnet_nl.training.teacher import Lesson
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.models.registry import build_network, check_network, describe_network
+from birdnet_nl.training.checkpoint import METADATA
+from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.initial_weights import check_pretrained, load_pretrained
+from birdnet_nl.training.schedules import configure_scheduler
 
 
-def pool_recordings(probabilities: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
-    """Mean probability over the segments of each recording: [segments, types], [segments] -> [recordings, types].
+def pool_recordings(values: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+    """Mean over the segments of each recording: [segments, columns], [segments] -> float32 [recordings, columns].
 
-    `recordings` holds indices from 0 on without gaps; the result follows them.
+    `recordings` holds indices from 0 without gaps; the result follows them.
     """
     count = int(recordings.max()) + 1
-    sums = torch.zeros(count, probabilities.shape[1], device=probabilities.device)
-    sums.index_add_(0, recordings, probabilities.float())
+    sums = torch.zeros(count, values.shape[1], device=values.device)
+    sums.index_add_(0, recordings, values.float())
     return sums / torch.bincount(recordings, minlength=count).unsqueeze(1)
 
 
 def types_of_recordings(types: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
-    """The type of each recording from those of its segments, int64 [recordings]."""
-    found = torch.empty(int(recordings.max()) + 1, dtype=types.dtype, device=types.device)
-    found[recordings] = types
-    return found
+    """Type of each recording from the types of its segments, int64 [recordings]."""
+    result = torch.empty(int(recordings.max()) + 1, dtype=types.dtype, device=types.device)
+    result[recordings] = types
+    return result
 
 
-class TypeClassifier(L.LightningModule):
-    """Trains a network to tell the vocalization types of a species apart.
+class SegmentClassifier(L.LightningModule):
+    """CNN that classifies the vocalization type of segments, trained by gradient descent.
+
+    The network is built in `setup`, when the DataModule knows which types the recordings suffice for; types, mel
+    parameters, class weights and soft labels come from there.
 
     Args:
-        network: [batch, 1, mels, frames] -> logits [batch, types].
-        class_weights: of the cross-entropy, float32 [types].
-        optimizer: takes the parameters; scheduler the optimiser and the number of steps (`training/schedules.py`).
-        augment: changes mels in training only.
-        loss: how answers are judged in training.
-        bag: crops of a recording that follow each other in a training batch and answer together.
-        shares: of each type in each training recording, float32 [recordings, types]; None where each has one type.
-        lesson: of a teacher for each training recording; then the network must show its features.
-        practised: whether the network starts from weights that have learned before.
-        seed: of what `augment` and dropout draw, together with the epoch.
-        card: what prediction needs beside the weights; plain values only, written into every checkpoint.
-        channels_last: memory layout of the convolutions.
-        lean_blocks: let a network that can do so compute its blocks in less memory.
+        network: factory of the network, called with `types=<number>`: [batch, 1, mels, frames] -> logits
+            [batch, types]. Its keyword `pretrained` names weights to start from (`training/initial_weights.py`).
+        loss: called as `loss(weight=<class weights>)`; takes logits [batch, types], and type indices [batch] or the
+            share of each type [batch, types].
+        augment: changes mels and targets in training only (`audio/augment.py`).
+        optimizer: called with the parameters.
+        scheduler: any class of `torch.optim.lr_scheduler`; None for a constant learning rate.
+        seed: of the draws of `augment` and dropout, together with the epoch.
+        pretrained_lr_scale: factor of the learning rate of a network that starts from pretrained weights.
+        parameter_set: name of the recipe, stored in checkpoints.
 
-    `history` holds one dict per finished epoch, and survives in the checkpoint.
+    Attributes:
+        engine: memory layout and speed-ups, set before `build`; None for the plain layout.
+        history: one dict per finished epoch; stored in checkpoints and restored from them.
+        metadata: what prediction needs beside the weights, as plain values; stored in checkpoints.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        mel: MelParams,
-        types: Sequence[str],
-        class_weights: torch.Tensor,
-        optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., dict[str, Any]],
-        augment: MelAugment,
-        loss: LossSettings,
-        seed: int,
-        card: dict[str, Any],
-        channels_last: bool,
-        lean_blocks: bool,
-        bag: int = 1,
-        shares: torch.Tensor | None = None,
-        lesson: Lesson | None = None,
-        pretrained: bool = False,
+        network: Callable[..., nn.Module],
+        loss: Callable[..., nn.Module] = nn.CrossEntropyLoss,
+        augment: Callable[..., tuple[torch.Tensor, torch.Tensor]] | None = None,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        seed: int = 1,
+        pretrained_lr_scale: float = 1.0,
+        parameter_set: str = "",
     ) -> None:
         super().__init__()
-        self.normalise = Normalise(mel)
-        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
-        if hasattr(network, "lean"):
-            network.lean = lean_blocks
-        self.loss = nn.CrossEntropyLoss(weight=class_weights)
-        self.train_criterion = Objective(loss, class_weights)
-        self.bag, self.shares, self.lesson, self.pretrained = bag, shares, lesson, pretrained
-        if lesson is not None:
-            if not hasattr(network, "answer"):  # from `features`, which the teacher's embeddings are compared with
-                raise RunError(f"{type(network).__name__} cannot be a student; take model=compact_cnn, or no teacher")
-            self.to_teacher = nn.Linear(network.num_features, lesson.embeddings.shape[1])
-        self.augment, self.seed = augment, seed
-        self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.card = card
+        if not pretrained_lr_scale > 0:
+            raise ValueError(f"module.pretrained_lr_scale={pretrained_lr_scale} must be above 0")
+        self.pretrained = check_pretrained(getattr(network, "keywords", {}).get("pretrained"))
+        self.description = describe_network(network)
+        self.check_description()
+        self.make_loss, self.augment, self.make_optimizer, self.make_scheduler = loss, augment, optimizer, scheduler
+        self.seed, self.pretrained_lr_scale = seed, pretrained_lr_scale
+        self.parameter_set = parameter_set
+        self.engine: EngineState | None = None
+        self.network: nn.Module | None = None
+        self.metadata: dict[str, Any] = {}
         self.history: list[dict[str, float]] = []
-        self.n_types = n_types = len(types)
+        self.val_segments: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def check_description(self) -> None:
+        """Raise what building the network would raise, before anything takes time."""
+        check_network(self.description)
+
+    def setup(self, stage: str) -> None:
+        if self.trainer.datamodule is not None:
+            self.build(self.trainer.datamodule)
+
+    def build(self, data: SpeciesDataModule) -> None:
+        """Build network, losses and metrics for the types of `data`; does nothing when they are there."""
+        if self.network is not None:
+            return
+        self.types = list(data.prepared.types)
+        self.normalise = Normalise(data.mel)
+        network, pretraining = self.build_network(data)
+        if self.engine is not None:
+            if hasattr(network, "lean"):
+                network.lean = self.engine.lean_blocks
+            if self.engine.channels_last:
+                network = network.to(memory_format=torch.channels_last)
+        self.network = network
+        self.build_losses(data)
         metrics = MetricCollection(
             {
-                "accuracy": MulticlassAccuracy(n_types, average="micro"),
-                "macro_f1": MulticlassF1Score(n_types, average="macro"),
+                "accuracy": MulticlassAccuracy(len(self.types), average="micro"),
+                "macro_f1": MulticlassF1Score(len(self.types), average="macro"),
             }
         )
         self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
         self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
-        self.val_segments: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.metadata = {
+            "version": __version__,
+            "parameter_set": self.parameter_set,
+            "seed": self.seed,
+            "network": self.description | {"types": len(self.types)},
+            "temperature": 1.0,
+            "pretraining": pretraining,
+            **data.metadata(),
+        }
+
+    def build_network(self, data: SpeciesDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
+        """Return the network with its first weights, and a description of the pretraining (None without)."""
+        network = build_network(self.description | {"types": len(self.types)})
+        return network, load_pretrained(self.pretrained, network, self.description, data)
+
+    def build_losses(self, data: SpeciesDataModule) -> None:
+        """Build the training loss, and the cross-entropy that is validated with."""
+        class_weights = data.class_weights()
+        self.val_criterion = nn.CrossEntropyLoss(weight=class_weights)
+        self.train_criterion = self.make_loss(weight=class_weights)
+        self.shares = data.training_shares  # float32 [recordings, types], or None where each has one type
+
+    @property
+    def starts_pretrained(self) -> bool:
+        return bool(self.metadata.get("pretraining"))
+
+    @property
+    def learning_rate(self) -> float | None:
+        """Learning rate that the optimizer starts with or, with one cycle, reaches; None where nothing is optimized."""
+        lr = getattr(self.make_optimizer, "keywords", {}).get("lr")
+        return lr * self.pretrained_lr_scale if lr and self.starts_pretrained else lr
 
     def forward(self, mel_db: torch.Tensor) -> torch.Tensor:
         mel = self.normalise(mel_db)  # [batch, mels, frames], dB -> 0…1
         return self.network(mel[:, None])  # -> [batch, types]
 
     @contextmanager
-    def as_validated(self) -> Iterator[None]:
-        """While the block runs, answers come from a network that has not learned from the validation recordings."""
+    def without_validation_data(self) -> Iterator[None]:
+        """Predict, while the block runs, with a network that was not fitted to the validation recordings."""
         yield
 
     def on_train_epoch_start(self) -> None:
         self.epoch_started = time.perf_counter()
-        seed = self.seed * 10_000 + self.current_epoch  # each epoch's own, so that a resumed run draws the same
+        seed = self.seed * 10_000 + self.current_epoch  # one for each epoch, so that a resumed run draws the same
         torch.manual_seed(seed)  # dropout
         self.draws = torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         mel_db, types, recordings = batch
-        targets = self._targets(types[:: self.bag], recordings[:: self.bag])
-        if not self.augment.changes_nothing:
-            shares = targets if targets.is_floating_point() else nn.functional.one_hot(targets, self.n_types).float()
-            mel_db, targets = self.augment(mel_db, shares, self.draws)
-        if self.lesson is None:
-            logits = self(mel_db)
-            loss = self.train_criterion(logits.float(), targets)
-        else:
-            logits, loss = self._learn_from_teacher(mel_db, targets)
+        targets = types if self.shares is None else self.shares[recordings.to(self.shares.device)].to(types.device)
+        if self.augment is not None and not getattr(self.augment, "is_identity", False):
+            if not targets.is_floating_point():
+                targets = nn.functional.one_hot(targets, len(self.types)).float()
+            mel_db, targets = self.augment(mel_db, targets, self.draws)
+        logits = self(mel_db)
+        loss = self.train_criterion(logits.float(), targets)
         self.train_loss.update(loss.detach(), weight=len(types))
-        plain = types >= 0  # the others are of several types
-        if plain.any():
-            self.train_metrics.update(logits.detach()[plain], types[plain])
+        single = types >= 0  # the others are recordings of several types
+        if single.any():
+            self.train_metrics.update(logits.detach()[single], types[single])
         return loss
-
-    def _targets(self, types: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
-        """Types [bags], or their shares [bags, types]; of a student the teacher's embeddings stand beside these."""
-        if self.shares is None and self.lesson is None:
-            return types
-        one_type = self.shares is None
-        own = nn.functional.one_hot(types, self.n_types).float() if one_type else self._of(self.shares, recordings)
-        if self.lesson is None:
-            return own
-        teacher = self._of(self.lesson.probabilities, recordings)
-        answers = own + self.train_criterion.settings.teacher_share * (teacher - own)
-        return torch.cat([answers, self._of(self.lesson.embeddings, recordings)], dim=1)
-
-    @staticmethod
-    def _of(table: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
-        return table[recordings.to(table.device)].to(recordings.device)
-
-    def _learn_from_teacher(self, mel_db: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits of the crops [batch, types], and the loss of answers and embeddings [bags, types + dims]."""
-        features = self.network.features(self.normalise(mel_db)[:, None])  # -> [batch, channels]
-        logits = self.network.forward_head(features)
-        loss = self.train_criterion(logits.float(), targets[:, : self.n_types])
-        pooled = features.float().unflatten(0, (-1, self.bag)).mean(dim=1)  # -> [bags, channels]
-        distance = nn.functional.mse_loss(self.to_teacher(pooled).float(), targets[:, self.n_types :])
-        return logits, loss + self.train_criterion.settings.embedding_weight * distance
 
     def validation_step(self, batch: Batch, index: int) -> None:
         mel_db, types, recordings = batch
         logits = self(mel_db).float()
-        self.val_loss.update(self.loss(logits, types), weight=len(types))
+        self.val_loss.update(self.val_criterion(logits, types), weight=len(types))
         self.val_metrics.update(logits, types)
         self.val_segments.append((logits.softmax(dim=1), types, recordings))
 
     def on_validation_epoch_end(self) -> None:
-        """Validation closes an epoch: its numbers go to the logger, to the callbacks and into `history`."""
+        """Log the metrics of the epoch, which validation closes, and add them to `history`."""
         probabilities, types, recordings = (torch.cat(parts) for parts in zip(*self.val_segments, strict=True))
         self.val_segments.clear()
         per_recording = multiclass_accuracy(
@@ -188,26 +209,32 @@ class TypeClassifier(L.LightningModule):
             "val/recording_balanced_accuracy": per_recording,
         }
         row = {name: float(value) for name, value in values.items()}
-        row["learning_rate"] = self.optimizers().param_groups[0]["lr"]
+        if self.make_optimizer is not None:
+            row["learning_rate"] = self.optimizers().param_groups[0]["lr"]
         for metric in (self.train_loss, self.train_metrics, self.val_loss, self.val_metrics):
             metric.reset()
-        if self.logger is not None:
-            self.logger.log_metrics(row, step=self.current_epoch)
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.current_epoch)
         self.log_dict({name: row[name] for name in ("val/loss", "val/macro_f1")}, logger=False)  # for the callbacks
         self.history.append({"epoch": self.current_epoch, **row, "seconds": time.perf_counter() - self.epoch_started})
 
-    def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Probability per type, true type and recording of each segment."""
+    def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, ...]:
+        """Probability per type [batch, types], true type and recording of each segment."""
         mel_db, types, recordings = batch
         return self(mel_db).float().softmax(dim=1), types, recordings
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.make_optimizer(self.parameters())
+    def configure_optimizers(self) -> Any:
+        make_optimizer = self.make_optimizer
+        if self.starts_pretrained:
+            make_optimizer = partial(make_optimizer, lr=self.learning_rate)
+        optimizer = make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, total_steps=steps)}
+        return {"optimizer": optimizer, "lr_scheduler": configure_scheduler(self.make_scheduler, optimizer, steps)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[CARD] = {**self.card, "history": list(self.history)}
+        checkpoint[METADATA] = {**self.metadata, "history": list(self.history)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = list(checkpoint[CARD]["history"])
+        self.history = list(checkpoint[METADATA]["history"])

@@ -1,39 +1,40 @@
-"""A training of fixed length outside a run: one cycle of the learning rate, and weights averaged over the steps."""
+"""Training of fixed length outside a run, for pretraining and distillation."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
 from birdnet_nl.training.averaging import blend
-from birdnet_nl.training.schedules import one_cycle
+from birdnet_nl.training.schedules import configure_scheduler
 
-WEIGHT_DECAY, AVERAGED = 1e-2, 0.995
+WEIGHT_DECAY, AVERAGE_DECAY = 1e-2, 0.995
 
 
 def train_one_cycle(
     network: nn.Module,
     losses: Iterator[torch.Tensor],
     steps: int,
-    peak_rate: float,
-    warm_up_share: float,
+    max_lr: float,
+    pct_start: float,
     on_step: Callable[[float], None],
 ) -> nn.Module:
-    """The average of `network` over so many steps of AdamW, ready to answer; `on_step` is told the loss of each.
+    """Train `network` with AdamW and one cycle of the learning rate; returns the average of its weights over the steps.
 
-    `losses` draws a batch and gives the loss of the network as it then is, at each step anew.
+    `losses` draws a batch at each step and gives its loss, which `on_step` gets too. The result is in evaluation mode.
     """
-    averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGED), use_buffers=True)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=peak_rate, weight_decay=WEIGHT_DECAY)
-    rate = one_cycle(optimizer, steps, warm_up_share)["scheduler"]
+    averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGE_DECAY), use_buffers=True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=max_lr, weight_decay=WEIGHT_DECAY)
+    scheduler = configure_scheduler(partial(OneCycleLR, pct_start=pct_start), optimizer, steps)["scheduler"]
     network.train()
     for _, loss in zip(range(steps), losses, strict=False):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        rate.step()
+        scheduler.step()
         averaged.update_parameters(network)
         on_step(loss.item())
     return averaged.module.eval()

@@ -1,58 +1,113 @@
-"""Practice: a network learns song, call and alarm from invented birds, before it meets real ones."""
+"""Synthetic pretraining: a network learns song, call and alarm from synthetic recordings before it sees real ones.
 
+Network, crops, augmentation and learning rate are those of `trainer=turbo`, read from `conf/`.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from torch import nn
 
+from birdnet_nl import __version__
 from birdnet_nl.audio.activity import frame_activity, window_activity
 from birdnet_nl.audio.augment import MelAugment
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.embeddings.synthetic import synthetic_mels
+from birdnet_nl.models.pretrained import write_pretrained
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.synthetic.generator import type_of
+from birdnet_nl.synthetic.generator import GENERATOR, type_of
 from birdnet_nl.training.one_cycle import train_one_cycle
+from birdnet_nl.util.conf_values import conf_values
 
-BATCH, PEAK_RATE, WARM_UP_SHARE, SMOOTHING = 64, 4e-3, 0.25, 0.1
-CHOICES, ACTIVE_SHARE = 3, 0.8  # of crops, as in trainer=turbo
+BATCH = 64
+
+
+def pretrain_to_file(
+    recordings: int, steps: int, evaluated: int, seed: int, out: Path, cache_dir: Path, bar: Progress
+) -> dict[str, Any]:
+    """Train on the first synthetic recordings and evaluate on further ones; writes `out` and returns its metadata."""
+    generating = bar.add_task("generating recordings", total=recordings + evaluated)
+    mels = synthetic_mels(
+        recordings + evaluated, MEL, cache_dir, os.cpu_count() or 1, lambda done: bar.advance(generating, done)
+    )
+    segment_s = conf_values("data/base.yaml")["segment_s"]
+    train_crops = SyntheticCrops(mels[:recordings], 0, MEL, segment_s)
+    test_crops = SyntheticCrops(mels[recordings:], recordings, MEL, segment_s)
+    description = network_description()
+    training = bar.add_task("pretraining", total=steps)
+    network = pretrain(description, train_crops, MEL, steps, seed, lambda loss: bar.advance(training))
+    metadata = {
+        "version": __version__,
+        "generator": GENERATOR,
+        "recordings": recordings,
+        "steps": steps,
+        "seed": seed,
+        "network": description,
+        "mel": asdict(MEL),
+        "segment_s": segment_s,
+        "types": list(VOCALIZATION_TYPES),
+        "evaluated": evaluated,
+        "accuracy": accuracy(network, test_crops, MEL),
+    }
+    write_pretrained(out, network, metadata)
+    return metadata
+
+
+def network_description() -> dict[str, Any]:
+    """Description of the network of `trainer=turbo`, for `build_network`."""
+    values = conf_values("model/compact_cnn.yaml")
+    ignored = ("_partial_", "pretrained")
+    return {key: value for key, value in values.items() if key not in ignored} | {"types": len(VOCALIZATION_TYPES)}
 
 
 class SyntheticCrops:
-    """Crops of invented recordings, each recording once in every round, active stretches first."""
+    """Crops of synthetic recordings, each recording once per epoch, with a preference for active stretches.
+
+    Args:
+        mels: in dB, of consecutive recordings.
+        first: number of the first recording.
+    """
 
     def __init__(self, mels: Sequence[np.ndarray], first: int, params: MelParams, segment_s: float) -> None:
-        """`mels` are of the recordings from number `first` on."""
         self.mels, self.frames, self.padding_db = mels, params.segment_frames(segment_s), params.padding_db
-        self.types = np.array([VOCALIZATION_TYPES.index(type_of(first + place)) for place in range(len(mels))])
+        self.types = np.array([VOCALIZATION_TYPES.index(type_of(first + index)) for index in range(len(mels))])
         self.activity = [window_activity(frame_activity(mel, params), self.frames) for mel in mels]
+        crops = conf_values("data/base.yaml")["crops"]
+        self.choices, self.active_share = crops["choices"], crops["active_share"]
 
-    def crops(self, places: Sequence[int], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mels, float16 [places, mels, frames] in dB, and types, int64 [places]."""
-        batch = np.full((len(places), self.mels[0].shape[0], self.frames), self.padding_db, dtype=np.float16)
-        for row, (place, start) in enumerate(zip(places, starts, strict=True)):
-            view = self.mels[place][:, start : start + self.frames]
+    def crops(self, indices: Sequence[int], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut crops: mels, float16 [crops, mels, frames] in dB, and types, int64 [crops]."""
+        batch = np.full((len(indices), self.mels[0].shape[0], self.frames), self.padding_db, dtype=np.float16)
+        for row, (index, start) in enumerate(zip(indices, starts, strict=True)):
+            view = self.mels[index][:, start : start + self.frames]
             batch[row, :, : view.shape[1]] = view
-        return torch.from_numpy(batch), torch.from_numpy(self.types[list(places)])
+        return torch.from_numpy(batch), torch.from_numpy(self.types[list(indices)])
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Without an end."""
+        """Draw batches without end."""
         waiting: list[int] = []
         while True:
             while len(waiting) < BATCH:
                 waiting += rng.permutation(len(self.mels)).tolist()
-            places, waiting = waiting[:BATCH], waiting[BATCH:]
-            yield self.crops(places, [self._start(place, rng) for place in places])
+            indices, waiting = waiting[:BATCH], waiting[BATCH:]
+            yield self.crops(indices, [self._start(index, rng) for index in indices])
 
     def most_active(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """One crop of each recording."""
+        """Cut the most active crop of each recording."""
         return self.crops(range(len(self.mels)), [int(activity.argmax()) for activity in self.activity])
 
-    def _start(self, place: int, rng: np.random.Generator) -> int:
-        activity = self.activity[place]
-        starts = rng.integers(len(activity), size=CHOICES)
-        return int(starts[activity[starts].argmax()] if rng.random() < ACTIVE_SHARE else starts[0])
+    def _start(self, index: int, rng: np.random.Generator) -> int:
+        activity = self.activity[index]
+        starts = rng.integers(len(activity), size=self.choices)
+        return int(starts[activity[starts].argmax()] if rng.random() < self.active_share else starts[0])
 
 
 def pretrain(
@@ -63,30 +118,34 @@ def pretrain(
     seed: int,
     on_step: Callable[[float], None] = lambda loss: None,
 ) -> nn.Module:
-    """A network of this description after so many steps of 64 crops; `on_step` is told the loss of each.
-
-    In bf16 where the processor computes it; mixing, masks and the averaging of weights are as in `trainer=turbo`.
-    """
+    """Train a network of this description in steps of 64 crops; `on_step` gets the loss of each. Uses bf16 autocast."""
     torch.manual_seed(seed)
-    rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     network = build_network(description).to(memory_format=torch.channels_last)
-    augment = MelAugment(mix_share=0.5, time_masks=1, longest_time_mask=0.2, band_masks=1, widest_band_mask=0.2)
+    augment = MelAugment(**_without_target(conf_values("augment/mix_and_mask.yaml")))
+    smoothing = conf_values("trainer/turbo.yaml")["loss"]["label_smoothing"]
     normalise = Normalise(params)
 
     def losses() -> Iterator[torch.Tensor]:
         for mel_db, types in crops.batches(rng):
-            shares = nn.functional.one_hot(types, len(VOCALIZATION_TYPES)).float()
-            mel_db, shares = augment(mel_db, shares, draws)
+            targets = nn.functional.one_hot(types, len(VOCALIZATION_TYPES)).float()
+            mel_db, targets = augment(mel_db, targets, generator)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network(normalise(mel_db)[:, None].to(memory_format=torch.channels_last))
-            yield nn.functional.cross_entropy(logits.float(), shares, label_smoothing=SMOOTHING)
+            yield nn.functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
-    return train_one_cycle(network, losses(), steps, PEAK_RATE, WARM_UP_SHARE, on_step)
+    max_lr = conf_values("optimizer/adamw.yaml")["lr"]
+    pct_start = conf_values("scheduler/one_cycle.yaml")["pct_start"]
+    return train_one_cycle(network, losses(), steps, max_lr, pct_start, on_step)
+
+
+def _without_target(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if not key.startswith("_")}
 
 
 @torch.inference_mode()
-def share_right(network: nn.Module, crops: SyntheticCrops, params: MelParams) -> float:
-    """Of the recordings, judged by their most active crop; the types are equally frequent."""
+def accuracy(network: nn.Module, crops: SyntheticCrops, params: MelParams) -> float:
+    """Share of the recordings whose most active crop is predicted correctly; the types are equally frequent."""
     mel_db, types = crops.most_active()
     logits = torch.cat([network(Normalise(params)(part)[:, None]) for part in mel_db.split(BATCH)])
     return float((logits.argmax(dim=1) == types).float().mean())

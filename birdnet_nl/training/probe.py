@@ -1,100 +1,231 @@
-"""Fitting the last linear layer of a network to whole recordings: a convex problem, solved to its end at once."""
+"""Probes: linear classifiers on frozen embeddings of whole recordings, fitted in one step."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
 
-MAX_STEPS = 300
-SMALLEST_GRADIENT = 1e-6
-SMALLEST_SPREAD = 1e-6
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.dataset import Batch
+from birdnet_nl.models.registry import build_network
+from birdnet_nl.training.module import SegmentClassifier, pool_recordings, types_of_recordings
 
-Features = Callable[[], torch.Tensor]
+MAX_ITERATIONS = 300
+TOLERANCE_GRADIENT = 1e-6
+MIN_STD = 1e-6
 
 
-@dataclass(frozen=True)
-class Beside:
-    """Recordings to learn from beside those of one type: invented ones, or real ones of several types.
+class Probe:
+    """Linear layer on the features of a network, fitted by L-BFGS: a convex problem, solved to its end.
 
-    Attributes:
-        features: gives theirs, [others, width], as that of the real ones does.
-        truth: their types, int64 [others], or the share of each type, float [others, types].
-        weight: of all of them together, against all real ones of one type.
-        aligned: bring each feature to mean and deviation of the real ones. How the types differ is to be learned from
-            invented recordings, not how these differ from real ones.
+    Args:
+        network: a `RecordingClassifier` or `ResidualHead`: `transform(features)` is fixed, `classify(transformed)` is
+            fitted, and `l2` penalizes the squares of `regularized_parameters()`.
     """
 
-    features: Features
-    truth: torch.Tensor
-    weight: float
-    aligned: bool
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
 
+    def fit(self, features: torch.Tensor, targets: torch.Tensor, sample_weight: torch.Tensor, l2: float) -> None:
+        """Minimize the weighted cross-entropy plus `l2` / 2 times the sum of the squared weights.
 
-def fit(
-    network: nn.Module, features: Features, truth: torch.Tensor, loss: nn.Module, beside: Sequence[Beside] = ()
-) -> None:
-    """Fit a `RecordingClassifier` or `ResidualHead` from nothing, so the result is the same for recordings in any order.
+        The result does not depend on the order of the recordings. A network without trainable weights stays as it is.
 
-    `features` gives those of the recordings [recordings, width]; they are asked for once, or at each step where the
-    network learns how to pool. `truth` holds the types [recordings], and `loss` weighs these. A network whose weights
-    are all kept still stays as it is.
-    """
-    weights = [weights for weights in network.parameters() if weights.requires_grad]
-    if not weights:
-        return
-    with torch.no_grad():
-        fixed = features()
-        network.fit_scaler(fixed)
-        others = [_aligning(one, fixed) for one in beside]
-        fixed_others = [give() for give in others]
-        network.fit_landmarks(fixed, torch.cat(fixed_others) if beside else None)
-        represented = [network.represent(rows) for rows in (fixed, *fixed_others)]
-    solver = torch.optim.LBFGS(
-        weights, max_iter=MAX_STEPS, tolerance_grad=SMALLEST_GRADIENT, line_search_fn="strong_wolfe"
-    )
+        Args:
+            features: float32 [recordings, num_features].
+            targets: share of each type, float32 [recordings, types].
+            sample_weight: of each type in each recording, float32, broadcast to [recordings, types].
+        """
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        if not parameters:
+            return
+        with torch.no_grad():
+            transformed = self.network.transform(features)
+        weighted = targets * sample_weight
+        solver = torch.optim.LBFGS(
+            parameters, max_iter=MAX_ITERATIONS, tolerance_grad=TOLERANCE_GRADIENT, line_search_fn="strong_wolfe"
+        )
 
-    def answers() -> list[torch.Tensor]:
-        if network.learns_features:
-            return [network.forward_head(give()) for give in (features, *others)]
-        return [network.decide(rows) for rows in represented]
+        def objective() -> torch.Tensor:
+            solver.zero_grad()
+            loss = -(weighted * self.network.classify(transformed).log_softmax(dim=1)).sum()
+            squares = sum(parameter.square().sum() for parameter in self.network.regularized_parameters())
+            loss = loss + l2 * squares / 2
+            loss.backward()
+            return loss
 
-    def objective() -> torch.Tensor:
+        solver.step(objective)
         solver.zero_grad()
-        own, *of_others = answers()
-        value = loss(own, truth)
-        for one, answered in zip(beside, of_others, strict=True):
-            value = value + one.weight * _loss_of(one, answered, loss)
-        squares = sum(penalised.square().sum() for penalised in network.penalised())
-        value = value + network.l2 * squares / (2 * len(truth))
-        value.backward()
-        return value
-
-    solver.step(objective)
-    solver.zero_grad()
 
 
-def _loss_of(beside: Beside, answers: torch.Tensor, loss: nn.Module) -> torch.Tensor:
-    """Invented types are equally frequent, so they need no weights."""
-    if beside.aligned:
-        return nn.functional.cross_entropy(answers, beside.truth)
-    return loss(answers, beside.truth)
+def align(features: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Shift and scale each column of `features` to the mean and standard deviation of that of `reference`.
+
+    How the types differ is to be learned from synthetic recordings, not how these differ from real ones.
+    """
+    ratio = reference.std(dim=0, correction=0) / features.std(dim=0, correction=0).clamp(min=MIN_STD)
+    return (features - features.mean(dim=0)) * ratio + reference.mean(dim=0)
 
 
-def _aligning(beside: Beside, real: torch.Tensor) -> Features:
-    if not beside.aligned:
-        return beside.features
-    align = aligning(beside.features(), real)
-    return lambda: align(beside.features())
+class ProbeClassifier(SegmentClassifier):
+    """LightningModule that collects the training set in one epoch and then fits a probe to it."""
+
+    def __init__(self, network: Callable[..., nn.Module], seed: int = 1, parameter_set: str = "") -> None:
+        super().__init__(network=network, seed=seed, parameter_set=parameter_set)
+        self.automatic_optimization = False
+        self.collected: list[Batch] = []
+
+    def build_losses(self, data: SpeciesDataModule) -> None:
+        self.class_weights = data.class_weights(of_recordings=True)
+        self.val_criterion = nn.CrossEntropyLoss(weight=self.class_weights)
+
+    def configure_optimizers(self) -> None:
+        return None
+
+    def training_step(self, batch: Batch, index: int) -> None:
+        self.collected.append(self.collect(batch))
+        if index + 1 < self.trainer.num_training_batches:
+            return
+        batch = tuple(torch.cat(parts) for parts in zip(*self.collected, strict=True))
+        self.collected.clear()
+        with torch.autocast(self.device.type, enabled=False):
+            logits, types = self.fit(*batch)
+        self.train_loss.update(self.val_criterion(logits, types), weight=len(types))
+        self.train_metrics.update(logits, types)
+
+    def collect(self, batch: Batch) -> Batch:
+        """Return what is kept of a training batch until the last."""
+        return batch
+
+    def fit(
+        self, segments: torch.Tensor, types: torch.Tensor, recordings: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Fit to the whole training split; returns logits and types of its recordings."""
+        raise RuntimeError("a subclass fits its probe here")
+
+    def hard_targets(self, types: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One-hot targets and sample weights [recordings, types] of recordings of one type, weights summing to 1."""
+        weights = self.class_weights.to(types.device)
+        targets = nn.functional.one_hot(types, len(self.types)).float()
+        return targets, (weights / weights[types].sum()).expand_as(targets)
 
 
-def aligning(others: torch.Tensor, real: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What gives each column of `others` [others, width] mean and deviation of that of `real` [real, width]."""
-    ratio = real.std(dim=0, correction=0) / others.std(dim=0, correction=0).clamp(min=SMALLEST_SPREAD)
-    theirs, ours = others.mean(dim=0), real.mean(dim=0)
-    return lambda features: (features - theirs) * ratio + ours
+class EmbeddingClassifier(ProbeClassifier):
+    """Probe on embeddings, pooled over each recording by a `RecordingClassifier`, or a residual head on one.
+
+    Two networks are fitted by the same rule: `train_only_network` to the training recordings, whose predictions for the
+    validation recordings decide on temperature and threshold; then `network`, the result, to the training and
+    validation recordings. Where recordings are few, a fifth of them is worth more than the small difference.
+
+    Args:
+        synthetic_weight: of all synthetic recordings of the DataModule together, relative to all real ones.
+    """
+
+    def __init__(self, network: Callable[..., nn.Module], synthetic_weight: float = 1.0, **settings: Any) -> None:
+        super().__init__(network=network, **settings)
+        if isinstance(synthetic_weight, bool) or not synthetic_weight > 0:
+            raise ValueError(f"module.synthetic_weight={synthetic_weight} must be above 0")
+        self.synthetic_weight = synthetic_weight
+        self._predicting = "network"
+
+    def build_network(self, data: SpeciesDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
+        network = build_network(self.description | {"types": len(self.types)})
+        self.train_only_network = deepcopy(network)
+        self.synthetic_batch, self.multilabel_batch = data.synthetic_batch, data.multilabel_batch
+        self.multilabel_weight = data.multilabel_weight
+        pretraining = data.describe_synthetic()
+        return network, pretraining and pretraining | {"weight": self.synthetic_weight}
+
+    def forward(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(segments.device.type, enabled=False):
+            return getattr(self, self._predicting)(segments, recordings)
+
+    @contextmanager
+    def without_validation_data(self) -> Iterator[None]:
+        self._predicting = "train_only_network"
+        try:
+            yield
+        finally:
+            self._predicting = "network"
+
+    def fit(
+        self, segments: torch.Tensor, types: torch.Tensor, recordings: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        (validation,) = self.trainer.datamodule.val_dataloader()
+        validation = self.transfer_batch_to_device(validation, self.device, 0)
+        self._fit(self.train_only_network, (segments, types, recordings))
+        self._fit(self.network, _concatenate((segments, types, recordings), validation))
+        with self.without_validation_data():
+            logits = self(segments, recordings).detach()
+        return logits, types_of_recordings(types, recordings)
+
+    def _fit(self, network: nn.Module, batch: Batch) -> None:
+        segments, types, recordings = batch
+        types = types_of_recordings(types, recordings)
+        with torch.no_grad():
+            if hasattr(network, "fit_statistics"):
+                network.fit_statistics(segments, recordings)
+            features = network.forward_features(segments, recordings)
+            network.fit_scaler(features)
+            parts = [(features, *self.hard_targets(types)), *self._further_parts(network, features)]
+            features, targets, weights = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+            count = len(types)
+            network.fit_landmarks(features[:count], features[count:] if len(parts) > 1 else None)
+        Probe(network).fit(features, targets, weights, network.l2 / count)
+
+    def _further_parts(self, network: nn.Module, real: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Features, targets and sample weights of synthetic recordings, then of recordings of several types."""
+        if self.synthetic_batch is not None:
+            segments, types, recordings = self.transfer_batch_to_device(self.synthetic_batch, self.device, 0)
+            types = types_of_recordings(types, recordings)
+            features = align(network.forward_features(segments, recordings), real)
+            targets = nn.functional.one_hot(types, len(self.types)).float()  # equally frequent: no class weights
+            yield features, targets, torch.full_like(targets, self.synthetic_weight / len(types))
+        if self.multilabel_batch is not None:
+            segments, targets, recordings = self.transfer_batch_to_device(tuple(self.multilabel_batch), self.device, 0)
+            weights = self.class_weights.to(targets.device) * self.multilabel_weight / len(real)
+            yield network.forward_features(segments, recordings), targets, weights.expand_as(targets)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        segments, types, recordings = batch
+        with self.without_validation_data():
+            logits = self(segments, recordings)
+        types = types_of_recordings(types, recordings)
+        self.val_loss.update(self.val_criterion(logits, types), weight=len(types))
+        self.val_metrics.update(logits, types)
+        self.val_segments.append((logits.softmax(dim=1), types, torch.arange(len(types), device=types.device)))
+
+    def predict_step(self, batch: Batch, index: int) -> tuple[torch.Tensor, ...]:
+        """Probability per type, true type and recording of each segment; probability per type of each recording."""
+        segments, types, recordings = batch
+        alone = torch.arange(len(segments), device=segments.device)
+        return self(segments, alone).softmax(dim=1), types, recordings, self(segments, recordings).softmax(dim=1)
 
 
-def step_counter(network: nn.Module) -> torch.optim.Optimizer:
-    """An optimiser that finds no gradient, so it changes nothing; Lightning saves no checkpoint before a step."""
-    return torch.optim.SGD(network.head.parameters(), lr=1.0)
+class SegmentHead(ProbeClassifier):
+    """Residual head of one species on a frozen mel CNN, fitted to the mean features of whole recordings."""
+
+    def collect(self, batch: Batch) -> Batch:
+        mel_db, types, recordings = batch
+        with torch.no_grad():
+            return self.network.forward_features(self.normalise(mel_db)[:, None]), types, recordings
+
+    def fit(
+        self, segments: torch.Tensor, types: torch.Tensor, recordings: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        features, types = pool_recordings(segments, recordings), types_of_recordings(types, recordings)
+        if any(parameter.requires_grad for parameter in self.network.parameters()):
+            self.network.fit_scaler(features)
+            Probe(self.network).fit(features, *self.hard_targets(types), self.network.l2 / len(types))
+        return self.network.forward_head(features).detach(), types
+
+
+def _concatenate(first: Batch, second: Batch) -> Batch:
+    """Join two batches of whole recordings."""
+    segments, types, recordings = first
+    more_segments, more_types, more_recordings = second
+    later = more_recordings + int(recordings.max()) + 1
+    return torch.cat([segments, more_segments]), torch.cat([types, more_types]), torch.cat([recordings, later])

@@ -1,28 +1,47 @@
-"""How the learning rate changes: after validation, as the original's, or over the whole training in one cycle.
+"""Learning-rate schedulers: from any class of `torch.optim.lr_scheduler` to Lightning's configuration."""
 
-Each takes the optimiser and the number of steps in the whole training, and gives what Lightning wants to know.
-"""
-
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+MONITOR = "val/loss"
 
 
-def follow_validation(
-    optimizer: Optimizer, total_steps: int, factor: float, patience: int, min_lr: float
-) -> dict[str, Any]:
-    """Multiply by `factor` when the validation loss has not fallen for `patience` epochs; `total_steps` is not used."""
-    scheduler = ReduceLROnPlateau(optimizer, mode="min", factor=factor, patience=patience, min_lr=min_lr)
-    return {"scheduler": scheduler, "monitor": "val/loss"}
+def configure_scheduler(factory: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int) -> dict[str, Any]:
+    """Build a scheduler from `conf/scheduler/` and return what Lightning's `configure_optimizers` expects.
+
+    `ReduceLROnPlateau` follows the validation loss. A scheduler whose class takes `total_steps` (such as `OneCycleLR`)
+    gets the number of steps of the training and is updated after each of them; the peak of `OneCycleLR` is the learning
+    rate of the optimizer. Any other is updated once an epoch.
+
+    Args:
+        factory: a scheduler class, or a `functools.partial` of one; called with the optimizer.
+        total_steps: optimizer steps in the whole training.
+
+    Raises:
+        ValueError: if the arguments in `conf/scheduler/` do not fit the scheduler.
+    """
+    kind = getattr(factory, "func", factory)
+    settings = dict(getattr(factory, "keywords", {}))
+    per_step = "total_steps" in inspect.signature(kind).parameters
+    if per_step:
+        settings.setdefault("total_steps", total_steps)
+    if kind is OneCycleLR:
+        settings.setdefault("max_lr", [group["lr"] for group in optimizer.param_groups])
+        settings["pct_start"] = _check_pct_start(settings.get("pct_start", 0.3), settings["total_steps"])
+    try:
+        scheduler = kind(optimizer, **settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"scheduler={kind.__name__} cannot be built from conf/scheduler/: {error}") from None
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "monitor": MONITOR}
+    return {"scheduler": scheduler, "interval": "step" if per_step else "epoch"}
 
 
-def one_cycle(optimizer: Optimizer, total_steps: int, warm_up_share: float) -> dict[str, Any]:
-    """Rise to the optimiser's rate over `warm_up_share` of all steps, then fall to nothing (Smith, 2018)."""
-    if not 0 < warm_up_share < 1:
-        raise ValueError(f"scheduler.warm_up_share={warm_up_share} must lie between 0 and 1")
-    if warm_up_share * total_steps == 1:  # a rise of no length, which OneCycleLR would divide by
-        warm_up_share *= 1 + 1e-6
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    scheduler = OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps, pct_start=warm_up_share)
-    return {"scheduler": scheduler, "interval": "step"}
+def _check_pct_start(share: float, total_steps: int) -> float:
+    if not 0 < share < 1:
+        raise ValueError(f"scheduler.pct_start={share} must be between 0 and 1")
+    return share * (1 + 1e-6) if share * total_steps == 1 else share  # OneCycleLR would divide by a rise of no length

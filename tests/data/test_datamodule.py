@@ -15,8 +15,7 @@ from birdnet_nl.data.sources import DemoSettings
 from birdnet_nl.data.splits import write_splits
 from birdnet_nl.embeddings.bands import Bands
 from birdnet_nl.embeddings.base import stretch
-from birdnet_nl.species.pool import pool_as_species
-from birdnet_nl.species.table import Species, get_species
+from birdnet_nl.species.table import Species, get_species, pool_as_species
 from birdnet_nl.util.errors import DataError
 
 SPEC = {"song": 10, "call": 8, "alarm": 5}

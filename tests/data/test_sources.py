@@ -124,7 +124,7 @@ def test_a_species_folder_without_sounds_is_told(tmp_path):
 
 
 def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
-    from birdnet_nl.recordings import demo
+    from birdnet_nl.data import sources
 
     asked = {}
 
@@ -132,7 +132,7 @@ def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
         asked.update(root=root, slug=slug, **options)
         return make(root / f"xeno-canto-{slug}", "song/XC900000001.mp3")
 
-    monkeypatch.setattr(demo, "make_demo_species", fake)
+    monkeypatch.setattr(sources, "make_demo_species", fake)
     settings = DemoSettings(folder=str(tmp_path), recordings_per_type=7, difficulty="hard", seed=3)
     found = read_source(SourceChoice(synthetic=True, folders=()), MEREL, settings, NOWHERE, "call")
     assert [recording.id for recording in found] == ["XC900000001"]

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from birdnet_nl.training.embedding_module import EmbeddingClassifier
+from birdnet_nl.training.losses import LossSettings
 from torch import nn
 
 from birdnet_nl.audio.augment import MelAugment
@@ -16,8 +18,6 @@ from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.runs.base_model import BaseRun, check_not_seen, enough_for_a_head, recordings_fitted_to
 from birdnet_nl.species.table import get_species
-from birdnet_nl.training.embedding_module import EmbeddingClassifier
-from birdnet_nl.training.losses import LossSettings
 from birdnet_nl.training.schedules import follow_validation
 from birdnet_nl.util.errors import RunError
 

@@ -11,7 +11,7 @@ from hydra.errors import MissingConfigException
 from birdnet_nl.util.errors import SetupError
 from birdnet_nl.util.failure import explain
 from hydra_plugins.birdnet_nl_ray.launcher import RayLauncher, _result_of
-from hydra_plugins.birdnet_nl_ray.progress import names_of
+from hydra_plugins.birdnet_nl_ray.progress import job_names
 
 SWEEP = ("-m", "species=koolmees,merel", "trainer=fast", "trainer.max_epochs=1", "seed=3")
 
@@ -106,5 +106,5 @@ def test_a_worker_that_dies_is_a_failure_of_its_job_alone(tmp_path):
 
 
 def test_jobs_are_named_by_what_tells_them_apart():
-    assert names_of([["species=merel", "seed=1"], ["species=vink", "seed=1"]]) == ["species=merel", "species=vink"]
-    assert names_of([["species=merel", "seed=1"]]) == ["species=merel seed=1"]
+    assert job_names([["species=merel", "seed=1"], ["species=vink", "seed=1"]]) == ["species=merel", "species=vink"]
+    assert job_names([["species=merel", "seed=1"]]) == ["species=merel seed=1"]

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from birdnet_nl.data.segment_activity import activity_of_segments
+from birdnet_nl.data.dataset import activity_of_segments
 from birdnet_nl.evaluation.metrics import Predictions, score
 from birdnet_nl.evaluation.pooling import pool_segments
 from birdnet_nl.evaluation.predictions_file import read_predictions
@@ -131,12 +131,12 @@ def test_tensorboard_holds_curves_per_epoch_test_results_and_pictures(finished):
 def test_predictions_and_metrics_tell_the_same(finished):
     metrics, rows = read_metrics(finished), read_predictions(finished / "predictions.csv")
     types, scores = metrics["types"], metrics["results"]["recording"]
-    confusion = [[sum((r.true_type, r.answer) == (t, a) for r in rows) for a in types] for t in types]
+    confusion = [[sum((r.true_type, r.predicted_type) == (t, a) for r in rows) for a in types] for t in types]
     assert confusion == scores["confusion"]
     assert sum(row.segments for row in rows) == metrics["results"]["segment"]["count"]
     for row in rows:
         assert sum(row.probabilities.values()) == pytest.approx(1, abs=1e-4)
-        assert row.answer == max(row.probabilities, key=row.probabilities.get)
+        assert row.predicted_type == max(row.probabilities, key=row.probabilities.get)
     with (finished / "splits.csv").open(encoding="utf-8", newline="") as file:
         tested = {row["id"]: row for row in csv.DictReader(file) if row["split"] == "test"}
     assert {row.recording_id: (row.true_type, row.file, row.recordist) for row in rows} == {

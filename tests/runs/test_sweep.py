@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from birdnet_nl.sweep.job_file import State, true_record
+from birdnet_nl.sweep.job_file import State, current_record
 
 TWO_AT_A_TIME = ["launcher=joblib", "hydra.launcher.n_jobs=2"]
 
@@ -131,7 +131,7 @@ def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_
         report = json.loads(path.read_text())
         assert [row["epoch"] for row in report["history"]] == list(range(8))
     # A launcher killed between a run's last two files leaves a record that says "running"; the report decides.
-    assert {true_record(path.parent).state for path in logs.glob("sweep-*/*/*/*/job.json")} == {State.DONE}
+    assert {current_record(path.parent).state for path in logs.glob("sweep-*/*/*/*/job.json")} == {State.DONE}
 
     code, screen = train_py("sweep=resume", f"paths.logs={logs}")  # nothing is left, and that takes a moment
     assert code == 0 and "3 finished already" in screen and written(logs) == after

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.models.distilled_cnn import DistillationNetwork
+from birdnet_nl.embeddings.distilled import DistillationNetwork
 from birdnet_nl.training.distill import BATCH, Lessons, imitate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
