@@ -1,1 +1,1 @@
-"""From recordings to batches: splits of whole recordings first, then segments as views into their mels."""
+"""Data for training: splits of whole recordings, segments as views into their mels, and batches."""

@@ -1,4 +1,4 @@
-"""Sound of which every stretch is different, as that of a bird is and a tone is not."""
+"""Sounds in which every stretch is different, unlike a tone."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ SYLLABLES_PER_S = 3
 
 @pytest.fixture(scope="session")
 def sing() -> Callable[..., np.ndarray]:
-    """Short whistles of random pitch at random times, in faint noise: float32 [samples]."""
+    """Returns short whistles of random pitch at random times in faint noise, float32 [samples]."""
 
     def samples(seed: int, duration_s: float, sample_rate_hz: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -20,8 +20,8 @@ def sing() -> Callable[..., np.ndarray]:
         for start_s in rng.uniform(0, duration_s, round(SYLLABLES_PER_S * duration_s)):
             pitch_hz, slope = rng.uniform(1000, highest_hz), rng.uniform(-4000, 4000)
             after_s = time_s - start_s
-            loudness = 0.3 * np.exp(-(((after_s - 0.08) / 0.05) ** 2))
-            sound += loudness * np.sin(2 * np.pi * (pitch_hz * after_s + slope * after_s**2 / 2))
+            amplitude = 0.3 * np.exp(-(((after_s - 0.08) / 0.05) ** 2))
+            sound += amplitude * np.sin(2 * np.pi * (pitch_hz * after_s + slope * after_s**2 / 2))
         return sound.astype(np.float32)
 
     return samples
