@@ -1,4 +1,4 @@
-"""Which segments are trained on and judged, how types are weighted, and that loading does not change a value."""
+"""The DataModule: segments of each split, weights of the types, and loading that changes no value."""
 
 import shutil
 from collections import Counter
@@ -13,12 +13,13 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.inherited_splits import read_inherited
 from birdnet_nl.data.sources import DemoSettings
 from birdnet_nl.data.splits import write_splits
-from birdnet_nl.embeddings.bands import Bands
-from birdnet_nl.embeddings.base import stretch
+from birdnet_nl.embeddings.base import EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species, get_species, pool_as_species
 from birdnet_nl.util.errors import DataError
 
 SPEC = {"song": 10, "call": 8, "alarm": 5}
+CROPS = {"per_epoch": 64, "batch_size": 16, "choices": 2, "active_share": 0.5, "multilabel_share": 0.0}
+NO_CROPS = CropParams(enabled=False, **CROPS)
 
 
 @pytest.fixture(scope="module")
@@ -31,23 +32,21 @@ def root(tmp_path_factory, make_recordings_folder):
 
 @pytest.fixture
 def make_data(root, small_mel):
-    """A datamodule of the small recordings, with what the arguments change; prepared unless told."""
+    """A DataModule of the small recordings with changed arguments; set up unless `prepare` is false."""
 
     def make(prepare: bool = True, **changes) -> SpeciesDataModule:
         settings = {
             "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
             "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
-            "remote_dir": str(root / "remote"),
             "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "min_recordings": 3, "max_segments_per_type": None,
-            "folds": None, "fold": None, "split_by": "recording", "crops": None, "shuffle_types": False,
+            "folds": None, "fold": None, "split_by": "recording", "crops": NO_CROPS, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
             "persistent_workers": False, "resident": "auto", "decode_workers": 2,
-            "features": None, "features_dir": "", "several_weight": 0,
         }  # fmt: skip
         data = SpeciesDataModule(**{**settings, **changes})
         if prepare:
-            data.prepare()
+            data.setup()
         return data
 
     return make
@@ -180,15 +179,16 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"types": ["song"]}, r"^data\.types=\['song'\] must name at least two of song, call, alarm$"),
         ({"types": ["song", "song"]}, r"^data\.types=.* must name at least two"),
         ({"types": ["song", "drum"]}, r"^data\.types=\['song', 'drum'\] must name at least two of song, call, alarm$"),
-        ({"segment_hop_s": 0.0}, r"^data\.segment_hop_s=0\.0 must lie above 0 and at most data\.segment_s=0\.5$"),
-        ({"segment_hop_s": 0.6}, r"^data\.segment_hop_s=0\.6 must lie above 0 and at most data\.segment_s=0\.5$"),
+        ({"segment_hop_s": 0.0}, r"^data\.segment_hop_s=0\.0 must be above 0 and at most data\.segment_s=0\.5$"),
+        ({"segment_hop_s": 0.6}, r"^data\.segment_hop_s=0\.6 must be above 0 and at most data\.segment_s=0\.5$"),
         ({"segment_s": -1.0}, r"^data\.segment_s="),
         ({"shares": {"train": 0.6, "val": 0.4}}, r"^data\.shares=.* must give train, val and test a share above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.0}}, r"^data\.shares=.* above 0"),
         ({"shares": {"train": 0.6, "val": 0.4, "test": 0.4}}, r"^data\.shares=.* together 1$"),
-        ({"several_weight": 2}, r"^data\.several_weight=2 must lie between 0 .leave them out. and 1"),
+        ({"multilabel_weight": 2}, r"^data\.multilabel_weight=2 must be between 0 .leave them out. and 1"),
+        ({"synthetic_recordings": 2}, r"^data\.synthetic_recordings=2 must be 0 .none. or .* at least 3$"),
         ({"batch_size": 0}, r"^data\.batch_size=0 must be at least 1$"),
-        ({"num_workers": -1}, r"^data\.num_workers=-1 must be 0 \(load in this process\) or more, or auto$"),
+        ({"num_workers": -1}, r"^data\.num_workers=-1 must be 0 \(load in this process\) or more$"),
         ({"num_workers": "many"}, r"^data\.num_workers=many must be"),
         ({"split_by": "bird"}, r"^data\.split_by=bird is unknown; choose one of recording, segment$"),
         ({"split_by": "segment", "folds": 5, "fold": 0}, r"^data\.split_by=segment shows the original's leak"),
@@ -224,10 +224,7 @@ def test_a_limit_of_nothing_is_refused_before_anything_is_decoded(make_data):
 
 
 def test_crops_are_drawn_from_training_recordings_alone_and_need_no_weights(make_data):
-    data = make_data(
-        crops=CropParams(per_epoch=64, choices=2, active_share=0.5, bag=1, multilabel_share=0.0),
-        max_segments_per_type=1,
-    )
+    data = make_data(crops=CropParams(enabled=True, **CROPS), max_segments_per_type=1)
     batches = list(data.train_dataloader())
     assert [len(batch[0]) for batch in batches] == [16, 16, 16, 16]
     seen = {data.crop_dataset.recording_ids[index] for batch in batches for index in batch[2].tolist()}
@@ -266,40 +263,41 @@ def test_mels_can_be_held_on_the_device_that_trains(make_data):
     assert type(held.val_dataloader()) is not type(read.val_dataloader())
 
 
-class Pitch(Bands):
-    """An extractor of half a second; three bands are enough for a test."""
+class Levels(EmbeddingModel):
+    """An embedding model of half a second with three dimensions."""
 
-    window_s = 0.5
-    sample_rate_hz = 8000
-    dimensions = 3
+    name, version, window_s, sample_rate_hz, dimensions = "levels", "1", 0.5, 8000, 3
 
-    def open(self):
-        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
-            clip = stretch(samples, start, 4000)
+    def check_installed(self) -> None:
+        """Nothing is needed."""
+
+    def load(self):
+        def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            clip = cut_clip(samples, start, 4000)
             return np.array([1, clip.mean(), clip.max(), clip.std()], dtype=np.float32)
 
-        return extract
+        return embed
 
 
-def test_features_are_served_in_place_of_mels_a_split_at_once(make_data, tmp_path):
-    data = make_data(features=Pitch(), features_dir=str(tmp_path))
+def test_embeddings_replace_mels_with_a_split_as_one_batch(make_data, tmp_path):
+    data = make_data(embeddings=Levels(), cache_dir=str(tmp_path))
     for split, loader in (("train", data.train_dataloader()), ("val", data.val_dataloader())):
         (batch,) = loader
-        features, types, recordings = batch
+        embedded, types, recordings = batch
         segments = data.datasets[split]
-        assert features.shape == (len(segments), 4) and features.dtype == torch.float16
+        assert embedded.shape == (len(segments), 4) and embedded.dtype == torch.float16
         assert torch.equal(types, segments.types) and torch.equal(recordings, segments.recordings)
     weights = data.class_weights(of_recordings=True)
     counts = torch.bincount(data.datasets["train"].types_of_recordings)
     torch.testing.assert_close(weights * counts, torch.full((3,), counts.sum() / 3))
 
 
-def test_recordings_of_several_types_stand_beside_those_of_one(make_data, root, tmp_path, sing):
+def test_recordings_of_several_types_are_for_training_only(make_data, root, tmp_path, sing):
     shutil.copytree(root, tmp_path / "data", ignore=shutil.ignore_patterns("cache"))
     (mixed,) = (folder for folder in (tmp_path / "data").iterdir() if (folder / "song").is_dir())
     soundfile.write(mixed / "song" / "XC999.wav", sing(999, 2.0, 8000), 8000)
     (mixed / "recordings.csv").write_text('file,type\nsong/XC999.wav,"call, song"\n', encoding="utf-8")
-    settings = {"features": Pitch(), "features_dir": str(tmp_path), "root": str(tmp_path / "data")}
+    settings = {"embeddings": Levels(), "cache_dir": str(tmp_path / "cache"), "root": str(tmp_path / "data")}
     without, data = make_data(**settings), make_data(**settings, multilabel_weight=1.0)
     assert without.multilabel_batch is None and without.all_splits == without.prepared.splits
     assert data.multilabel_batch.segments.shape == (7, 4) and not data.multilabel_batch.recordings.any()
@@ -310,11 +308,11 @@ def test_recordings_of_several_types_stand_beside_those_of_one(make_data, root, 
     assert torch.equal(first[0], second[0])
 
 
-def test_segments_that_the_extractor_does_not_hear_are_refused(make_data, tmp_path):
-    with pytest.raises(ValueError, match=r"data\.segment_s=0\.4 must be 0\.5 with features of bands"):
-        make_data(features=Pitch(), features_dir=str(tmp_path), segment_s=0.4)
-    with pytest.raises(ValueError, match="data=spectrograms holds no sound, which bands needs"):
-        make_data(features=Pitch(), features_dir=str(tmp_path), source="spectrograms")
+def test_segments_that_do_not_fit_the_embedding_model_are_refused(make_data, tmp_path):
+    with pytest.raises(ValueError, match=r"data\.segment_s=0\.4 must be 0\.5 with embeddings of levels"):
+        make_data(embeddings=Levels(), cache_dir=str(tmp_path), segment_s=0.4)
+    with pytest.raises(ValueError, match="data=spectrograms has no sound, which levels needs"):
+        make_data(embeddings=Levels(), cache_dir=str(tmp_path), source="spectrograms")
 
 
 def test_inherited_splits_keep_every_type_and_each_recording_in_its_place(make_data, tmp_path):
@@ -325,7 +323,7 @@ def test_inherited_splits_keep_every_type_and_each_recording_in_its_place(make_d
     assert again.prepared.types == ["song", "call", "alarm"]
 
 
-def test_a_split_that_nothing_is_left_for_is_told(make_data, tmp_path):
+def test_an_empty_inherited_split_is_reported(make_data, tmp_path):
     data = make_data()
     all_trained = dict.fromkeys(data.prepared.splits, "train")
     write_splits(tmp_path / "splits.csv", data.prepared.recordings, all_trained)
