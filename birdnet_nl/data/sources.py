@@ -1,34 +1,39 @@
-"""Where the recordings of a species come from: a folder of sounds or of spectrograms, or the synthetic demo."""
+"""Sources of recordings: a folder of sound files or of spectrograms, a remote address, or the synthetic demo."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from birdnet_nl.recordings.folder import find_species_folders, one_of, read_species_folder, species_of_folder
+from birdnet_nl.recordings.folder import (
+    find_species_folders,
+    merge_same_id,
+    read_species_folder,
+    read_spectrogram_folder,
+    species_of_folder,
+    species_of_spectrogram_folder,
+)
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.remote import (
     RemoteFolders,
     copy_remote_folders,
     find_remote_folders,
+    has_remote_file,
     is_url,
-    remote_has,
 )
-from birdnet_nl.recordings.spectrogram_folder import read_spectrogram_folder, species_of_spectrogram_folder
-from birdnet_nl.species.pool import pooled_species
-from birdnet_nl.species.table import Species, get_species
+from birdnet_nl.species.table import Species, get_species, pooled_species
+from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.util.errors import BirdnetNlError, DataError
 
 SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
-MAX_DEMO_SPECIES = 20  # that are made for a pool without being named; each takes some 20 seconds
-DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
-SYNTHETIC = "-synthetic"  # the end of the name of a run that uses demo recordings
+MAX_DEMO_SPECIES = 20  # of a pool given as a group, since each species takes about 20 s to synthesise
+SYNTHETIC = "-synthetic"  # suffix of the directory of a run on demo recordings
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Which demo recordings are made, and where; see `birdnet_nl.synthetic.demo`."""
+    """Folder and parameters of the demo recordings; see `birdnet_nl.synthetic.demo.make_demo_species`."""
 
     folder: str
     recordings_per_type: int
@@ -39,9 +44,13 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class SourceChoice:
-    """Where a species' recordings are; `folders` is empty when they have to be made (demo) or copied (`remote`) first.
+    """Source of one species' recordings.
 
-    `spectrograms` says that the folders hold the original's `.npy` files instead of sound, `why` why it is the demo.
+    Attributes:
+        synthetic: whether the recordings are demo recordings.
+        folders: empty if the recordings must be synthesised (demo) or copied (`remote`) first.
+        spectrograms: whether the folders hold the original's `.npy` files instead of sound files.
+        why: why the recordings are synthetic; empty otherwise.
     """
 
     synthetic: bool
@@ -52,9 +61,10 @@ class SourceChoice:
 
 
 def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
-    """Decide between the user's recordings and the demo; reads folder names only.
+    """Choose between the user's recordings and the demo, from folder names only.
 
-    `auto` falls back on the demo only below the default root: a root the user named must hold the species.
+    `auto` uses the demo only without a `root`; a root given by the user must contain the species, else it raises
+    `DataError`.
     """
     if source not in SOURCES:
         raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
@@ -62,9 +72,9 @@ def choose_source(source: str, root: str | Path | None, species: Species) -> Sou
         return SourceChoice(synthetic=True, folders=(), why="data=demo")
     if is_url(root):
         return _choose_remote(source, root, species)
-    named_root = bool(root)  # an empty environment variable names nothing
-    folder = Path(root).expanduser() if named_root else DEFAULT_ROOT
-    if source == "auto" and not named_root:
+    has_root = bool(root)  # empty: from an empty environment variable
+    folder = Path(root).expanduser() if has_root else DEFAULT_ROOT
+    if source == "auto" and not has_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
         if not folders:
             why = f"no recordings of {species.slug} in ./{DEFAULT_ROOT}; give data.root=<folder> for your own"
@@ -93,7 +103,7 @@ def _choose_remote(source: str, url: str, species: Species) -> SourceChoice:
     if not remote.names:
         layout = f"spectrograms-{species.slug}" if spectrograms else f"xeno-canto-{species.slug}/<song|call|alarm>"
         raise DataError(f"data.root={url} holds no recordings of {species.slug}; put them in {layout}/ there")
-    synthetic = remote_has(remote, DEMO_MARK)
+    synthetic = has_remote_file(remote, DEMO_MARK)
     why = f"{url}/{remote.names[0]} was made by the generator" if synthetic else ""
     return SourceChoice(synthetic, (), spectrograms, why, remote)
 
@@ -101,9 +111,9 @@ def _choose_remote(source: str, url: str, species: Species) -> SourceChoice:
 def choose_sources(
     source: str, root: str | Path | None, members: Sequence[Species], group: bool
 ) -> dict[Species, SourceChoice]:
-    """`choose_source` for each of several species; never recordings and demo together.
+    """Choose the source of each species of a pool; all real or all demo, else it raises `DataError`.
 
-    With `group` the species were not named one by one, so those without recordings are left out.
+    With `group` (`all`, `priority1`) species without recordings are left out.
     """
     choices: dict[Species, SourceChoice] = {}
     missing: list[DataError] = []
@@ -120,9 +130,9 @@ def choose_sources(
     if group and len(synthetic) < len(choices):
         return {species: choice for species, choice in choices.items() if not choice.synthetic}
     if synthetic and len(synthetic) < len(choices):
-        named = ", ".join(species.slug for species in synthetic[:5])
+        slugs = ", ".join(species.slug for species in synthetic[:5])
         raise DataError(
-            f"there are recordings of some species of the pool and only the demo of others ({named}); leave these out"
+            f"data.pool has recordings of some species and only the demo of others ({slugs}); leave these out"
         )
     if (
         group
@@ -138,22 +148,24 @@ def choose_sources(
 
 
 def synthetic_mark(source: str, root: str | None, slug: str, pool: str | Sequence[str] | None) -> str:
-    """The end of a run directory's name: `SYNTHETIC` when the run will use demo recordings."""
+    """Return the suffix of a run directory: `SYNTHETIC` if the run will use demo recordings, else nothing."""
     try:
         members = pooled_species(pool) if pool else [get_species(slug)]
         choices = choose_sources(source, root, members, group=isinstance(pool, str))
         return SYNTHETIC if any(choice.synthetic for choice in choices.values()) else ""
     except (BirdnetNlError, ValueError):
-        return ""  # the run itself says what is wrong
+        return ""  # the run itself raises the error
 
 
 def _nothing_found(root: Path, species: Species) -> str:
     if species_of_folder(root.resolve()) == species:
         return f"data.root={root} is the folder of {species.slug} itself; give the one above: {root.resolve().parent}"
-    found = sorted({match.slug for child in root.iterdir() if child.is_dir() and (match := species_of_folder(child))})
-    what = f"folders of {len(found)} other species ({', '.join(found[:5])}…)" if found else "no species folder at all"
+    slugs = sorted({match.slug for child in root.iterdir() if child.is_dir() and (match := species_of_folder(child))})
+    content = (
+        f"folders of {len(slugs)} other species ({', '.join(slugs[:5])}…)" if slugs else "no species folder at all"
+    )
     return (
-        f"data.root={root} holds {what} and none of {species.slug}; put its recordings in "
+        f"data.root={root} holds {content} and none of {species.slug}; put its recordings in "
         f"{root}/xeno-canto-{species.slug}/<song|call|alarm>/, or try data=demo"
     )
 
@@ -161,13 +173,11 @@ def _nothing_found(root: Path, species: Species) -> str:
 def read_source(
     choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
 ) -> list[Recording]:
-    """The recordings of `species`; first makes the demo recordings, or copies remote ones into `remote_dir`."""
+    """Return the recordings of `species`; first synthesise the demo, or copy remote recordings to `remote_dir`."""
     folders = choice.folders
     if choice.remote:
         folders = copy_remote_folders(choice.remote, remote_dir, species.slug)
     elif not folders:
-        from birdnet_nl.synthetic.demo import make_demo_species  # scipy and the synthesis, not needed otherwise
-
         folders = (
             make_demo_species(
                 Path(demo.folder),
@@ -184,7 +194,7 @@ def read_source(
 def read_folders(
     folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
 ) -> list[Recording]:
-    """The recordings in all folders of a species, each number once; raises `DataError` when there is none."""
+    """Return the recordings in all folders of a species, each number once; raise `DataError` if there are none."""
     read_folder = read_spectrogram_folder if spectrograms else read_species_folder
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
@@ -192,12 +202,15 @@ def read_folders(
             by_id[recording.id].append(recording)
     if not by_id:
         files = "*_seg<NNN>.npy" if spectrograms else "*.mp3 (or wav, flac, ogg)"
-        what = "spectrograms" if spectrograms else "sound files"
-        raise DataError(f"{species.slug}: no {what} in {folders[0]}; expected <song|call|alarm>/{files}")
-    return [one_of(same_id) for same_id in by_id.values()]
+        kind = "spectrograms" if spectrograms else "sound files"
+        raise DataError(f"{species.slug}: no {kind} in {folders[0]}; expected <song|call|alarm>/{files}")
+    return [merge_same_id(same_id) for same_id in by_id.values()]
 
 
 def with_own_ids(recordings: Sequence[Recording]) -> list[Recording]:
-    """The same recordings; where two species share an id, with the species before it."""
+    """Return the recordings, with the species before the id where two species share one (`koolmees/XC1`)."""
     count = Counter(recording.id for recording in recordings)
-    return [replace(r, id=f"{r.species}/{r.id}") if count[r.id] > 1 else r for r in recordings]
+    return [
+        replace(recording, id=f"{recording.species}/{recording.id}") if count[recording.id] > 1 else recording
+        for recording in recordings
+    ]

@@ -1,1 +1,1 @@
-"""Recordings on disk: where they are, what was recorded, and demo recordings where there are none."""
+"""Recordings on disk and their metadata: folders, manifests and tags, downloads, imports and remote copies."""

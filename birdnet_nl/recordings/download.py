@@ -1,21 +1,23 @@
-"""Carry out a planned download from Xeno-canto, so that a kill at any point loses nothing."""
+"""Download of planned recordings from Xeno-canto; a kill at any moment loses no file."""
 
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from birdnet_nl.recordings.choice import Candidate
+from birdnet_nl.recordings.download_filters import Candidate
 from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 from birdnet_nl.recordings.manifest import (
     TYPE_FOLDERS,
+    Row,
     add_rows,
     remove_parts,
     sha256_of,
     species_folder,
     write_attribution,
 )
-from birdnet_nl.recordings.sound_file import read_sound_facts, what_is_wrong
+from birdnet_nl.recordings.sound_file import find_defect, read_sound_facts
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path
@@ -25,7 +27,7 @@ MAX_FAILURES_IN_A_ROW = 10
 
 @dataclass
 class Report:
-    """What a download did; `failed` holds (slug, xc_id, reason), `stopped` why it ended before its end."""
+    """Result of a download; `failed` holds (slug, xc_id, reason), `stopped` why it ended early."""
 
     fetched: int = 0
     adopted: int = 0
@@ -38,10 +40,11 @@ class Report:
 def download(
     plan: Plan, client: XenoCanto, root: Path, on_file: Callable[[Candidate], None] = lambda candidate: None
 ) -> Report:
-    """Fetch what the plan chose, species by species; `on_file` hears of each file, also of those that failed.
+    """Fetch the chosen recordings of the plan, species by species; call `on_file` after each, failed or not.
 
-    A file is fetched beside its place, looked at, renamed, and then gets its line in the manifest. Failures are listed
-    and tried again by the next call. Many in a row end the download, since they are then not the files' fault.
+    A file is written beside its place, checked, renamed, and then gets its row in the manifest. Failed files are listed
+    and fetched again by the next call. Many failures in a row end the download, since the server is then the cause.
+    Raises `DataError` if the disk is too small or cannot be written.
     """
     report = Report()
     _check_space(plan, root)
@@ -53,8 +56,8 @@ def download(
     except DownloadError as error:
         report.stopped = f"{MAX_FAILURES_IN_A_ROW} files failed in a row, the last with: {error}"
     except OSError as error:
-        where = error.filename or root
-        raise DataError(f"{where} cannot be written ({error.strerror}); make room there or choose --root") from None
+        path = error.filename or root
+        raise DataError(f"{path} cannot be written ({error.strerror}); make room there or choose --root") from None
     return report
 
 
@@ -65,7 +68,7 @@ def _download_species(
     remove_parts(folder)
     try:
         for candidate, path in part.adopted:
-            add_rows(folder, [_row_of(candidate, path, folder, sha256_of(path))])
+            add_rows(folder, [_manifest_row(candidate, path, folder, sha256_of(path))])
             report.adopted += 1
         for candidate in part.chosen:
             try:
@@ -78,7 +81,7 @@ def _download_species(
                 if report.failures_in_a_row == MAX_FAILURES_IN_A_ROW:
                     raise
             else:
-                add_rows(folder, [_row_of(candidate, path, folder, sha256)])
+                add_rows(folder, [_manifest_row(candidate, path, folder, sha256)])
                 report.fetched += 1
                 report.bytes += path.stat().st_size
                 report.failures_in_a_row = 0
@@ -91,14 +94,13 @@ def _download_species(
 def _fetch(candidate: Candidate, client: XenoCanto, folder: Path) -> tuple[Path, str]:
     name = f"XC{candidate.row['xc_id']}{candidate.suffix}"
     path = folder / TYPE_FOLDERS[candidate.vocalization_type] / name
-    with atomic_path(path) as beside:
-        sha256 = client.fetch(
-            candidate.url, beside, lambda file: what_is_wrong(file, candidate.length_s, candidate.suffix)
-        )
+    check = partial(find_defect, expected_s=candidate.duration_s, suffix=candidate.suffix)
+    with atomic_path(path) as part:
+        sha256 = client.fetch(candidate.url, part, check)
     return path, sha256
 
 
-def _row_of(candidate: Candidate, path: Path, folder: Path, sha256: str) -> dict[str, str]:
+def _manifest_row(candidate: Candidate, path: Path, folder: Path, sha256: str) -> Row:
     row = {**candidate.row, "file": path.relative_to(folder).as_posix(), "sha256": sha256}
     if facts := read_sound_facts(path):
         row |= {"duration_s": f"{facts.duration_s:.2f}", "sample_rate_hz": str(facts.sample_rate_hz)}
@@ -106,11 +108,11 @@ def _row_of(candidate: Candidate, path: Path, folder: Path, sha256: str) -> dict
 
 
 def _check_space(plan: Plan, root: Path) -> None:
-    """Refuse before the first file what would fill the disk; the nearest existing folder above `root` is asked."""
+    """Raise `DataError` if the disk of `root`, or of its nearest existing parent, is too small for the plan."""
     existing = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
-    if plan.expected_bytes > free:
+    free_bytes = shutil.disk_usage(existing).free
+    if plan.expected_bytes > free_bytes:
         raise DataError(
-            f"the download needs about {plan.expected_bytes / 1e9:.1f} GB and {existing} has {free / 1e9:.1f} GB free; "
-            "choose another --root, fewer species or a smaller --per-type"
+            f"the download needs about {plan.expected_bytes / 1e9:.1f} GB and {existing} has {free_bytes / 1e9:.1f} GB "
+            "free; choose another --root, fewer species or a smaller --per-type"
         )

@@ -1,43 +1,44 @@
-"""What a download from Xeno-canto would fetch: how many files, how large, how long."""
+"""Plan of a download from Xeno-canto: the recordings to fetch, their size and the expected time."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from birdnet_nl.recordings.choice import (
+from birdnet_nl.recordings.download_filters import (
     PROTECTED,
+    TYPE_NOT_KNOWN,
     Candidate,
     Filters,
-    candidate_of,
-    choose,
-    reason_to_leave_out,
+    parse_candidate,
+    rejection_reason,
     scientific_names,
+    select_best,
 )
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES, recording_id
 from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows, species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.recordings.sound_file import what_is_wrong
+from birdnet_nl.recordings.sound_file import find_defect
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
 from birdnet_nl.species.table import Species
 
-BYTES_PER_S = 23_000  # mean of Xeno-canto's own mp3 files, an hour of them
+BYTES_PER_S = 23_000  # mean of Xeno-canto's own mp3 files, measured on one hour
 ASSUMED_SPEED_BYTES_PER_S = 2_000_000
 
 
 @dataclass(frozen=True)
 class SpeciesPlan:
-    """What to fetch for one species.
+    """Recordings to fetch for one species.
 
     Attributes:
-        found: recordings on Xeno-canto that the queries gave.
-        chosen: those to fetch, in order.
-        on_disk: how many of each type are there already.
-        adopted: on disk without a manifest row, say after a kill; they get one.
-        left_out: how many for which reason, the protected ones among them.
-        unknown_types: type texts that no rule knows.
-        error: why Xeno-canto could not be asked; empty as a rule.
+        found: number of recordings that the queries found on Xeno-canto.
+        chosen: candidates to fetch, in order.
+        on_disk: number of recordings of each type on disk.
+        adopted: candidates on disk without a manifest row, e.g. after a kill; they get one.
+        left_out: number of candidates for each reason, including the protected ones.
+        unknown_types: type texts that match no rule.
+        error: why the query failed; empty otherwise.
     """
 
     species: Species
@@ -58,11 +59,13 @@ class SpeciesPlan:
 
     @property
     def expected_bytes(self) -> int:
-        return int(BYTES_PER_S * sum(candidate.length_s for candidate in self.chosen))
+        return int(BYTES_PER_S * sum(candidate.duration_s for candidate in self.chosen))
 
 
 @dataclass(frozen=True)
 class Plan:
+    """The plans of all species of a download."""
+
     parts: tuple[SpeciesPlan, ...]
     delay_s: float
 
@@ -79,8 +82,8 @@ class Plan:
         return max(self.files * self.delay_s, self.expected_bytes / ASSUMED_SPEED_BYTES_PER_S)
 
 
-def queries_for(species: Species, types: Sequence[str]) -> list[str]:
-    """Tag queries: one per type and scientific name; recordings of several types are found by a query for all."""
+def build_queries(species: Species, types: Sequence[str]) -> list[str]:
+    """Return one tag query per type and scientific name, or per name if `types` has more than song, call and alarm."""
     tags = [f" type:{name}" for name in types] if set(types) <= set(VOCALIZATION_TYPES) else [""]
     return [f'sp:"{name.lower()}" grp:birds{tag}' for name in scientific_names(species) for tag in tags]
 
@@ -92,61 +95,67 @@ def plan_downloads(
     filters: Filters,
     on_species: Callable[[SpeciesPlan], None] = lambda part: None,
 ) -> Plan:
-    """Ask Xeno-canto what there is and choose; fetches no sound and writes nothing.
+    """Query Xeno-canto and choose recordings; fetch no sound and write nothing.
 
-    A species that Xeno-canto cannot be asked about is kept in the plan with its error, the others go on.
+    A species whose query fails stays in the plan with its error, and the others continue.
     """
     parts = []
-    for one in species:
+    for member in species:
         try:
-            part = _plan_species(one, client, root, filters)
+            part = _plan_species(member, client, root, filters)
         except BusyError:
             raise
         except DownloadError as error:
-            part = SpeciesPlan(one, error=str(error))
+            part = SpeciesPlan(member, error=str(error))
         parts.append(part)
         on_species(part)
-    return Plan(tuple(parts), client.pace.delay_s)
+    return Plan(tuple(parts), client.rate_limit.delay_s)
 
 
 def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filters) -> SpeciesPlan:
-    answers = {}
-    for query in queries_for(species, filters.types):
-        answers |= {str(answer["id"]): answer for answer in client.search(query)}
-    candidates = [candidate_of(answer, species, filters.flight_call) for answer in answers.values()]
-    reasons = [(candidate, reason_to_leave_out(candidate, species, filters)) for candidate in candidates]
+    entries = {}
+    for query in build_queries(species, filters.types):
+        entries |= {str(entry["id"]): entry for entry in client.search(query)}
+    candidates = [parse_candidate(entry, species, filters.flight_call) for entry in entries.values()]
+    reasons = [rejection_reason(candidate, species, filters) for candidate in candidates]
     folder = species_folder(root, species)
     rows = [row for row in read_rows(folder) if (folder / row.get("file", "")).is_file()]
-    known_ids = {row.get("xc_id", "").upper().removeprefix("XC") for row in rows}
-    lacking_row = {id: path for id, path in _sounds_on_disk(folder).items() if id not in known_ids}
+    ids_with_row = {row.get("xc_id", "").upper().removeprefix("XC") for row in rows}
+    without_row = {id: path for id, path in _sounds_on_disk(folder).items() if id not in ids_with_row}
     adopted = tuple(
-        (candidate, lacking_row[candidate.row["xc_id"]])
-        for candidate, _ in reasons
-        if candidate.row["xc_id"] in lacking_row
-        and not what_is_wrong(lacking_row[candidate.row["xc_id"]], candidate.length_s)
+        (candidate, path)
+        for candidate in candidates
+        if (path := without_row.get(candidate.row["xc_id"])) and not find_defect(path, candidate.duration_s)
     )
-    have = [(classify_type(row.get("type", ""), flight_call=filters.flight_call), row) for row in rows]
-    have += [(candidate.vocalization_type, candidate.row) for candidate, _ in adopted]
-    have_ids = known_ids | {candidate.row["xc_id"] for candidate, _ in adopted}
+    on_disk = [(classify_type(row.get("type", ""), flight_call=filters.flight_call), row) for row in rows]
+    on_disk += [(candidate.vocalization_type, candidate.row) for candidate, _ in adopted]
+    ids_on_disk = ids_with_row | {candidate.row["xc_id"] for candidate, _ in adopted}
+    new = [
+        candidate
+        for candidate, reason in zip(candidates, reasons, strict=True)
+        if not reason and candidate.row["xc_id"] not in ids_on_disk
+    ]
     chosen: list[Candidate] = []
     for name in filters.types:
-        recordists = [row.get("recordist", "") for kind, row in have if kind == name]
-        offered = [
-            c for c, why in reasons if not why and c.vocalization_type == name and c.row["xc_id"] not in have_ids
-        ]
-        chosen += choose(offered, max(0, filters.per_type - len(recordists)), recordists)
+        recordists = [row.get("recordist", "") for label, row in on_disk if label == name]
+        of_type = [candidate for candidate in new if candidate.vocalization_type == name]
+        chosen += select_best(of_type, max(0, filters.per_type - len(recordists)), recordists)
     return SpeciesPlan(
         species=species,
         found=len(candidates),
         chosen=tuple(chosen),
-        on_disk=Counter(kind for kind, _ in have),
+        on_disk=Counter(label for label, _ in on_disk),
         adopted=adopted,
-        left_out=Counter(reason for _, reason in reasons if reason),
-        unknown_types=Counter(c.row["type"] for c, reason in reasons if reason == "type not known"),
+        left_out=Counter(reason for reason in reasons if reason),
+        unknown_types=Counter(
+            candidate.row["type"]
+            for candidate, reason in zip(candidates, reasons, strict=True)
+            if reason == TYPE_NOT_KNOWN
+        ),
     )
 
 
 def _sounds_on_disk(folder: Path) -> dict[str, Path]:
-    """Xeno-canto number -> file, for the whole files below a species folder."""
+    """Map Xeno-canto numbers to the complete files below a species folder."""
     paths = [path for path in sorted(folder.rglob("XC*")) if path.suffix.lower() in SOUND_SUFFIXES]
     return {recording_id(path).removeprefix("XC"): path for path in paths}

@@ -1,7 +1,7 @@
-"""From what a recordist wrote ("adult, male, song") to one vocalization type, by a table of words.
+"""Vocalization type from a recordist's free text ("adult, male, song"), by a table of phrases.
 
-`RULES` is the whole knowledge; docs/vocalization_types.md shows the same table and a test compares the two. Words are
-matched whole and the longest phrase wins, so "alarm call" is one thing, "recall" no call and "subsong" no song.
+`RULES` is the whole table; docs/vocalization_types.md shows the same one and a test compares them. Words match as a
+whole and the longest phrase wins: "alarm call" is one phrase, "recall" is not a call and "subsong" is not a song.
 """
 
 import re
@@ -13,19 +13,19 @@ from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 SONG, CALL, ALARM = "song", "call", "alarm"
 MULTILABEL, OTHER, UNKNOWN = "several", "other", "unknown"
-FLIGHT, IGNORED = "flight call", "ignored"  # only inside the rules; never an answer
+FLIGHT, IGNORED = "flight call", "ignored"  # only inside the rules, never returned
 
 FLIGHT_CALL_CHOICES = ("call", "leave_out")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What some phrases mean.
+    """Meaning of a group of phrases.
 
     Attributes:
-        result: the answer when nothing else is said; `FLIGHT` is a call unless flight calls are left out.
-        phrases: separated by commas, in any language; the ones that mean several things at once are not listed.
-        part_of: types beside which an `OTHER` sound changes nothing; beside any other type it makes `MULTILABEL`.
+        result: the type of a text with only these phrases; `FLIGHT` is a call unless flight calls are left out.
+        phrases: separated by commas, in any language; ambiguous phrases are not listed.
+        part_of: types beside which an `OTHER` sound changes nothing; beside any other type the text is `MULTILABEL`.
     """
 
     name: str
@@ -86,10 +86,7 @@ RULES = (
         "duet",
         OTHER,
         "duet, duetting, duetzang, duett, duo, dúo",
-        (
-            SONG,
-            CALL,
-        ),
+        (SONG, CALL),
     ),
     Rule(
         "wings and bill",
@@ -168,20 +165,20 @@ _SINGULAR = {
 
 
 def classify_type(text: str, *, flight_call: str = "call") -> str:
-    """The vocalization type of a recording, from free text or from the name of its folder.
+    """Classify free text, or the name of a type folder, as SONG, CALL, ALARM, MULTILABEL, OTHER or UNKNOWN.
 
-    Returns one of SONG, CALL, ALARM, SEVERAL, OTHER, UNKNOWN. A word that no rule knows makes the whole text UNKNOWN,
-    as does a question mark: nothing is guessed. `flight_call` is "call", or "leave_out" to make flight calls OTHER.
+    A word that matches no rule makes the whole text UNKNOWN, as does a question mark. `flight_call` is "call", or
+    "leave_out" to make flight calls OTHER.
     """
-    return _read(text, flight_call)[0]
+    return _parse(text, flight_call)[0]
 
 
 def types_in(text: str, *, flight_call: str = "call") -> frozenset[str]:
-    """The plain types (song, call, alarm) that a text names, for use with several types; none when UNKNOWN."""
-    return _read(text, flight_call)[1]
+    """Return which of song, call and alarm a text contains, for multi-label recordings; empty if UNKNOWN."""
+    return _parse(text, flight_call)[1]
 
 
-def _read(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
+def _parse(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
     if flight_call not in FLIGHT_CALL_CHOICES:
         raise ValueError(f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}")
     rules = _rules_in(text)
@@ -204,22 +201,22 @@ def _result(rule: Rule, flight_call: str) -> str:
 
 
 def _rules_in(text: str) -> list[Rule | None]:
-    """The rule of each phrase of the text in order, None for a word that no rule knows."""
+    """Return the rule of each phrase of the text in order, None for a word that matches no rule."""
     phrases = _rule_of_phrase()
     longest = max(map(len, phrases))
-    found: list[Rule | None] = []
+    rules: list[Rule | None] = []
     for words in _items(text):
         start = 0
         while start < len(words):
             lengths = range(min(longest, len(words) - start), 0, -1)
             length = next((n for n in lengths if words[start : start + n] in phrases), 0)
-            found.append(phrases[words[start : start + length]] if length else None)
+            rules.append(phrases[words[start : start + length]] if length else None)
             start += length or 1
-    return found
+    return rules
 
 
 def _items(text: str) -> list[tuple[str, ...]]:
-    """The words of each part of a list; digits and quotes say nothing, a question mark is the word `uncertain`."""
+    """Split a list into the words of each item, without digits and quotes; `?` becomes the word `uncertain`."""
     text = unicodedata.normalize("NFC", text).casefold().replace("’", "'").replace("?", " uncertain ")
     parts = re.split(r"[,;/&+|\n]", text)
     words = [[word.strip("'") for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*|[♂♀]", part)] for part in parts]
@@ -229,23 +226,21 @@ def _items(text: str) -> list[tuple[str, ...]]:
 @cache
 def _rule_of_phrase() -> dict[tuple[str, ...], Rule]:
     phrases = [(words, rule) for rule in RULES for words in _items(rule.phrases)]
-    twice = {words for words, rule in phrases if any(words == other and rule is not owner for other, owner in phrases)}
-    if twice:
-        raise ValueError(f"RULES gives two meanings to {sorted(' '.join(words) for words in twice)}")
-    return dict(phrases)
+    by_phrase = dict(phrases)
+    ambiguous = {" ".join(words) for words, rule in phrases if by_phrase[words] is not rule}
+    if ambiguous:
+        raise ValueError(f"RULES gives two meanings to {sorted(ambiguous)}")
+    return by_phrase
 
 
 def rules_as_markdown() -> str:
-    """`RULES` as the table of docs/vocalization_types.md."""
+    """Format `RULES` as the table of docs/vocalization_types.md."""
     lines = ["| rule | alone | beside a type | words |", "|---|---|---|---|"]
     for rule in RULES:
-        beside = {OTHER: "several", UNKNOWN: "unknown", MULTILABEL: "several", IGNORED: "no effect"}.get(
-            rule.result, "several"
-        )
+        beside = {UNKNOWN: "unknown", IGNORED: "no effect"}.get(rule.result, "several")
         if rule.part_of:
-            beside = f"no effect beside {', '.join(rule.part_of)}" + (
-                "" if len(rule.part_of) == 3 else "; else several"
-            )
+            otherwise = "" if len(rule.part_of) == 3 else "; else several"
+            beside = f"no effect beside {', '.join(rule.part_of)}{otherwise}"
         alone = {FLIGHT: "call, or other with `leave_out`", IGNORED: "unknown"}.get(rule.result, rule.result)
         if rule.result in (*VOCALIZATION_TYPES, FLIGHT):
             beside = "several, unless the same type"

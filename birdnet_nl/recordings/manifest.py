@@ -1,4 +1,4 @@
-"""`recordings.csv` and `ATTRIBUTION.md` of one species folder; both are written beside and renamed, never half."""
+"""Manifest `recordings.csv` and `ATTRIBUTION.md` of a species folder; both are replaced atomically."""
 
 import contextlib
 import csv
@@ -7,18 +7,41 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from birdnet_nl.recordings.folder import COLUMN_NAMES, MANIFEST
 from birdnet_nl.recordings.labels import ALARM, CALL, MULTILABEL, OTHER, SONG
 from birdnet_nl.species.table import Species
-from birdnet_nl.util.csv_table import read_csv
+from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
 
+MANIFEST = "recordings.csv"
 ATTRIBUTION = "ATTRIBUTION.md"
 TYPE_FOLDERS = {SONG: "song", CALL: "call", ALARM: "alarm", MULTILABEL: "mixed", OTHER: "other"}
 COLUMNS = (
     "file", "xc_id", "slug", "scientific", "english", "type", "quality", "recordist", "licence", "country", "date",
     "time", "latitude", "longitude", "duration_s", "sample_rate_hz", "remarks", "background", "sha256",
 )  # fmt: skip
+COLUMN_NAMES = {  # our name, and the names in Xeno-canto's API and other tools
+    "file": ("file", "path", "filename", "file-name"),
+    "id": ("xc_id", "id", "catnr"),
+    "type": ("type", "type_text"),
+    "recordist": ("recordist", "rec", "author"),
+    "quality": ("quality", "q", "rating"),
+    "licence": ("licence", "license", "lic"),
+    "country": ("country", "cnt"),
+    "date": ("date",),
+    "time": ("time",),
+}
+DETAIL_COLUMN_NAMES = {  # not needed for training
+    "slug": ("slug",),
+    "scientific": ("scientific",),
+    "english": ("english",),
+    "latitude": ("latitude", "lat"),
+    "longitude": ("longitude", "lon", "lng"),
+    "duration_s": ("duration_s", "length"),
+    "sample_rate_hz": ("sample_rate_hz", "smp"),
+    "remarks": ("remarks", "rmk"),
+    "background": ("background", "also"),
+    "sha256": ("sha256",),
+}
 
 Row = dict[str, str]
 """One line of a manifest; `file` is relative to the manifest, unknown values are empty, further columns are kept."""
@@ -28,22 +51,71 @@ def species_folder(root: Path, species: Species) -> Path:
     return root / f"xeno-canto-{species.slug}"
 
 
+def read_csv(path: Path) -> list[Row]:
+    """Read a CSV file with commas, semicolons or tabs, with or without a byte order mark.
+
+    Headings become lower case and values are stripped. Raises `DataError` if the file is not CSV in UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            headings = file.readline()
+            separator = max(",;\t", key=headings.count)  # spreadsheets of some countries write semicolons
+            file.seek(0)
+            return [
+                {name.strip().lower(): (value or "").strip() for name, value in row.items() if name}
+                for row in csv.DictReader(file, delimiter=separator)
+            ]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); change its permissions or move it away") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8 ({error}); repair it or move it away") from error
+
+
+def read_manifest_rows(manifest: Path) -> list[Row]:
+    """Read a `recordings.csv` under our column names (`COLUMN_NAMES`, `DETAIL_COLUMN_NAMES`), without other columns."""
+    rows = read_csv(manifest)
+    known = {name for names in COLUMN_NAMES.values() for name in names}
+    if rows and not known & set(rows[0]):
+        raise DataError(f"{manifest} has none of the columns {', '.join(COLUMN_NAMES)}; give it a line of headings")
+    column_names = COLUMN_NAMES | DETAIL_COLUMN_NAMES
+    return [
+        {column: next((row[name] for name in names if row.get(name)), "") for column, names in column_names.items()}
+        for row in rows
+    ]
+
+
+def manifest_rows(folder: Path) -> dict[Path | str, Row]:
+    """Return rows about files in `folder` by path and by recording id; a manifest inside overrides the one above."""
+    rows: dict[Path | str, Row] = {}
+    for manifest in (folder.parent / MANIFEST, folder / MANIFEST):
+        if not manifest.is_file():
+            continue
+        for row in read_manifest_rows(manifest):
+            path = manifest.parent / row["file"]
+            if row["file"] and path.is_relative_to(folder):
+                rows[path] = row
+            number = row["id"].upper().removeprefix("XC")
+            if number:
+                rows[f"XC{number}"] = row
+    return rows
+
+
 def read_rows(folder: Path) -> list[Row]:
-    """All rows of the folder's manifest with all their columns under our names; none when there is no manifest."""
+    """Read all rows of the folder's manifest with all columns, ours renamed; empty without a manifest."""
     path = folder / MANIFEST
     rows = read_csv(path) if path.is_file() else []
     for row in rows:
-        for ours, names in COLUMN_NAMES.items():
-            ours = "xc_id" if ours == "id" else ours
-            other = next((name for name in names if name in row), None)
-            if other and ours not in row:
-                row[ours] = row.pop(other)
+        for column, names in COLUMN_NAMES.items():
+            column = "xc_id" if column == "id" else column
+            name = next((name for name in names if name in row), None)
+            if name and column not in row:
+                row[column] = row.pop(name)
         row["xc_id"] = row.get("xc_id", "").upper().removeprefix("XC")
     return rows
 
 
 def add_rows(folder: Path, rows: Iterable[Row]) -> None:
-    """Append rows to the folder's manifest; a row of the same file, or of the same Xeno-canto number, is replaced."""
+    """Append rows to the folder's manifest; a row of the same file or Xeno-canto number replaces the old one."""
     merged = read_rows(folder)
     for row in rows:
         new = {name: " ".join(value.split()) for name, value in row.items()}
@@ -62,14 +134,14 @@ def add_rows(folder: Path, rows: Iterable[Row]) -> None:
 
 
 def write_attribution(folder: Path, species: Species) -> None:
-    """Who recorded what under which licence, for the folder's manifest; nothing when there is none."""
+    """List recordist and licence of each recording in the folder's manifest; do nothing without rows."""
     rows = read_rows(folder)
     if not rows:
         return
     lines = [
         f"# Recordings of {species.dutch} ({species.english}, *{species.scientific}*)",
         "",
-        "From [Xeno-canto](https://xeno-canto.org), made by the people below and shared under the licence named.",
+        "From [Xeno-canto](https://xeno-canto.org), made by these recordists and shared under these licences.",
         "Keep this list with the recordings and with every model trained on them.",
         "",
         "| recording | recordist | licence |",
@@ -83,7 +155,7 @@ def write_attribution(folder: Path, species: Species) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what a killed download left beside its targets."""
+    """Remove the partial files of a killed download."""
     for part in folder.glob("**/.*.part"):
         with contextlib.suppress(FileNotFoundError):
             part.unlink()

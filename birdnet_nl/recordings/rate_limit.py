@@ -1,4 +1,4 @@
-"""Good manners towards a server: how often to ask, how long to wait, and what not to say aloud."""
+"""Rate limit for requests, the Retry-After header, and an API key that stays out of logs."""
 
 import logging
 import time
@@ -12,8 +12,8 @@ DELAY_S = 1.0
 HOURLY_BUDGET = 3000
 
 
-class Pace:
-    """One request per `delay_s` seconds and at most `hourly_budget` in any hour."""
+class RateLimit:
+    """At most one request per `delay_s` seconds and `hourly_budget` requests in any hour."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Pace:
         self._clock, self._sleep = clock, sleep
 
     def wait(self) -> None:
-        """Sleep until the next request may go."""
+        """Sleep until the next request is allowed."""
         now = self._clock()
         start = max(now, self._starts[-1] + self.delay_s) if self._starts else now
         if len(self._starts) == self._starts.maxlen:
@@ -40,7 +40,7 @@ class Pace:
 
 
 def retry_after_s(text: str) -> float:
-    """Seconds from a Retry-After header, which holds a number or a date; 0 when it holds neither."""
+    """Parse a Retry-After header (seconds or a date) to seconds from now; 0 for other texts."""
     if text.strip().isdecimal():
         return float(text)
     try:
@@ -51,7 +51,7 @@ def retry_after_s(text: str) -> float:
 
 
 class Secret(logging.Filter):
-    """The key: not in `repr`, and blotted out of log records."""
+    """A secret text: hidden in `repr` and replaced in log records."""
 
     def __init__(self, value: str) -> None:
         super().__init__()
@@ -61,11 +61,11 @@ class Secret(logging.Filter):
     def __repr__(self) -> str:
         return "<key>"
 
-    def blot(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, "<key>")
         return text
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self.blot(record.getMessage()), ()
+        record.msg, record.args = self.redact(record.getMessage()), ()
         return True

@@ -1,7 +1,8 @@
-"""Recordings at an address such as `s3://bucket/recordings`: copied into the cache, again when they change there.
+"""Local copies of recordings at an address such as `s3://bucket/recordings`, updated when the originals change.
 
-Any file system that fsspec knows will do. A copy is current while its size and its time are those of the original;
-where an object store gives no time, one is derived from the etag.
+Any file system of fsspec works. A copy is current if its size and modification time equal those of the original; for an
+object store without times, a number derived from the etag replaces the time. fsspec's own `filecache` does not fit: it
+stores files under hashed names, while recordings are read from folders, and it does not remove what is gone remotely.
 """
 
 import hashlib
@@ -16,25 +17,26 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.recordings.folder import MANIFEST, SOUND_SUFFIXES
+from birdnet_nl.recordings.folder import SOUND_SUFFIXES
+from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.errors import BirdnetNlError, DataError, SetupError
 from birdnet_nl.util.files import atomic_path, touch_cached
 
-COPIED = {*SOUND_SUFFIXES, ".npy", ".csv", ".json", ".md"}
-AT_A_TIME = 8
-MAX_REASON = 300  # letters of what a store says
-PATIENCE_S = 30  # for a store that does not answer
-USED = ".used"  # in a copied folder; its time says when it was last asked for
-TIMES = ("mtime", "last_modified", "LastModified", "modified", "updated", "created")
-ETAGS = ("e_tag", "ETag", "etag")
+COPIED_SUFFIXES = {*SOUND_SUFFIXES, ".npy", ".csv", ".json", ".md"}
+THREADS = 8
+MAX_REASON_LENGTH = 300  # of the text of a store's error
+RETRY_TIMEOUT_S = 30
+USED = ".used"  # marker in a copied folder; its modification time is the time of last use
+TIME_KEYS = ("mtime", "last_modified", "LastModified", "modified", "updated", "created")
+ETAG_KEYS = ("e_tag", "ETag", "etag")
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "azure")
 
 
 @dataclass(frozen=True)
 class RemoteFolders:
-    """Folders of one species, by name, below `url`."""
+    """Names of the folders of one species below `url`."""
 
     url: str
     names: tuple[str, ...]
@@ -42,7 +44,7 @@ class RemoteFolders:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file: its name below the url, size in bytes (-1 where unknown), and a number that changes when it changes."""
+    """One file: name below the url, size in bytes (-1 if unknown), and a time or number that changes with the file."""
 
     name: str
     size: int
@@ -54,84 +56,84 @@ def is_url(root: str | Path | None) -> bool:
 
 
 def find_remote_folders(url: str, species: Species, species_of: Callable[[Path], Species | None]) -> RemoteFolders:
-    """The folders of `species` directly below `url`, perhaps none; raises `DataError` or `SetupError`."""
-    with _explained(url):
+    """Find the folders of `species` directly below `url`; may be empty. Raises `DataError` or `SetupError`."""
+    with _store_errors(url):
         fs, top = _connect(url)
         names = [_below(entry["name"], top) for entry in fs.ls(top, detail=True) if entry["type"] == "directory"]
     return RemoteFolders(url, tuple(sorted(name for name in names if species_of(Path(name)) == species)))
 
 
-def remote_has(folders: RemoteFolders, name: str) -> bool:
-    """Whether any of the folders holds a file called `name`."""
-    with _explained(folders.url):
+def has_remote_file(folders: RemoteFolders, name: str) -> bool:
+    """Return True if any of the folders contains a file called `name`."""
+    with _store_errors(folders.url):
         fs, top = _connect(folders.url)
         return any(fs.exists(f"{top}/{folder}/{name}") for folder in folders.names)
 
 
 def list_remote_files(folders: RemoteFolders) -> list[RemoteFile]:
-    """Every file that would be copied, and the manifest one folder higher, in order of their names."""
-    with _explained(folders.url):
+    """List the files to copy, and the manifest in the parent folder, sorted by name."""
+    with _store_errors(folders.url):
         fs, top = _connect(folders.url)
-        found = {f"{top}/{MANIFEST}": fs.info(f"{top}/{MANIFEST}")} if fs.exists(f"{top}/{MANIFEST}") else {}
+        entries = {f"{top}/{MANIFEST}": fs.info(f"{top}/{MANIFEST}")} if fs.exists(f"{top}/{MANIFEST}") else {}
         for name in folders.names:
-            found |= fs.find(f"{top}/{name}", detail=True)
+            entries |= fs.find(f"{top}/{name}", detail=True)
     files = [
         RemoteFile(_below(path, top), -1 if info.get("size") is None else int(info["size"]), _stamp_ns(info))
-        for path, info in found.items()
+        for path, info in entries.items()
     ]
-    return sorted((file for file in files if _is_wanted(file.name)), key=lambda file: file.name)
+    return sorted((file for file in files if _is_copied(file.name)), key=lambda file: file.name)
 
 
 def copy_remote_folders(folders: RemoteFolders, cache_dir: Path, subject: str) -> tuple[Path, ...]:
-    """Local copies of the folders, made current, with a progress bar; what is gone there goes here too.
+    """Update and return local copies of the folders, with a progress bar; files that are gone remotely are removed.
 
-    Killed at any moment, what was copied stays and the rest is copied next time.
+    After a kill, finished files are kept and the next call copies the others.
     """
     local = local_root(folders.url, cache_dir)
-    for name in folders.names:  # before anything else, so that nobody prunes what is about to be used
+    for name in folders.names:  # first, so that no `birdnet-nl prune` removes the folder meanwhile
         (local / name).mkdir(parents=True, exist_ok=True)
         (local / name / USED).touch()
         touch_cached(local / name / USED)
     files = list_remote_files(folders)
-    lacking = [file for file in files if not _is_current(local / file.name, file)]
-    if lacking:
-        _copy(folders.url, lacking, local, subject)
-    there = {file.name for file in files}
-    if MANIFEST not in there:
+    outdated = [file for file in files if not _is_current(local / file.name, file)]
+    if outdated:
+        _copy_files(folders.url, outdated, local, subject)
+    remote_names = {file.name for file in files}
+    if MANIFEST not in remote_names:
         (local / MANIFEST).unlink(missing_ok=True)
     for name in folders.names:
         for path in (local / name).rglob("*"):
-            if path.suffix.lower() in COPIED and path.relative_to(local).as_posix() not in there:
+            if path.suffix.lower() in COPIED_SUFFIXES and path.relative_to(local).as_posix() not in remote_names:
                 path.unlink(missing_ok=True)
     return tuple(local / name for name in folders.names)
 
 
 def local_root(url: str, cache_dir: Path) -> Path:
-    """Where copies of what lies below `url` are kept, by a name that a person recognises and no other url has."""
+    """Return the folder for copies of `url`: a readable name that is unique for each address."""
     readable = re.sub(r"[^\w.-]+", "-", url.partition("://")[2]).strip("-")[-40:]
     return cache_dir / f"{readable}-{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:8]}"
 
 
-def _copy(url: str, files: Sequence[RemoteFile], local: Path, subject: str) -> None:
-    pool = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="copy")
+def _copy_files(url: str, files: Sequence[RemoteFile], local: Path, subject: str) -> None:
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="copy")
     try:
-        with _explained(url), progress_bar() as bar:
+        with _store_errors(url), progress_bar() as bar:
             fs, top = _connect(url)
             task = bar.add_task(f"copying recordings of {subject}", total=len(files))
-            for done in as_completed([pool.submit(_copy_one, fs, f"{top}/{file.name}", file, local) for file in files]):
-                done.result()
+            copies = [pool.submit(_copy_file, fs, f"{top}/{file.name}", file, local) for file in files]
+            for copy in as_completed(copies):
+                copy.result()
                 bar.advance(task)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _copy_one(fs: Any, source: str, file: RemoteFile, local: Path) -> None:
-    target = local / file.name
-    with atomic_path(target) as beside:
-        fs.get_file(source, os.fspath(beside))
-        if file.size >= 0 and beside.stat().st_size != file.size:
-            raise OSError(f"{file.name} arrived with {beside.stat().st_size} of {file.size} bytes")
-        os.utime(beside, ns=(beside.stat().st_atime_ns, file.stamp_ns))
+def _copy_file(fs: Any, source: str, file: RemoteFile, local: Path) -> None:
+    with atomic_path(local / file.name) as part:
+        fs.get_file(source, os.fspath(part))
+        if file.size >= 0 and part.stat().st_size != file.size:
+            raise OSError(f"{file.name} arrived with {part.stat().st_size} of {file.size} bytes")
+        os.utime(part, ns=(part.stat().st_atime_ns, file.stamp_ns))
 
 
 def _is_current(path: Path, file: RemoteFile) -> bool:
@@ -139,24 +141,24 @@ def _is_current(path: Path, file: RemoteFile) -> bool:
         status = path.stat()
     except FileNotFoundError:
         return False
-    # Some disks keep times to two seconds only.
+    # Some file systems store times with a resolution of two seconds.
     return status.st_size == file.size and abs(status.st_mtime_ns - file.stamp_ns) < 2_000_000_000
 
 
 def _stamp_ns(info: dict[str, Any]) -> int:
-    """The time of the last change in nanoseconds, or what stands for it; 0 where a store tells neither."""
-    for key in TIMES:
+    """Return the modification time in nanoseconds, else a number derived from the etag, else 0."""
+    for key in TIME_KEYS:
         if isinstance(value := info.get(key), datetime):
             return int(value.timestamp() * 1e9)
         if isinstance(value, int | float):
             return int(value * 1e9)
-    etag = next((str(info[key]) for key in ETAGS if info.get(key)), "")
+    etag = next((str(info[key]) for key in ETAG_KEYS if info.get(key)), "")
     return int(hashlib.sha256(etag.encode()).hexdigest()[:8], 16) * 10**9 // 4 if etag else 0
 
 
-def _is_wanted(name: str) -> bool:
+def _is_copied(name: str) -> bool:
     path = Path(name)
-    return path.suffix.lower() in COPIED and not any(part.startswith((".", "@", "#")) for part in path.parts)
+    return path.suffix.lower() in COPIED_SUFFIXES and not any(part.startswith((".", "@", "#")) for part in path.parts)
 
 
 def _below(path: str, top: str) -> str:
@@ -164,7 +166,7 @@ def _below(path: str, top: str) -> str:
 
 
 def _connect(url: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it; raises `SetupError` where the library for it is missing."""
+    """Return the file system of an address and the path in it; raise `SetupError` if its library is missing."""
     import fsspec
 
     try:
@@ -180,18 +182,18 @@ def _connect(url: str) -> tuple[Any, str]:
 
 
 def _object_store_options(protocol: str) -> dict[str, Any]:
-    """Object stores are read by obstore where it is installed, else by what fsspec finds (s3fs, gcsfs, …)."""
+    """Use obstore for object stores if it is installed, else the libraries that fsspec finds (s3fs, gcsfs, …)."""
     if protocol not in OBJECT_STORES or importlib.util.find_spec("obstore") is None:
         return {}
     from obstore.fsspec import register
 
     register(protocol)
-    return {"retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=PATIENCE_S)}}
+    return {"retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_S)}}
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
-    """Every store has errors of its own; each kind becomes one sentence."""
+def _store_errors(url: str) -> Iterator[None]:
+    """Convert the errors of any store to a `DataError` of one sentence."""
     try:
         yield
     except BirdnetNlError:
@@ -201,13 +203,13 @@ def _explained(url: str) -> Iterator[None]:
         kind, status = type(error).__name__, re.search(r"status code: (\d+)", reason)
         code = status[1] if status else ""
         if isinstance(error, FileNotFoundError | NotADirectoryError) or kind == "NotFoundError" or code == "404":
-            raise DataError(f"data.root={url} is not there: no such bucket or folder; check the address") from error
-        refused = kind in ("PermissionDeniedError", "UnauthenticatedError") or code in ("401", "403")
-        if isinstance(error, PermissionError) or refused:
+            raise DataError(f"data.root={url} does not exist: no such bucket or folder; check the address") from error
+        is_refused = kind in ("PermissionDeniedError", "UnauthenticatedError") or code in ("401", "403")
+        if isinstance(error, PermissionError) or is_refused:
             raise DataError(
                 f"data.root={url} may not be read; give credentials, for S3 in AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket"
             ) from error
         raise DataError(
-            f"data.root={url} cannot be read ({reason[:MAX_REASON]}); try again, what was copied is kept"
+            f"data.root={url} cannot be read ({reason[:MAX_REASON_LENGTH]}); try again, finished copies are kept"
         ) from error

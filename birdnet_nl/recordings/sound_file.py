@@ -1,4 +1,7 @@
-"""Is this a whole sound file? Reads headers and the chain of mp3 frames; decodes nothing."""
+"""Duration, sample rate and completeness of a sound file, from its headers and mp3 frames; nothing is decoded.
+
+Mp3 frames are counted here because mutagen trusts the header of the first frame and does not notice a truncated file.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +15,11 @@ _SAMPLE_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (1102
 
 @dataclass(frozen=True)
 class SoundFacts:
-    """What a file says of itself; of an mp3 `duration_s` is the sum over its frames, not what a header promises, and
-    `cut` is True when its last frame is incomplete or frames are missing that the header counts.
+    """Facts from a file's headers.
+
+    Attributes:
+        duration_s: for mp3 the sum over its frames.
+        cut: for mp3, whether the last frame is incomplete or there are fewer frames than the header states.
     """
 
     duration_s: float
@@ -22,7 +28,7 @@ class SoundFacts:
 
 
 def read_sound_facts(path: Path, suffix: str = "") -> SoundFacts | None:
-    """Duration and sample rate, or None when the file is not the sound that its suffix promises."""
+    """Read duration and sample rate; None if the file is not a sound file of its suffix (or of `suffix`, if given)."""
     if (suffix or path.suffix).lower() == ".mp3":
         return _mp3_facts(path.read_bytes())
     import mutagen  # not needed for mp3, the usual case
@@ -34,28 +40,28 @@ def read_sound_facts(path: Path, suffix: str = "") -> SoundFacts | None:
     return SoundFacts(file.info.length, file.info.sample_rate) if file is not None else None
 
 
-def what_is_wrong(path: Path, expected_s: float = 0.0, suffix: str = "") -> str:
-    """Why the file cannot be a whole recording of `expected_s` seconds (0: unknown); empty when it can.
+def find_defect(path: Path, expected_s: float = 0.0, suffix: str = "") -> str:
+    """Return why the file cannot be a complete recording of `expected_s` seconds (0: unknown); empty if it can be.
 
-    Lengths are whole seconds on Xeno-canto, and a few are wrong by more, so a tenth may be missing. `suffix` is the one
-    that the file will have.
+    A tenth plus one second may be missing, since Xeno-canto rounds lengths to seconds and a few are wrong by more.
+    `suffix` is the final suffix of a file with a temporary name.
     """
     with path.open("rb") as file:
         start = file.read(512).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"{")):
-        return "a web page came in place of the sound"
+        return "received a web page instead of a sound file"
     facts = read_sound_facts(path, suffix)
     if facts is None or facts.duration_s <= 0:
-        return "the file is no sound"
+        return "not a sound file"
     if facts.cut or facts.duration_s < 0.9 * expected_s - 1:
         return f"the sound is cut off after {facts.duration_s:.1f} s"
     return ""
 
 
 def _mp3_facts(data: bytes) -> SoundFacts | None:
-    """Walk the frames; junk between them is skipped, and two frames in a row are asked for before any counts."""
-    position = _after_id3(data)
-    samples, sample_rate_hz, frames, announced = 0, 0, 0, 0
+    """Count the frames; bytes between frames are skipped, and the first frame needs a second one right after it."""
+    position = _end_of_id3(data)
+    samples, sample_rate_hz, frames, stated_frames = 0, 0, 0, 0
     end_of_last, cut = -1, False
     while position + 4 <= len(data):
         frame = _frame_at(data, position)
@@ -66,24 +72,24 @@ def _mp3_facts(data: bytes) -> SoundFacts | None:
             continue
         size, frame_samples, sample_rate_hz = frame
         if position + size > len(data):
-            cut = position == end_of_last  # elsewhere it is no frame but a tag's bytes that look like one
+            cut = position == end_of_last  # elsewhere these are bytes of a tag that look like a frame
             break
         if frames == 0:
-            announced = _announced_frames(data[position : position + size])
+            stated_frames = _stated_frames(data[position : position + size])
         samples, frames, position = samples + frame_samples, frames + 1, position + size
         end_of_last = position
-    return SoundFacts(samples / sample_rate_hz, sample_rate_hz, cut or announced > frames) if frames else None
+    return SoundFacts(samples / sample_rate_hz, sample_rate_hz, cut or stated_frames > frames) if frames else None
 
 
-def _announced_frames(first: bytes) -> int:
-    """How many frames an encoder wrote, from the Xing or Info header in the first one; 0 when there is none."""
+def _stated_frames(first: bytes) -> int:
+    """Read the number of frames from the Xing or Info header in the first frame; 0 without a header."""
     start = max(first.find(b"Xing", 0, 64), first.find(b"Info", 0, 64))
     has_count = start > 0 and first[start + 7] & 1
     return int.from_bytes(first[start + 8 : start + 12], "big") if has_count else 0
 
 
-def _after_id3(data: bytes) -> int:
-    """Where the sound begins: the size in an ID3v2 header counts seven bits to the byte."""
+def _end_of_id3(data: bytes) -> int:
+    """Return the position after an ID3v2 tag, whose header stores the size with seven bits in each byte."""
     if data[:3] != b"ID3" or len(data) < 10:
         return 0
     size = sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
@@ -91,7 +97,7 @@ def _after_id3(data: bytes) -> int:
 
 
 def _frame_at(data: bytes, position: int) -> tuple[int, int, int] | None:
-    """(bytes, samples, sample rate in Hz) of the layer 3 frame whose four header bytes are here, else None."""
+    """Parse a layer 3 frame header to (bytes, samples, sample rate in Hz); None if there is none at `position`."""
     header = data[position : position + 4]
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None

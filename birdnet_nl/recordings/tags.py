@@ -1,4 +1,4 @@
-"""What a sound file says of itself: the comment that Xeno-canto writes into each file, and its name."""
+"""Metadata in the tags of a sound file, above all the comment that Xeno-canto writes into each file."""
 
 import re
 from dataclasses import replace
@@ -7,61 +7,60 @@ from pathlib import Path
 import mutagen
 from mutagen.id3 import ID3
 
-from birdnet_nl.recordings.choice import whole_url
 from birdnet_nl.recordings.manifest import Row
-from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.species.table import Species, find_species
 
 _COMMENT = re.compile(r"^\s*XC(?P<xc_id>\d+)\s*©\s*(?P<recordist>.*?)\s*$", re.DOTALL)
-_WHEN = re.compile(r"^(?P<time>\S*?)\s*h?,\s*(?P<date>\d{4}-\d\d-\d\d)$")
+_DATE = re.compile(r"^(?P<time>\S*?)\s*h?,\s*(?P<date>\d{4}-\d\d-\d\d)$")
 _COORDINATES = re.compile(r"\((?P<latitude>-?[\d.]+),\s*(?P<longitude>-?[\d.]+)\)")
 _TWICE_ENCODED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf]+")
 
 
 def read_tags(path: Path) -> Row:
-    """Manifest columns from the tags of a file, with the species' name as `title`; empty when it has none of use."""
+    """Read manifest columns from the tags of a file, with the species' name as `title`; empty without such tags."""
     try:
         tags = ID3(path) if path.suffix.lower() == ".mp3" else getattr(mutagen.File(path), "tags", None)
     except (mutagen.MutagenError, OSError):
         return {}
-    texts = [_mend(text) for value in (tags or {}).values() for text in _texts_of(value)]
+    texts = [_repair_encoding(text) for value in (tags or {}).values() for text in _texts_of(value)]
     row = next((row for text in texts if (row := parse_comment(text))), {})
     title = next(iter(_texts_of((tags or {}).get("TIT2", []))), "")
-    licence = next((whole_url(text) for text in texts if re.match(r"(https?:)?//creativecommons\.org/", text)), "")
-    extra = {"title": _mend(title), "licence": licence}
+    licence = next((complete_url(text) for text in texts if re.match(r"(https?:)?//creativecommons\.org/", text)), "")
+    extra = {"title": _repair_encoding(title), "licence": licence}
     return {**row, **{name: value for name, value in extra.items() if value}}
 
 
 def parse_comment(text: str) -> Row:
-    """Columns from `XC1 © Recordist // Place, Country // 10m // 10:00h, 2013-04-18 // song // remarks // also: Vink`.
+    """Parse `XC1 © Recordist // Place, Country // 10m // 10:00h, 2013-04-18 // song // remarks // also: Vink`.
 
-    The type is what follows the date. Empty when the text is not such a comment.
+    The type comes after the date. Empty for other texts.
     """
     parts = [part.strip() for part in text.split("//")]
     first = _COMMENT.match(parts[0])
-    when_at = next((index for index, part in enumerate(parts) if _WHEN.match(part)), 0)
-    if not first or not when_at:
+    date_index = next((index for index, part in enumerate(parts) if _DATE.match(part)), 0)
+    if not first or not date_index:
         return {}
-    when = _WHEN.match(parts[when_at])
-    place = " // ".join(parts[1 : when_at - 1])
+    match = _DATE.match(parts[date_index])
+    place = " // ".join(parts[1 : date_index - 1])
     coordinates = _COORDINATES.search(place)
-    rest = parts[when_at + 1 :]
+    rest = parts[date_index + 1 :]
     background = [part.removeprefix("also:").strip() for part in rest[1:] if part.startswith("also:")]
     remarks = [part for part in rest[1:] if part and not part.startswith("also:")]
     return {
         **first.groupdict(),
         "country": place.rsplit(",", 1)[-1].strip(),
         **(coordinates.groupdict() if coordinates else {}),
-        "date": when["date"],
-        "time": when["time"] if re.match(r"\d", when["time"]) else "",
+        "date": match["date"],
+        "time": match["time"] if re.match(r"\d", match["time"]) else "",
         "type": rest[0] if rest else "",
         "remarks": " // ".join(remarks),
         "background": "; ".join(name.strip() for text in background for name in text.split(",") if name.strip()),
     }
 
 
-def with_tags(recording: Recording) -> Recording:
-    """The recording with country, date and time from its file's tags where no manifest gave any of them."""
+def add_tags(recording: Recording) -> Recording:
+    """Fill in country, date and time from the file's tags if no manifest gave any of them."""
     if recording.country or recording.date or recording.time:
         return recording
     tags = read_tags(recording.path)
@@ -69,7 +68,7 @@ def with_tags(recording: Recording) -> Recording:
 
 
 def species_in(text: str) -> Species | None:
-    """The species that a title (`Great Tit (Parus major)`) or a file name (`XC1 - Koolmees - Parus major`) names."""
+    """Find the species in a title (`Great Tit (Parus major)`) or a file name (`XC1 - Koolmees - Parus major`)."""
     parts = re.split(r"\s+-\s+|[()]|XC\s*\d+[\s_-]*", text)
     names = [part.strip(" -_") for part in parts]
     names += [" ".join(name.split()[:2]) for name in names if len(name.split()) > 2]  # without the subspecies
@@ -77,13 +76,13 @@ def species_in(text: str) -> Species | None:
 
 
 def _texts_of(value: object) -> list[str]:
-    """The texts of an ID3 frame, a Vorbis comment or a plain value."""
+    """Return the texts of an ID3 frame, a Vorbis comment or a plain value."""
     texts = getattr(value, "text", None) or getattr(value, "url", None) or value
     return [str(text) for text in texts] if isinstance(texts, list) else [str(texts)]
 
 
-def _mend(text: str) -> str:
-    """UTF-8 that was read as Latin-1 and written again, as in older Xeno-canto files: `CÃ´te` becomes `Côte`."""
+def _repair_encoding(text: str) -> str:
+    """Undo UTF-8 read as Latin-1 and written again, as in older Xeno-canto files: `CÃ´te` becomes `Côte`."""
 
     def decode(match: re.Match[str]) -> str:
         try:

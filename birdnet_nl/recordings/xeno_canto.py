@@ -1,4 +1,4 @@
-"""Xeno-canto's API v3 over HTTP: politely, patiently, and without ever showing the key."""
+"""HTTP client for Xeno-canto's API v3, with a rate limit, retries, and a key that stays out of logs and errors."""
 
 import hashlib
 import json
@@ -7,13 +7,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET, Pace, Secret, retry_after_s
+from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET, RateLimit, Secret, retry_after_s
 from birdnet_nl.util.errors import BirdnetNlError, SetupError
 
 BASE_URL = "https://xeno-canto.org"
@@ -24,47 +25,47 @@ HOW_TO_GET_A_KEY = (
 )
 PER_PAGE = 500
 MAX_REDIRECTS = 5
-LONGEST_RETRY_AFTER_S = 600.0
+MAX_RETRY_AFTER_S = 600.0
 _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 
 
 class DownloadError(BirdnetNlError):
-    """Xeno-canto, or a file on it, that does not come or is not what it should be."""
+    """A query or file that Xeno-canto does not deliver correctly."""
 
 
 class RefusedError(DownloadError):
-    """An answer that another attempt would not change."""
+    """A response that another attempt would not change."""
 
 
 class BusyError(DownloadError):
-    """Xeno-canto wants to be left alone for longer than a program should sleep."""
+    """A server that asks to wait for longer than `MAX_RETRY_AFTER_S`."""
 
 
 class ApiKeyError(SetupError):
     """A key that is missing or refused."""
 
 
-class _PassingError(Exception):
-    """A fault that may be over at the next attempt, which is due in `wait_s` seconds if the server said so."""
+class _TemporaryError(Exception):
+    """A fault that another attempt may not have; the server may ask to wait for `wait_s` seconds first."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
 
 
-class _LastingError(Exception):
-    """A fault that another attempt would not cure."""
+class _PermanentError(Exception):
+    """A fault that every attempt would have."""
 
 
 class XenoCanto:
-    """A client for queries and files; use it in a `with` block.
+    """Client for queries and files; use it in a `with` block.
 
     Args:
-        key: goes to the API only, never to the servers of files, and is blotted out of what httpx logs.
-        delay_s, hourly_budget: see `Pace`.
-        attempts: for each request; waits grow from `first_wait_s`, doubling, with jitter, to `longest_wait_s`.
+        key: sent to the API only, never to file servers, and replaced in the log records of httpx.
+        delay_s, hourly_budget: see `RateLimit`.
+        attempts: for each request; the wait between them doubles, with jitter, from `min_wait_s` to `max_wait_s`.
         timeout_s: for connecting and for each read.
-        deadline_s: for a whole answer, so that a file that drips does not hold up all others.
+        deadline_s: for a whole response, so that a very slow file does not block all others.
     """
 
     def __init__(
@@ -75,23 +76,23 @@ class XenoCanto:
         delay_s: float = DELAY_S,
         hourly_budget: int = HOURLY_BUDGET,
         attempts: int = 5,
-        first_wait_s: float = 1.0,
-        longest_wait_s: float = 60.0,
+        min_wait_s: float = 1.0,
+        max_wait_s: float = 60.0,
         timeout_s: float = 30.0,
         deadline_s: float = 900.0,
     ) -> None:
         if not key.strip():
-            raise ApiKeyError(f"Xeno-canto asks for a key and {KEY_VARIABLE} is not set; {HOW_TO_GET_A_KEY}")
+            raise ApiKeyError(f"Xeno-canto needs a key and {KEY_VARIABLE} is not set; {HOW_TO_GET_A_KEY}")
         self.base_url = base_url.rstrip("/")
-        self.pace = Pace(delay_s, hourly_budget)
-        self.attempts, self.first_wait_s, self.longest_wait_s = attempts, first_wait_s, longest_wait_s
+        self.rate_limit = RateLimit(delay_s, hourly_budget)
+        self.attempts, self.min_wait_s, self.max_wait_s = attempts, min_wait_s, max_wait_s
         self.deadline_s = deadline_s
         self._key = Secret(key.strip())
         self._http = httpx.Client(timeout=timeout_s, headers={"User-Agent": "birdnet_nl (python-httpx)"})
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._key)
 
-    def __enter__(self) -> "XenoCanto":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,154 +104,145 @@ class XenoCanto:
             logging.getLogger(name).removeFilter(self._key)
 
     def search(self, query: str) -> list[dict[str, Any]]:
-        """All recordings a tag query finds, each id once.
+        """Return all recordings that a tag query finds, each id once.
 
-        Recordings that are added or removed meanwhile shift the pages, and one may slip from a page not yet read to one
-        read already. When that shows (the number announced changes, an id comes twice, or fewer come than were
-        announced) all pages are read once more.
+        Recordings that are added or removed meanwhile shift the pages, so that one may be missed. If the total changes,
+        an id occurs twice or the count differs from the total, all pages are read a second time.
         """
-        found: dict[str, dict[str, Any]] = {}
-        for look in range(2):
-            entries, announced = self._all_pages(query, may_end_early=look == 0)
-            found |= {str(entry["id"]): entry for entry in entries}
-            if announced == {len(entries)} and len({str(entry["id"]) for entry in entries}) == len(entries):
+        recordings: dict[str, dict[str, Any]] = {}
+        for attempt in range(2):
+            entries, totals = self._fetch_pages(query, may_end_early=attempt == 0)
+            recordings |= {str(entry["id"]): entry for entry in entries}
+            if totals == {len(entries)} and len({str(entry["id"]) for entry in entries}) == len(entries):
                 break
-        return list(found.values())
+        return list(recordings.values())
 
-    def _all_pages(self, query: str, may_end_early: bool) -> tuple[list[dict[str, Any]], set[int]]:
-        """The entries of all pages, and the numbers of recordings that the pages announced.
+    def _fetch_pages(self, query: str, may_end_early: bool) -> tuple[list[dict[str, Any]], set[int]]:
+        """Return the entries of all pages, and the totals that the pages state.
 
-        With `may_end_early`, a page that is refused because it is gone by now ends the list with the number 0.
+        With `may_end_early`, a page that has disappeared ends the list and adds the total 0.
         """
         entries: list[dict[str, Any]] = []
-        announced: set[int] = set()
+        totals: set[int] = set()
         page, pages = 1, 1
         while page <= pages:
             try:
-                answer = self._ask(query, page)
+                body = self._retry(f"query {query}, page {page}", partial(self._fetch_page, query, page))
             except RefusedError:
                 if page == 1 or not may_end_early:
                     raise
-                return entries, announced | {0}
-            pages = int(answer["numPages"])
-            announced.add(int(answer["numRecordings"]))
-            entries += answer["recordings"]
+                return entries, totals | {0}
+            pages = int(body["numPages"])
+            totals.add(int(body["numRecordings"]))
+            entries += body["recordings"]
             page += 1
-        return entries, announced
+        return entries, totals
 
-    def fetch(self, url: str, target: Path, what_is_wrong: Callable[[Path], str]) -> str:
-        """Write the file at `url` to `target` and return its sha256.
-
-        `what_is_wrong` looks at the file written; a non-empty answer counts as a fault and the file is fetched again.
-        """
-        return self._insist(f"file {url}", lambda: self._fetch_once(url, target, what_is_wrong))
-
-    def _fetch_once(self, url: str, target: Path, what_is_wrong: Callable[[Path], str]) -> str:
-        digest = hashlib.sha256()
-        with target.open("wb") as file, self._answer(url) as answer:
-            for block in self._blocks(answer):
-                digest.update(block)
-                file.write(block)
-        if reason := what_is_wrong(target):
-            raise _PassingError(reason)
-        return digest.hexdigest()
-
-    def _blocks(self, answer: httpx.Response) -> Iterator[bytes]:
-        """The body as it comes in, for `deadline_s` at most."""
-        deadline = time.monotonic() + self.deadline_s
-        for block in answer.iter_bytes():
-            yield block
-            if time.monotonic() > deadline:
-                raise _PassingError(f"the answer was not complete after {self.deadline_s:g} s")
-
-    def _ask(self, query: str, page: int) -> dict[str, Any]:
-        return self._insist(f"query {query}, page {page}", lambda: self._ask_once(query, page))
-
-    def _ask_once(self, query: str, page: int) -> dict[str, Any]:
+    def _fetch_page(self, query: str, page: int) -> dict[str, Any]:
         url = f"{self.base_url}/api/3/recordings"
         params = {"query": query, "page": str(page), "per_page": str(PER_PAGE), "key": self._key.value}
-        with self._answer(url, params) as answer:
-            text = b"".join(self._blocks(answer))
+        with self._open(url, params) as response:
+            text = b"".join(self._blocks(response))
         try:
             body = json.loads(text)
             [int(body[name]) for name in ("numPages", "numRecordings")]
             [recording["id"] for recording in body["recordings"]]
         except (ValueError, KeyError, TypeError):
-            raise _PassingError("the answer is not the JSON of API v3") from None
+            raise _TemporaryError("the response is not JSON of API v3") from None
         return body
 
+    def fetch(self, url: str, target: Path, find_defect: Callable[[Path], str]) -> str:
+        """Write the file at `url` to `target` and return its sha256; fetch again while `find_defect` returns a text."""
+        return self._retry(f"file {url}", partial(self._fetch_file, url, target, find_defect))
+
+    def _fetch_file(self, url: str, target: Path, find_defect: Callable[[Path], str]) -> str:
+        digest = hashlib.sha256()
+        with target.open("wb") as file, self._open(url) as response:
+            for block in self._blocks(response):
+                digest.update(block)
+                file.write(block)
+        if defect := find_defect(target):
+            raise _TemporaryError(defect)
+        return digest.hexdigest()
+
+    def _blocks(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the body as it arrives, for at most `deadline_s`."""
+        deadline = time.monotonic() + self.deadline_s
+        for block in response.iter_bytes():
+            yield block
+            if time.monotonic() > deadline:
+                raise _TemporaryError(f"the response was not complete after {self.deadline_s:g} s")
+
     @contextmanager
-    def _answer(self, url: str, params: dict[str, str] | None = None) -> Iterator[httpx.Response]:
-        """The answer with status 200, after redirects; with `params` (which hold the key) only within the same host."""
+    def _open(self, url: str, params: dict[str, str] | None = None) -> Iterator[httpx.Response]:
+        """Open a response of status 200 after redirects; with `params` (which hold the key) only on the same host."""
         host = urlsplit(url).hostname
         for _ in range(MAX_REDIRECTS + 1):
-            self.pace.wait()
-            with self._http.stream("GET", url, params=params) as answer:
-                if answer.status_code in (301, 302, 303, 307, 308) and "location" in answer.headers:
-                    url = urljoin(url, answer.headers["location"])
+            self.rate_limit.wait()
+            with self._http.stream("GET", url, params=params) as response:
+                if response.status_code in (301, 302, 303, 307, 308) and "location" in response.headers:
+                    url = urljoin(url, response.headers["location"])
                     if params is not None:
-                        url = self._same_host(url, host)
+                        url = self._check_host(url, host)
                     continue
-                self._check_status(answer, is_api=params is not None)
-                yield answer
+                self._check_status(response, is_api=params is not None)
+                yield response
                 return
-        raise _LastingError(f"more than {MAX_REDIRECTS} redirects")
+        raise _PermanentError(f"more than {MAX_REDIRECTS} redirects")
 
-    def _same_host(self, url: str, host: str | None) -> str:
+    def _check_host(self, url: str, host: str | None) -> str:
         parts = urlsplit(url)
-        same = (parts.hostname or "").removeprefix("www.") == (host or "").removeprefix("www.")
-        if not same or (parts.scheme != "https" and self.base_url.startswith("https")):
-            raise _LastingError(f"the API sends us to {parts.scheme}://{parts.hostname}, where the key is not taken")
+        is_same = (parts.hostname or "").removeprefix("www.") == (host or "").removeprefix("www.")
+        if not is_same or (parts.scheme != "https" and self.base_url.startswith("https")):
+            raise _PermanentError(f"the API redirects to {parts.scheme}://{parts.hostname}, which does not get the key")
         return url.partition("?")[0]
 
-    def _check_status(self, answer: httpx.Response, is_api: bool) -> None:
-        status = answer.status_code
+    def _check_status(self, response: httpx.Response, is_api: bool) -> None:
+        status = response.status_code
         if status == 200:
             return
         if status == 429 or status >= 500:
-            raise _PassingError(f"Xeno-canto answers {status}", retry_after_s(answer.headers.get("retry-after", "")))
-        message = self._key.blot(_message_of(b"".join(self._blocks(answer)), answer.reason_phrase))
+            wait_s = retry_after_s(response.headers.get("retry-after", ""))
+            raise _TemporaryError(f"Xeno-canto responds with status {status}", wait_s)
+        message = self._key.redact(_error_message(b"".join(self._blocks(response)), response.reason_phrase))
         if status == 401 and is_api:
             raise ApiKeyError(f"Xeno-canto refuses the key in {KEY_VARIABLE} ({message}); {HOW_TO_GET_A_KEY}")
-        raise _LastingError(f"Xeno-canto answers {status} ({message})")
+        raise _PermanentError(f"Xeno-canto responds with status {status} ({message})")
 
-    def _insist(self, what: str, request: Callable[[], Any]) -> Any:
-        """Do `request` until it succeeds; our errors are raised outside `except`, so that none drags a URL along."""
-        reason = ""
+    def _retry(self, what: str, request: Callable[[], Any]) -> Any:
+        """Repeat `request` until it succeeds; raise outside `except`, so that no error has a context with the URL."""
         for attempt in range(self.attempts):
             try:
                 return request()
             except ApiKeyError as error:
-                refusal: BirdnetNlError = ApiKeyError(str(error))
+                failure: BirdnetNlError = ApiKeyError(str(error))
                 break
-            except (_LastingError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                reason = self._key.blot(str(error))
-                refusal = RefusedError(f"{what}: {reason}")
+            except (_PermanentError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                reason = self._key.redact(str(error))
+                failure = RefusedError(f"{what}: {reason}")
                 break
-            except _PassingError as error:
+            except _TemporaryError as error:
                 reason, wait_s = str(error), error.wait_s
             except httpx.TimeoutException:
-                reason, wait_s = "no answer in time", 0.0
+                reason, wait_s = "no response in time", 0.0
             except httpx.HTTPError as error:
                 reason, wait_s = f"the connection failed ({type(error).__name__})", 0.0
-            refusal = DownloadError(
-                f"{what}: {reason}, {attempt + 1} times; try again later, what has come so far is kept"
-            )
-            if wait_s > LONGEST_RETRY_AFTER_S:
-                refusal = BusyError(f"{what}: {reason} and asks to wait {wait_s / 60:.0f} minutes; try again then")
+            failure = DownloadError(f"{what}: {reason}, {attempt + 1} times; try again later, finished files are kept")
+            if wait_s > MAX_RETRY_AFTER_S:
+                failure = BusyError(f"{what}: {reason} and asks to wait {wait_s / 60:.0f} minutes; try again then")
                 break
             if attempt + 1 < self.attempts:
-                backoff_s = min(self.longest_wait_s, self.first_wait_s * 2**attempt)
+                backoff_s = min(self.max_wait_s, self.min_wait_s * 2**attempt)
                 time.sleep(max(wait_s, backoff_s * random.uniform(0.5, 1.0)))
-        raise refusal
+        raise failure
 
 
-def _message_of(text: bytes, otherwise: str) -> str:
-    """What the API says went wrong: {"error": …, "message": …}, {"error": {"code", "message"}}, or plain text."""
+def _error_message(text: bytes, default: str) -> str:
+    """Extract the message from {"error": …, "message": …}, {"error": {"code", "message"}}, or plain text."""
     try:
         body = json.loads(text)
     except ValueError:
-        return otherwise or "no reason given"
+        return default or "no reason given"
     if not isinstance(body, dict):
         return str(body)[:200]
     error = body.get("error")

@@ -35,7 +35,7 @@ def register_species() -> None:
 
 def species_node(values: dict[str, Any]) -> DictConfig:
     """Return the config node from which `instantiate` builds a `Species`; read-only, since names are not parameters."""
-    return OmegaConf.create(values, flags={"readonly": True})
+    return OmegaConf.create({"_target_": "birdnet_nl.species.table.Species", **values}, flags={"readonly": True})
 
 
 def _pool_name(pool: str | Sequence[str], field: str) -> str:

@@ -1,1 +1,1 @@
-""" """
+"""Synthetic recordings: demo recordings on disk, and any number of recordings for pretraining."""

@@ -1,7 +1,8 @@
-"""Demo recordings: made up, so that everything runs without network or key, and laid out as the real ones are.
+"""Demo recordings: synthetic, in the layout of real ones, so that everything runs without network or key.
 
 `make_demo_species(root, "koolmees")` writes `root/xeno-canto-koolmees/{song,call,alarm}/XC….mp3` and the manifest
-`recordings.csv`. What a recording claims is on disk; where it lies, on purpose, is known to `plan_recordings` only.
+`recordings.csv`. A few labels are wrong on purpose; only `plan_recordings` knows which. NumPy and SciPy are imported
+when recordings are made, since commands that only look for the demo import this module.
 """
 
 import json
@@ -10,28 +11,32 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from birdnet_nl.data.sources import DEMO_MARK
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
+from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.species.table import get_species
-from birdnet_nl.synthetic.files import MANIFEST, file_name, write_manifest, write_recordings
-from birdnet_nl.synthetic.plan import MEDIAN_S, RecordingPlan, plan_recordings
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import touch_cached, write_text_atomic
 
-GENERATOR_VERSION = 1
-"""Raise it when the sound or the plan changes: folders of another version are then made anew."""
-README = """These recordings are synthetic: no bird, no recordist and no place in them exists.
+if TYPE_CHECKING:
+    from birdnet_nl.synthetic.plan import RecordingPlan
 
-birdnet_nl made them, so that everything can be tried without network or key. The folders are laid out like downloads
-from Xeno-canto; the numbers start at XC900000000, far beyond any real one. A few recordings claim a wrong type and some
-hold two types, as real ones do. They are good for trying things out, never for a claim about birds. Licence: CC0.
+DEMO_MARK = "demo.json"  # written last into every folder of demo recordings
+MEDIAN_S = 13.0  # usual median duration
+GENERATOR_VERSION = 1
+"""Increase it when the sound or the plan changes: folders of another version are then replaced."""
+README = """These recordings are synthetic: no bird, no recordist and no site in them exists.
+
+birdnet_nl generated them, so that everything can be tried without network or key. The folders have the layout of
+downloads from Xeno-canto; the numbers start at XC900000000, far above any real one. A few recordings have a wrong label
+and some have two types, like real ones. Use them to try things out, never for a claim about birds. Licence: CC0.
 """
 
 
 @dataclass(frozen=True)
 class DemoParams:
-    """All that decides the content of a species' folder."""
+    """Parameters that determine the content of a species' folder."""
 
     slug: str
     recordings_per_type: int
@@ -41,7 +46,7 @@ class DemoParams:
     generator_version: int = GENERATOR_VERSION
 
     def to_dict(self) -> dict[str, object]:
-        """Without the usual length, which folders made before it could be chosen do not name."""
+        """Convert to a dict without the usual duration, which older folders do not state."""
         values = asdict(self)
         if self.median_s == MEDIAN_S:
             del values["median_s"]
@@ -58,23 +63,26 @@ def make_demo_species(
     median_s: float = MEDIAN_S,
     progress: bool = True,
 ) -> Path:
-    """The folder `root/xeno-canto-<slug>` with the demo recordings of a species, made unless it is there already.
+    """Return the folder `root/xeno-canto-<slug>` with the demo recordings of a species; make it if it does not exist.
 
-    The content depends on the arguments only, not on the number of processes. The folder appears whole or not at all;
-    one of other arguments is replaced, one that this function did not make is never touched.
+    The content depends on the arguments only, not on the number of processes. The folder is renamed into place when it
+    is complete. A folder of other arguments is replaced, a folder that this function did not make is never changed.
 
     Args:
-        recordings_per_type: recordings that claim a single type, of each type; about 10 % of two types come on top.
+        recordings_per_type: recordings with one label, for each type; about 10 % with two labels are added.
         difficulty: `easy`, `normal` or `hard`.
-        median_s: length of the recordings in seconds, of half of them less.
+        median_s: median duration of the recordings in seconds.
         progress: whether to show a bar on stderr.
 
     Raises:
-        SelectionError: no such species.
-        ValueError: arguments out of range.
-        DataError: the folder exists and holds something else.
+        SelectionError: the species does not exist.
+        ValueError: an argument is out of range.
+        DataError: the folder exists and holds other files.
         OSError: `root` cannot be written.
     """
+    from birdnet_nl.synthetic.demo_files import write_manifest, write_recordings
+    from birdnet_nl.synthetic.plan import plan_recordings
+
     species = get_species(slug)
     params = DemoParams(species.slug, recordings_per_type, seed, difficulty, float(median_s))
     plans = plan_recordings(species.slug, recordings_per_type, seed, difficulty, median_s)
@@ -99,16 +107,17 @@ def make_demo_species(
     return target
 
 
-def _is_complete(target: Path, params: DemoParams, plans: list[RecordingPlan]) -> bool:
+def _is_complete(target: Path, params: DemoParams, plans: list["RecordingPlan"]) -> bool:
     try:
-        found = json.loads((target / DEMO_MARK).read_text())
+        values = json.loads((target / DEMO_MARK).read_text())
     except (OSError, ValueError):
         return False
-    return found == params.to_dict() and all((target / name).is_file() for name in (MANIFEST, *map(file_name, plans)))
+    names = (MANIFEST, *(plan.file_name for plan in plans))
+    return values == params.to_dict() and all((target / name).is_file() for name in names)
 
 
 def _check_foreign(target: Path) -> None:
-    """Raises when the folder, or a sound file in it, comes from elsewhere: replacing it would lose recordings."""
+    """Raise `DataError` if the folder or a sound file in it is not from the demo, since it would be lost."""
     if not target.exists():
         return
     if not (target / DEMO_MARK).is_file() and (not target.is_dir() or any(target.iterdir())):
@@ -119,22 +128,22 @@ def _check_foreign(target: Path) -> None:
     sounds = (path for path in target.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES)
     foreign = next((path for path in sounds if not path.name.startswith("XC900")), None)
     if foreign is not None:
-        raise DataError(f"{foreign} lies among demo recordings that have to be made anew; move it to another folder")
+        raise DataError(f"{foreign} is among demo recordings that must be replaced; move it to another folder")
 
 
 def _remove_leftovers(root: Path, slug: str, older_than_s: float = 3600) -> None:
-    """Deletes what a killed process left; a younger folder may belong to one that is still at work."""
+    """Delete folders of killed processes; a younger folder may belong to a process that is still running."""
     for folder in root.glob(f".demo-{slug}-*"):
         try:
-            abandoned = time.time() - folder.stat().st_mtime > older_than_s
+            is_abandoned = time.time() - folder.stat().st_mtime > older_than_s
         except FileNotFoundError:
             continue
-        if abandoned:
+        if is_abandoned:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put_in_place(building: Path, target: Path, params: DemoParams, plans: list[RecordingPlan]) -> None:
-    """Renames the finished folder; where another process came first with the same, that one stays."""
+def _put_in_place(building: Path, target: Path, params: DemoParams, plans: list["RecordingPlan"]) -> None:
+    """Rename the finished folder; if another process has finished the same folder first, keep that one."""
     for _ in range(10):
         if _is_complete(target, params, plans):
             return

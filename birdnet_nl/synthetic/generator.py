@@ -1,9 +1,9 @@
-"""Invented birds: any number of short recordings of birds that do not exist, to practise on before the real ones.
+"""Synthetic recordings for pretraining: any number of short recordings, each of another synthetic bird.
 
-What song, call and alarm have in common over species is known from the literature: songs are long and tonal, calls
-short and sparse, alarms fast or harsh or thin and high; and of the species of the Netherlands how each of them sounds.
-The demo's generator holds that knowledge. Here every recording is of another bird: two in three have the voice of a
-species as it is described, at another pitch and pace, one in three a voice derived from a number.
+Two thirds of the recordings use the described voice of a species at another pitch and rate. The others use a voice
+derived from the number of the recording, with the properties that song, call and alarm share over species: songs are
+long and tonal, calls short and sparse, alarms fast or harsh or thin and high. Plan, scene and synthesis are those of
+the demo.
 """
 
 from dataclasses import dataclass, replace
@@ -11,24 +11,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.synthetic.demo_voices import described_voices
-from birdnet_nl.synthetic.people import draw_recordists
 from birdnet_nl.synthetic.plan import DIFFICULTIES, RecordingPlan, plan_recording
+from birdnet_nl.synthetic.recordists import draw_recordists
 from birdnet_nl.synthetic.scene import render_recording
+from birdnet_nl.synthetic.species_voices import described_voices
 from birdnet_nl.synthetic.synthesis import Individual
 
-GENERATOR = "invented-2"
-"""Raise it when the sound or the plan changes: what was made of another version is then not taken for this one's."""
-LEVEL = replace(DIFFICULTIES["hard"], wrong=0.0, mixed=0.0, stray=0.05)
-MEDIAN_S, SHORTEST_S, LONGEST_S = 7.0, 4.0, 9.0
+GENERATOR = "synthetic-2"
+"""Name of caches and checkpoints made with this version; change it when the sound or the plan changes."""
+LEVEL = replace(DIFFICULTIES["hard"], mislabelled=0.0, mixed=0.0, stray=0.05)
+MEDIAN_S, MIN_S, MAX_S = 7.0, 4.0, 9.0
 DESCRIBED_SHARE = 0.65
-PITCH_SPREAD, RATE_SPREAD = 0.35, 0.25  # of the logarithm, for the voices of described species
-MAX_PITCH = 2.0  # times as high, or as low
+PITCH_STD, RATE_STD = 0.35, 0.25  # of the logarithm, for the described voices
+MAX_PITCH = 2.0  # relative to the species; the minimum is its inverse
 
 
 @dataclass(frozen=True)
 class SyntheticRecording:
-    """Sound and type; `samples` are float32 [samples] within ±1."""
+    """Sound and type; `samples` are float32 `[samples]` within ±1."""
 
     samples: np.ndarray
     sample_rate_hz: int
@@ -36,9 +36,9 @@ class SyntheticRecording:
 
 
 def generate(index: int) -> SyntheticRecording:
-    """The recording of this number, from 0 on, always the same; the types take turns."""
+    """Return the recording of a number from 0 on, always the same; song, call and alarm alternate."""
     plan = plan_synthetic(index)
-    return SyntheticRecording(render_recording(plan), plan.recordist.sample_rate_hz, plan.claimed[0])
+    return SyntheticRecording(render_recording(plan), plan.recordist.sample_rate_hz, plan.labels[0])
 
 
 def type_of(index: int) -> str:
@@ -46,19 +46,19 @@ def type_of(index: int) -> str:
 
 
 def plan_synthetic(index: int) -> RecordingPlan:
-    """Who sings what, where and how, for the recording of this number."""
+    """Plan the recording of a number; raise `ValueError` for a negative one."""
     if index < 0:
-        raise ValueError(f"there is no invented recording {index}; they are counted from 0")
+        raise ValueError(f"synthetic recording {index} does not exist; numbers start at 0")
     rng = np.random.default_rng([index, 77])
     (recordist, *_), _ = draw_recordists(rng, 2)
-    owner = (recordist, recordist.sites[0], int(rng.integers(100)))
-    plan = plan_recording("koolmees", index % 1000, (index, 5), (type_of(index),), False, owner, LEVEL, MEDIAN_S)
-    pitch, rate = np.exp(rng.normal(0, PITCH_SPREAD)), np.exp(rng.normal(0, RATE_SPREAD))
-    voice, individual = f"invented_{index}", plan.individual
+    origin = (recordist, recordist.sites[0], int(rng.integers(100)))
+    plan = plan_recording("koolmees", index % 1000, (index, 5), (type_of(index),), False, origin, LEVEL, MEDIAN_S)
+    pitch, rate = np.exp(rng.normal(0, PITCH_STD)), np.exp(rng.normal(0, RATE_STD))
+    slug, individual = f"invented_{index}", plan.individual  # the slug is the seed of a derived voice
     described = rng.random() < DESCRIBED_SHARE
     if described:
-        names = list(described_voices())
-        voice = names[rng.integers(len(names))]
+        slugs = list(described_voices())
+        slug = slugs[rng.integers(len(slugs))]
         individual = Individual(float(np.clip(pitch, 1 / MAX_PITCH, MAX_PITCH)), float(rate), individual.seed)
-    duration_s = float(np.clip(plan.duration_s, SHORTEST_S, LONGEST_S))
-    return replace(plan, slug=voice, individual=individual, duration_s=duration_s, described=described)
+    duration_s = float(np.clip(plan.duration_s, MIN_S, MAX_S))
+    return replace(plan, slug=slug, individual=individual, duration_s=duration_s, described=described)

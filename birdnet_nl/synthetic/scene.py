@@ -1,74 +1,74 @@
-"""The sound of a planned demo recording: a bird at its distance, in the noise and echo of its site, on its recorder.
+"""Rendering of a planned recording: a bird at a distance, with the noise and echo of its site and the recorder.
 
-The level of a file is set by the background and the recordist, never by the bird's peak, and the bird is placed above
-the noise by the recording's quality: so the background alone, its level included, says nothing about the type.
-Everything but the notes themselves is made as one spectrum of the whole file, which is quick.
+The background and the recordist set the level of a file, never the bird's peak, and the recording's quality sets the
+level of the bird above the noise. So the background and its level reveal nothing about the type. Everything except the
+notes is computed as one spectrum of the whole file, which is fast.
 """
 
 import numpy as np
 from scipy import fft
 
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.synthetic.demo_voices import described_voices, species_voices
 from birdnet_nl.synthetic.plan import OCCUPANCY, RecordingPlan
-from birdnet_nl.synthetic.synthesis import Individual, Theme, compose, learn_themes, perform
+from birdnet_nl.synthetic.species_voices import demo_voices, described_voices
+from birdnet_nl.synthetic.synthesis import Individual, Theme, compose, draw_themes, perform
 from birdnet_nl.synthetic.voices import Voice
 
 BIRD_LEVEL_DB = -27.0
-"""Where a recordist aims with the bird, dB of full scale; with the quality's middle SNR it sets the noise."""
+"""Level of the bird that a recordist aims at, in dB of full scale; with the SNR of the quality it sets the noise."""
 GRID_KHZ = np.geomspace(0.02, 24.5, 600)
-"""Smooth curves over frequency are computed on this grid, then spread over the bins of the spectrum."""
+"""Smooth curves over frequency are computed on this grid, then interpolated to the bins of the spectrum."""
 OCTAVE = np.log2(np.maximum(GRID_KHZ, 0.05))
-MIDDLE_SNR_DB = {"A": 30.0, "B": 19.0, "C": 10.0, "D": 4.0, "E": 0.0, "": 14.0}
+TYPICAL_SNR_DB = {"A": 30.0, "B": 19.0, "C": 10.0, "D": 4.0, "E": 0.0, "": 14.0}
 
 
 def render_recording(plan: RecordingPlan, *, with_bird: bool = True) -> np.ndarray:
-    """The recording as float32 `[samples]` within ±1 at the recordist's sample rate; the same whenever it is made.
+    """Render the recording as float32 `[samples]` within ±1 at the recordist's sample rate; the same for each call.
 
-    Without the bird everything else stays as it was, which shows what a recording gives away by its background.
+    Without the bird everything else is unchanged, to measure what the background reveals about the type.
     """
     rate_hz = plan.recordist.sample_rate_hz
     count = round(plan.duration_s * rate_hz)
-    size = fft.next_fast_len(count + rate_hz, real=True)  # a second of room for the echo
+    size = fft.next_fast_len(count + rate_hz, real=True)  # one more second for the echo
     khz = np.arange(size // 2 + 1, dtype=np.float32) * np.float32(rate_hz / size / 1000)
     background = _background(plan, khz, size)
-    microphone = _spread(khz, _microphone_db(plan))
+    microphone = _interpolate(khz, _microphone_db(plan))
     noise = _power(background * microphone, khz, 1, 8) * 2 / size**2
     mix = background + _bird(plan, khz, size, count, background) if with_bird else background
-    gain_db = plan.recordist.gain_db + BIRD_LEVEL_DB - MIDDLE_SNR_DB[plan.quality] - 10 * np.log10(noise)
+    gain_db = plan.recordist.gain_db + BIRD_LEVEL_DB - TYPICAL_SNR_DB[plan.quality] - 10 * np.log10(noise)
     samples = fft.irfft(mix * microphone, size)[:count] * np.float32(10 ** (gain_db / 20))
     loud = np.abs(samples) > 0.5
-    if loud.any():  # the limiter of a recorder: straight to half of full scale, then bent
+    if loud.any():  # the limiter of a recorder: linear up to half of full scale
         samples[loud] = np.sign(samples[loud]) * (0.5 + 0.45 * np.tanh((np.abs(samples[loud]) - 0.5) / 0.45))
     return samples
 
 
 def render_clean(plan: RecordingPlan) -> np.ndarray:
-    """The bird alone, close by, without noise or echo: float32 `[samples]` with a peak of about 0.5."""
+    """Render the bird alone at close range, without noise or echo: float32 `[samples]` with a peak of about 0.5."""
     rate_hz = plan.recordist.sample_rate_hz
     samples = sing(plan, np.random.default_rng([*plan.seed, 2]), round(plan.duration_s * rate_hz))
     return 0.5 * samples / np.abs(samples).max()
 
 
 def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarray:
-    """What the bird does during the recording, float32 `[count]`: bouts of utterances with silence between them."""
+    """Render the bird's utterances during the recording, float32 `[count]`: bouts with silence between them."""
     track = np.zeros(count, np.float32)
     duration_s = plan.duration_s
-    heard = list(rng.permutation(plan.heard))
-    occupancy = np.mean([rng.uniform(*OCCUPANCY[name]) for name in heard])
+    types = list(rng.permutation(plan.actual_types))
+    occupancy = np.mean([rng.uniform(*OCCUPANCY[name]) for name in types])
     clock_s = rng.uniform(-3, 3)
     bout = 0
     while clock_s < duration_s - 0.5:
-        singer = _Singer(plan, heard[bout % len(heard)], rng)
-        start_s, end_s = clock_s, clock_s + min(rng.uniform(2, 8), duration_s / len(heard))
+        singer = _Singer(plan, types[bout % len(types)], rng)
+        start_s, end_s = clock_s, clock_s + min(rng.uniform(2, 8), duration_s / len(types))
         while clock_s < end_s:
             clock_s = singer.utter(track, clock_s)
         sung_s = clock_s - start_s
-        silence_s = (sung_s + 3) / occupancy - sung_s  # a 3 s window touches the bout from 3 s before it on
+        silence_s = (sung_s + 3) / occupancy - sung_s  # a 3 s window overlaps the bout from 3 s before it
         clock_s += max(0.0, silence_s * rng.uniform(0.6, 1.4) - singer.voice.pause_s[0])
         bout += 1
     if not track.any():
-        _Singer(plan, heard[0], rng).utter(track, rng.uniform(0, 0.5 * duration_s))
+        _Singer(plan, types[0], rng).utter(track, rng.uniform(0, 0.5 * duration_s))
     if plan.stray:
         singer = _Singer(plan, plan.stray, rng)
         clock_s = rng.uniform(0, 0.8 * duration_s)
@@ -78,20 +78,20 @@ def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarra
 
 
 def _voices(plan: RecordingPlan) -> dict[str, Voice]:
-    return described_voices()[plan.slug] if plan.described else species_voices(plan.slug)
+    return described_voices()[plan.slug] if plan.described else demo_voices(plan.slug)
 
 
 class _Singer:
-    """The recording's individual in one bout: one or two of its themes, given in turn."""
+    """The recording's individual in one bout, with one or two of its themes."""
 
     def __init__(self, plan: RecordingPlan, vocalization_type: str, rng: np.random.Generator) -> None:
         self.voice = _voices(plan)[vocalization_type]
         self.bird, self.rate_hz, self.rng = plan.individual, plan.recordist.sample_rate_hz, rng
-        themes = learn_themes(self.bird, self.voice, VOCALIZATION_TYPES.index(vocalization_type))
+        themes = draw_themes(self.bird, self.voice, VOCALIZATION_TYPES.index(vocalization_type))
         self.themes = [themes[index] for index in rng.permutation(len(themes))[: rng.integers(1, 3)]]
 
     def utter(self, track: np.ndarray, start_s: float, level_db: float = 0.0) -> float:
-        """Adds an utterance to the track; returns when the next may start."""
+        """Add an utterance to the track and return the start of the next in seconds."""
         theme: Theme = self.themes[self.rng.integers(len(self.themes))]
         if self.voice.fresh:
             theme = compose(self.rng, self.voice.variants[self.rng.integers(len(self.voice.variants))])
@@ -107,17 +107,17 @@ class _Singer:
 
 
 def _bird(plan: RecordingPlan, khz: np.ndarray, size: int, count: int, background: np.ndarray) -> np.ndarray:
-    """The bird's spectrum at the microphone, as far above the background as the plan says."""
+    """Return the bird's spectrum at the microphone, at the planned level above the background."""
     rng = np.random.default_rng([*plan.seed, 2])
     dry = sing(plan, rng, count)
-    wet = fft.rfft(dry, size) * _spread(khz, _air_db(rng, plan.distance_m)) * _echo(rng, plan, size)
+    wet = fft.rfft(dry, size) * _interpolate(khz, _air_db(rng, plan.distance_m)) * _echo(rng, plan, size)
     active = np.count_nonzero(np.abs(dry) > 0.01 * np.abs(dry).max()) / count
-    level_db = plan.snr_db + np.mean([_voices(plan)[name].level_db for name in plan.heard])
+    level_db = plan.snr_db + np.mean([_voices(plan)[name].level_db for name in plan.actual_types])
     return _place(wet, background, khz, level_db + 10 * np.log10(active))
 
 
 def _place(sound: np.ndarray, background: np.ndarray, khz: np.ndarray, level_db: float) -> np.ndarray:
-    """The sound scaled to `level_db` above the background within the band, an octave at least, that holds it."""
+    """Scale the sound to `level_db` above the background within its own band of at least an octave."""
     power = sound.real**2 + sound.imag**2
     step = 1 + len(power) // 4000  # -> 4000 bands are fine enough to find the band
     share = np.cumsum(np.add.reduceat(power, np.arange(0, len(power), step)), dtype=np.float64)
@@ -133,25 +133,25 @@ def _power(spectrum: np.ndarray, khz: np.ndarray, low: float, high: float) -> fl
     return float((band.real**2 + band.imag**2).sum(dtype=np.float64))
 
 
-def _spread(khz: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
-    """A curve in dB on `GRID_KHZ` as float32 amplitudes at the frequencies `khz`."""
+def _interpolate(khz: np.ndarray, gain_db: np.ndarray) -> np.ndarray:
+    """Interpolate a curve in dB on `GRID_KHZ` to float32 amplitudes at the frequencies `khz`."""
     return np.interp(khz, GRID_KHZ, 10 ** (gain_db / 20)).astype(np.float32)
 
 
 def _air_db(rng: np.random.Generator, distance_m: float) -> np.ndarray:
-    """Gain by frequency on the way: air, 0.03 dB/m at 4 kHz and 0.1 at 8, and up to 20 dB off the bird's axis."""
+    """Gain by frequency over the distance: 0.03 dB/m at 4 kHz and 0.1 at 8 kHz, and up to 20 dB off the bird's axis."""
     air_db = 0.03 * distance_m * (GRID_KHZ / 4) ** 1.74
     away_db = 20 * rng.random() * np.clip(OCTAVE - np.log2(5), 0, 1)
     return -(np.minimum(air_db, 60) + away_db)
 
 
 def _echo(rng: np.random.Generator, plan: RecordingPlan, size: int) -> np.ndarray:
-    """Spectrum of the room: the direct sound and a decaying tail, from +10 dB direct at 3 m to −5 dB at 60 m."""
+    """Spectrum of the echo: the direct sound and a decaying tail, from +10 dB direct at 3 m to −5 dB at 60 m."""
     rate_hz = plan.recordist.sample_rate_hz
     reverb_s = plan.site.reverb_s
     time_s = np.arange(int(0.8 * reverb_s * rate_hz), dtype=np.float32) / rate_hz
     tail = rng.standard_normal(len(time_s), dtype=np.float32) * np.exp(-6.9 * time_s / reverb_s)
-    tail[1:] += 0.7 * tail[:-1]  # echoes are duller than what they answer
+    tail[1:] += 0.7 * tail[:-1]  # echoes have less high frequencies than the direct sound
     tail[: int(rng.uniform(0.004, 0.02) * rate_hz)] = 0
     direct_db = 10 - 15 * np.log(max(plan.distance_m, 3) / 3) / np.log(20) + plan.site.echo_db
     tail *= np.float32(10 ** (-direct_db / 20) / np.sqrt((tail**2).sum()))
@@ -160,12 +160,12 @@ def _echo(rng: np.random.Generator, plan: RecordingPlan, size: int) -> np.ndarra
 
 
 def _background(plan: RecordingPlan, khz: np.ndarray, size: int) -> np.ndarray:
-    """Spectrum of all that is not the bird: steady noise in the site's colour, gusts, traffic, rain, distant birds."""
+    """Spectrum of the background: steady noise of the site, wind, traffic, rain and distant birds."""
     rng = np.random.default_rng([*plan.seed, 3])
     site = plan.site
     colour_db = -(site.tilt_db_per_octave + rng.normal(0, 0.4)) * OCTAVE + _bumps_db(site.bumps)
-    hiss_db = rng.uniform(-30, -12) + site.rain_db * (rng.random() < 0.7)  # the recorder's own, or rain
-    steady = _white(rng, len(khz)) * _spread(khz, np.logaddexp2(colour_db / 6, hiss_db / 6) * 6)
+    hiss_db = rng.uniform(-30, -12) + site.rain_db * (rng.random() < 0.7)  # of the recorder, or rain
+    steady = _white(rng, len(khz)) * _interpolate(khz, np.logaddexp2(colour_db / 6, hiss_db / 6) * 6)
     for low, high, level_db in ((0.06, 0.5, site.wind_db), (0.1, 2.0, site.traffic_db)):
         gusts = _gusts(rng, khz, size, low, high)
         last = len(gusts)
@@ -181,13 +181,13 @@ def _background(plan: RecordingPlan, khz: np.ndarray, size: int) -> np.ndarray:
 def _distant_bird(
     plan: RecordingPlan, slug: str, number: int, level_db: float, khz: np.ndarray, size: int, noise: np.ndarray
 ) -> np.ndarray:
-    """Spectrum of a few utterances, of any type, of another species far away."""
+    """Spectrum of a few utterances, of any type, of a distant bird of another species."""
     rng = np.random.default_rng([*plan.seed, 4, number])
     rate_hz = plan.recordist.sample_rate_hz
     track = np.zeros(size - rate_hz, np.float32)
-    voice = list(species_voices(slug).values())[rng.choice(3, p=(0.6, 0.3, 0.1))]
+    voice = list(demo_voices(slug).values())[rng.choice(3, p=(0.6, 0.3, 0.1))]
     bird = Individual(float(np.exp(rng.normal(0, 0.1))), float(np.exp(rng.normal(0, 0.1))), (*plan.seed, 5, number))
-    theme = learn_themes(bird, voice, 0)[0]
+    theme = draw_themes(bird, voice, 0)[0]
     clock_s = rng.uniform(-2, 4)
     while clock_s < plan.duration_s:
         sound = perform(rng, theme, bird, rate_hz)[max(0, -int(clock_s * rate_hz)) :]
@@ -198,7 +198,7 @@ def _distant_bird(
     if not track.any():
         return np.zeros_like(noise)
     active = np.count_nonzero(track) / len(track)
-    wet = fft.rfft(track, size) * _spread(khz, _air_db(rng, 70.0)) * _echo(rng, plan, size)
+    wet = fft.rfft(track, size) * _interpolate(khz, _air_db(rng, 70.0)) * _echo(rng, plan, size)
     return _place(wet, noise, khz, level_db + 10 * np.log10(active))
 
 
@@ -207,14 +207,14 @@ def _white(rng: np.random.Generator, bins: int) -> np.ndarray:
 
 
 def _gusts(rng: np.random.Generator, khz: np.ndarray, size: int, low_khz: float, high_khz: float) -> np.ndarray:
-    """First bins of the spectrum of a low noise that swells and fades, made at the low sample rate that it needs."""
+    """First bins of the spectrum of low noise that rises and falls, computed at a low sample rate."""
     bins = int(np.searchsorted(khz, 2.5 * high_khz))
     count = 2 * (bins - 1)
     duration_s = count / (5000 * high_khz)
     swell = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, 2 + int(duration_s / 1.5)), _swell(rng, duration_s))
     noise = rng.standard_normal(count, dtype=np.float32) * swell.astype(np.float32)
     edges_db = -10 * np.log10((1 + (low_khz / GRID_KHZ) ** 8) * (1 + (GRID_KHZ / high_khz) ** 8))
-    return fft.rfft(noise) * _spread(khz[:bins], edges_db - 6 * OCTAVE)
+    return fft.rfft(noise) * _interpolate(khz[:bins], edges_db - 6 * OCTAVE)
 
 
 def _swell(rng: np.random.Generator, duration_s: float) -> np.ndarray:

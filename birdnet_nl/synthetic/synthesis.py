@@ -1,4 +1,4 @@
-"""From a voice to samples: an individual's themes, their performance, and the sound of one note."""
+"""Synthesis of a voice: the themes of an individual, their performance, and the samples of one note."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from birdnet_nl.synthetic.voices import Part, Range, Syllable, Voice
 
 @dataclass(frozen=True)
 class Individual:
-    """One bird: `pitch` and `rate` are multiples of what its species does; `seed` makes its themes."""
+    """One bird: `pitch` and `rate` relative to its species, and the `seed` of its themes."""
 
     pitch: float
     rate: float
@@ -19,7 +19,7 @@ class Individual:
 
 @dataclass(frozen=True)
 class Note:
-    """A syllable with every value drawn; `pitch_khz` is the course of its frequency, or the edges of its noise band."""
+    """A syllable with every value drawn; `pitch_khz` is the contour of its frequency, or its noise band."""
 
     syllable: Syllable
     start_s: float
@@ -35,30 +35,30 @@ Theme = tuple[Note, ...]
 
 
 def draw(rng: np.random.Generator, limits: Range) -> float:
-    """Uniform in the logarithm between two limits, as birds and ears count; 0 if the upper limit is 0."""
+    """Draw uniformly in the logarithm between two limits; 0 if the upper limit is 0."""
     return float(np.exp(rng.uniform(np.log(limits[0]), np.log(limits[1])))) if limits[0] > 0 else float(limits[1])
 
 
 def draw_pitch(rng: np.random.Generator, syllable: Syllable) -> tuple[float, float, float]:
-    """Start, middle and end of the frequency in kHz; for noise the band's lower edge, middle and upper edge."""
+    """Draw the frequency in kHz at start, middle and end; for noise the lower edge, centre and upper edge."""
     low, high = syllable.khz
     if syllable.kind in ("rattle", "click"):
         low, high = low * rng.uniform(0.9, 1.15), high * rng.uniform(0.85, 1.1)
         return (low, (low * high) ** 0.5, high)
     shape = syllable.shape if syllable.shape != "any" else str(rng.choice(["flat", "up", "down", "arch", "bend"]))
     near, far = sorted((draw(rng, syllable.khz), draw(rng, syllable.khz)))
-    if syllable.shape in ("up", "down"):  # the species' own shape: most of the band is crossed
+    if syllable.shape in ("up", "down"):  # a shape of the species crosses most of the range
         near, far = low * rng.uniform(1.0, 1.1), high * rng.uniform(0.9, 1.0)
     middle = (near * far) ** 0.5
     if shape == "flat":
         return (middle, middle * rng.uniform(0.98, 1.02), middle * rng.uniform(0.97, 1.03))
-    courses = {
+    contours = {
         "up": (near, middle, far),
         "down": (far, middle, near),
         "arch": (near, far, near * rng.uniform(1, 1.1)),
         "bend": (far, near, far * rng.uniform(0.85, 1)),
     }
-    return courses[shape]
+    return contours[shape]
 
 
 def draw_note(rng: np.random.Generator, syllable: Syllable, start_s: float, level_db: float) -> Note:
@@ -68,7 +68,7 @@ def draw_note(rng: np.random.Generator, syllable: Syllable, start_s: float, leve
 
 
 def compose_part(rng: np.random.Generator, part: Part, start_s: float) -> tuple[list[Note], float]:
-    """The notes of one part and the time at which the next part starts."""
+    """Draw the notes of one part and the start of the next part in seconds."""
     count = int(rng.integers(part.count[0], part.count[1] + 1))
     rate_hz = draw(rng, part.rate_hz)
     motif = [draw_note(rng, syllable, 0.0, part.level_db) for syllable in part.syllables]
@@ -90,7 +90,7 @@ def compose_part(rng: np.random.Generator, part: Part, start_s: float) -> tuple[
 
 
 def compose(rng: np.random.Generator, parts: tuple[Part, ...]) -> Theme:
-    """One utterance: the parts one after the other."""
+    """Draw one utterance: the parts one after the other."""
     notes, start_s = [], 0.0
     for part in parts:
         more, start_s = compose_part(rng, part, start_s)
@@ -98,8 +98,8 @@ def compose(rng: np.random.Generator, parts: tuple[Part, ...]) -> Theme:
     return tuple(notes)
 
 
-def learn_themes(individual: Individual, voice: Voice, type_index: int) -> list[Theme]:
-    """The individual's own two to eight themes of one vocalization type; the same whenever it is recorded."""
+def draw_themes(individual: Individual, voice: Voice, type_index: int) -> list[Theme]:
+    """Draw the individual's two to eight themes of one vocalization type; always the same for its seed."""
     rng = np.random.default_rng([*individual.seed, type_index])
     variants = rng.permutation(len(voice.variants))
     count = int(rng.integers(2, 9))
@@ -107,7 +107,7 @@ def learn_themes(individual: Individual, voice: Voice, type_index: int) -> list[
 
 
 def perform(rng: np.random.Generator, theme: Theme, bird: Individual, sample_rate_hz: int) -> np.ndarray:
-    """One rendering of a theme, float32 `[samples]`, with the 2–4 % by which a bird differs from itself."""
+    """Render a theme, float32 `[samples]`, with the 2–4 % by which a bird varies."""
     tempo = bird.rate * np.exp(rng.normal(0, 0.03))
     key = bird.pitch * np.exp(rng.normal(0, 0.015))
     length_s = max(note.start_s / tempo + note.duration_s for note in theme)
@@ -121,7 +121,7 @@ def perform(rng: np.random.Generator, theme: Theme, bird: Individual, sample_rat
 
 
 def render_note(rng: np.random.Generator, note: Note, key: float, sample_rate_hz: int) -> np.ndarray:
-    """The sound of one note, float32 `[samples]`, of roughly the same loudness for every kind."""
+    """Render one note, float32 `[samples]`, with roughly the same loudness for every kind of syllable."""
     kind = note.syllable.kind
     count = max(32, int(note.duration_s * np.exp(rng.normal(0, 0.03)) * sample_rate_hz))
     position = np.linspace(0, 1, count, dtype=np.float32)
@@ -136,7 +136,7 @@ def render_note(rng: np.random.Generator, note: Note, key: float, sample_rate_hz
 
 
 def envelope(rng: np.random.Generator, kind: str, position: np.ndarray) -> np.ndarray:
-    """Loudness over the note: clicks start sharply and die away, the others swell and fade."""
+    """Return the amplitude over the note: clicks start sharply and decay, the others rise and fall."""
     if kind == "click":
         return np.minimum(position / 0.06, 1) * np.exp(-rng.uniform(2.5, 4.5) * position)
     attack, release = rng.uniform(0.05, 0.3), rng.uniform(0.1, 0.5)
@@ -146,7 +146,7 @@ def envelope(rng: np.random.Generator, kind: str, position: np.ndarray) -> np.nd
 
 
 def tone(rng: np.random.Generator, note: Note, key: float, position: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """A whistle with a faint octave, or a stack of up to 14 harmonics with its share of noise."""
+    """Render a whistle with a faint octave, or a stack of up to 14 harmonics with its share of noise."""
     knots_hz = 1000 * key * np.asarray(note.pitch_khz)
     f0_hz = np.interp(position, (0, 0.5, 1), knots_hz)
     if note.fm_hz:
@@ -176,7 +176,7 @@ def tone(rng: np.random.Generator, note: Note, key: float, position: np.ndarray,
 def band_noise(
     rng: np.random.Generator, count: int, low_khz: float, high_khz: float, sample_rate_hz: int
 ) -> np.ndarray:
-    """Noise of unit power, float32 `[count]`, within a band with soft edges."""
+    """Draw noise within a band with soft edges, float32 `[count]`, with an rms of 0.7."""
     size = fft.next_fast_len(count, real=True)
     khz = np.arange(size // 2 + 1, dtype=np.float32) * (sample_rate_hz / size / 1000) + 1e-3
     middle, half = np.log((low_khz * high_khz) ** 0.5), max(np.log(high_khz / low_khz) / 2, 0.05)

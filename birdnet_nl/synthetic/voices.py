@@ -1,14 +1,15 @@
-"""A bird's voice as data, and the short notation in which `demo_voices.py` writes it.
+"""Voice of a bird as data, and the notation of `voices.txt`.
 
-A voice is one vocalization type of one species: one or more variants, each a row of parts given one after the other,
-and then a pause; a part is a row of syllables. In the notation:
+A voice is one vocalization type of one species: one or more variants, each a sequence of parts followed by a pause; a
+part is a sequence of syllables. In the notation:
 
     koolmees song: pause 1.5-4
       8-20 at 4-7, cycle: whistle 4.5-5.5 80-160 down; whistle 3-4.3 80-160
       then 2 at 5, -6 dB: click 4-8 8-20
 
-that is, pauses of 1.5–4 s, and one variant of two parts: 8–20 syllables at 4–7 a second, two whistles in turn, of
-4.5–5.5 kHz and 80–160 ms, falling, and of 3–4.3 kHz; then two clicks. A line without `then` starts another variant.
+This voice has pauses of 1.5–4 s and one variant of two parts. The first part has 8–20 syllables at 4–7 per second, two
+whistles in turn: 4.5–5.5 kHz, 80–160 ms, falling, and 3–4.3 kHz. The second part has two clicks. A line without `then`
+starts another variant.
 """
 
 from dataclasses import dataclass
@@ -23,16 +24,16 @@ ORDERS = ("series", "cycle", "mixed")
 
 @dataclass(frozen=True)
 class Syllable:
-    """One sound of a bird; ranges are (lowest, highest).
+    """One sound of a bird; ranges are (minimum, maximum).
 
     Attributes:
         kind: `whistle` (tone), `stack` (tone with harmonics), `rattle` (pulsed noise) or `click` (noise, sharp start).
-        khz: the band the tone moves in (`stack`: its fundamental), or the band of the noise.
-        shape: the course of the pitch: `flat`, `up`, `down`, `arch`, or `any`, drawn for each theme.
+        khz: the range of the tone (`stack`: of its fundamental), or the band of the noise.
+        shape: the contour of the pitch: `flat`, `up`, `down`, `arch`, or `any`, drawn for each theme.
         fm_hz, fm_depth: fast vibrato and its depth as a share of the frequency.
-        pulse_hz: pulses a second of a `rattle`, or tremolo of a `stack`.
-        peak_khz: where a `stack` has its energy; zeros mean in the fundamental.
-        noise: the share of noise in a `stack`, 0–1.
+        pulse_hz: pulses per second of a `rattle`, or tremolo of a `stack`.
+        peak_khz: the frequency of a `stack` with most energy; zeros mean the fundamental.
+        noise: the share of noise in a `stack`, 0 to 1.
     """
 
     kind: str
@@ -47,18 +48,18 @@ class Syllable:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS or self.shape not in SHAPES or not 0 < self.khz[0] <= self.khz[1] < 12:
-            raise ValueError(f"{self} is not a syllable; kinds are {KINDS}, shapes {SHAPES}, frequencies below 12 kHz")
+            raise ValueError(f"{self} is not possible; kinds are {KINDS}, shapes {SHAPES}, frequencies below 12 kHz")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A row of syllables.
+    """A sequence of syllables.
 
     Attributes:
-        rate_hz: syllables a second at the start; `accelerate` is the rate at the end as a multiple of it.
-        order: `series` (one of the syllables, repeated), `cycle` (all in order, again and again) or `mixed` (every
-            note drawn anew).
-        glide: the frequency at the end as a multiple of that at the start.
+        rate_hz: syllables per second at the start; `accelerate` is the rate at the end divided by it.
+        order: `series` (one of the syllables, repeated), `cycle` (all in order, repeated) or `mixed` (each note drawn
+            at random).
+        glide: the frequency at the end divided by the one at the start.
     """
 
     syllables: tuple[Syllable, ...]
@@ -75,10 +76,10 @@ class Voice:
     """One vocalization type of one species.
 
     Attributes:
-        variants: ways to utter this type; each of an individual's themes follows one of them.
+        variants: forms of this type; each theme of an individual follows one of them.
         pause_s: silence between two utterances.
-        fresh: every utterance is new instead of one of the individual's few themes.
-        level_db: loudness against the other types of the species.
+        fresh: whether every utterance is new instead of one of the individual's few themes.
+        level_db: level relative to the other types of the species.
     """
 
     variants: tuple[tuple[Part, ...], ...]
@@ -88,7 +89,7 @@ class Voice:
 
 
 def parse_voices(text: str) -> dict[str, dict[str, Voice]]:
-    """Voices by species and vocalization type, from the notation above; `#` starts a comment."""
+    """Parse the notation above to voices by species and vocalization type; `#` starts a comment."""
     voices: dict[str, dict[str, Voice]] = {}
     for block in _blocks(text):
         head, *lines = block
@@ -109,7 +110,7 @@ def parse_voices(text: str) -> dict[str, dict[str, Voice]]:
 
 
 def _blocks(text: str) -> list[list[str]]:
-    """The lines of each voice: one that is not indented, and the indented ones below it."""
+    """Split into the lines of each voice: a heading without indentation and the indented lines below it."""
     blocks: list[list[str]] = []
     for line in text.splitlines():
         content = line.split("#")[0].rstrip()
@@ -152,15 +153,15 @@ def _syllable(words: list[str]) -> Syllable:
     )
 
 
-def _after(words: list[str], key: str, otherwise: str = "0") -> str:
-    return words[words.index(key) + 1] if key in words else otherwise
+def _after(words: list[str], key: str, default: str = "0") -> str:
+    return words[words.index(key) + 1] if key in words else default
 
 
-def _before(words: list[str], key: str, otherwise: str = "0") -> str:
-    return words[words.index(key) - 1] if key in words else otherwise
+def _before(words: list[str], key: str, default: str = "0") -> str:
+    return words[words.index(key) - 1] if key in words else default
 
 
 def _range(text: str) -> Range:
-    """`4-7` as (4.0, 7.0) and `5` as (5.0, 5.0)."""
+    """Parse `4-7` as (4.0, 7.0) and `5` as (5.0, 5.0)."""
     low, _, high = text.partition("-")
     return float(low), float(high or low)

@@ -1,4 +1,4 @@
-"""A Xeno-canto on loopback that behaves as the real one does, and misbehaves when told to."""
+"""A local server with Xeno-canto's API, which can inject faults; a sound file; and a client without delays."""
 
 import json
 import re
@@ -22,7 +22,7 @@ KEY = "geheime sleutel+42"  # with characters that look different inside an addr
 
 
 class FakeXenoCanto:
-    """Recordings by number, and for each number (or "api") a queue of faults, of which each request takes one."""
+    """Server with recordings by number, and for each number (or "api") a queue of faults, one per request."""
 
     def __init__(self, sound: bytes) -> None:
         self.key = KEY
@@ -33,7 +33,7 @@ class FakeXenoCanto:
         self.injected: Counter[str] = Counter()
         self.requests: list[tuple[float, str]] = []
         self.on_page = lambda page: None
-        self.slow_s = 0.0  # between the two halves of each file
+        self.slow_s = 0.0  # delay between the two halves of each file
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -43,7 +43,7 @@ class FakeXenoCanto:
         self._http.server_close()
 
     def add(self, number: int, **values: object) -> None:
-        """A Great Tit song of quality A, unless `values` say otherwise; shapes as in the API's documentation."""
+        """Add a Great Tit song of quality A, changed by `values`; fields as in the API's documentation."""
         recording = {
             "id": str(number), "gen": "Parus", "sp": "major", "ssp": "", "grp": "birds", "en": "Great Tit",
             "rec": f"Recordist {number}", "cnt": "Netherlands", "loc": "Nijverdal", "lat": "52.36", "lon": "6.46",
@@ -69,13 +69,13 @@ class FakeXenoCanto:
 
             def do_GET(self) -> None:
                 try:
-                    fake.answer(self)
+                    fake.respond(self)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
 
         return Handler
 
-    def answer(self, http: BaseHTTPRequestHandler) -> None:
+    def respond(self, http: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(http.path)
         self.requests.append((time.monotonic(), parts.path))
         is_api = parts.path == "/api/3/recordings"
@@ -85,16 +85,16 @@ class FakeXenoCanto:
             fault = queue.popleft()
             self.injected[fault] += 1
             body = self._api_body(parts.query) if is_api else self.sound
-            if not self._misbehave(http, fault, parts.path, body):
+            if not self._inject(http, fault, parts.path, body):
                 return
         if is_api:
-            self._answer_api(http, parts.query)
+            self._respond_api(http, parts.query)
         elif number == "moved" or number in self.recordings:
-            self._answer_sound(http)
+            self._respond_sound(http)
         else:
             send(http, 404, b"not here", "text/plain")
 
-    def _answer_api(self, http: BaseHTTPRequestHandler, query: str) -> None:
+    def _respond_api(self, http: BaseHTTPRequestHandler, query: str) -> None:
         if parse_qs(query).get("key") != [self.key]:
             send(
                 http, 401, {"error": "client_error", "message": f"Missing or invalid key {parse_qs(query).get('key')}"}
@@ -107,39 +107,39 @@ class FakeXenoCanto:
         page = int(values["page"][0])
         self.on_page(page)
         tags = dict(re.findall(r'(\w+):"?([^"]+?)"?(?= \w+:|$)', values["query"][0]))
-        found = [
+        matches = [
             recording
             for recording in self.recordings.values()
             if f"{recording['gen']} {recording['sp']}".lower() == tags["sp"]
             and tags.get("type", "") in recording["type"]
         ]
         size = min(self.page_size, int(values["per_page"][0]))
-        pages = max(1, -(-len(found) // size))
+        pages = max(1, -(-len(matches) // size))
         body = {
-            "numRecordings": str(len(found)), "numSpecies": "1", "page": page, "numPages": pages,
-            "recordings": found[(page - 1) * size : page * size],
+            "numRecordings": str(len(matches)), "numSpecies": "1", "page": page, "numPages": pages,
+            "recordings": matches[(page - 1) * size : page * size],
         }  # fmt: skip
         return json.dumps(body).encode()
 
-    def _answer_sound(self, http: BaseHTTPRequestHandler) -> None:
-        start_answer(http, 200, "audio/mpeg", len(self.sound))
+    def _respond_sound(self, http: BaseHTTPRequestHandler) -> None:
+        start_response(http, 200, "audio/mpeg", len(self.sound))
         half = len(self.sound) // 2
         http.wfile.write(self.sound[:half])
         time.sleep(self.slow_s)
         http.wfile.write(self.sound[half:])
 
-    def _misbehave(self, http: BaseHTTPRequestHandler, fault: str, path: str, body: bytes) -> bool:
-        """Do what the fault says; True when the request is to be answered as usual afterwards."""
+    def _inject(self, http: BaseHTTPRequestHandler, fault: str, path: str, body: bytes) -> bool:
+        """Inject the fault; return True if the normal response follows."""
         kind = "application/json" if path.startswith("/api") else "audio/mpeg"
         if fault == "pause":
             time.sleep(0.1)
             return True
         if fault in ("500", "503", "404", "403", "401"):
             send(http, int(fault), b"<html>sorry</html>", "text/html")
-        elif fault == "429 seconds":
-            send(http, 429, b"slow down", "text/plain", {"Retry-After": "1"})
+        elif fault == "429 ten minutes":
+            send(http, 429, b"slow down", "text/plain", {"Retry-After": "600"})
         elif fault == "503 date":
-            soon = datetime.now(UTC) + timedelta(seconds=1)
+            soon = datetime.now(UTC) + timedelta(seconds=10)
             send(http, 503, b"", "text/plain", {"Retry-After": format_datetime(soon, usegmt=True)})
         elif fault == "429 an hour":
             send(http, 429, b"slow down", "text/plain", {"Retry-After": "3600"})
@@ -151,23 +151,23 @@ class FakeXenoCanto:
             send(http, 200, b"<!DOCTYPE html><html><body>maintenance</body></html>", kind)
         elif fault == "empty":
             send(http, 200, b"", kind)
-        elif fault == "truncated":  # fewer bytes than promised
-            start_answer(http, 200, kind, len(body))
+        elif fault == "truncated":  # fewer bytes than the stated length
+            start_response(http, 200, kind, len(body))
             http.wfile.write(body[: len(body) // 2])
             http.close_connection = True
-        elif fault == "cut":  # fewer bytes, and nothing promised
-            start_answer(http, 200, kind, None)
+        elif fault == "cut":  # fewer bytes, without a stated length
+            start_response(http, 200, kind, None)
             http.wfile.write(body[: len(body) // 5])
             http.close_connection = True
         elif fault == "reset":
-            start_answer(http, 200, kind, len(body))
+            start_response(http, 200, kind, len(body))
             http.wfile.write(body[:100])
             http.wfile.flush()
             http.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             http.close_connection = True
             http.connection.close()
-        elif fault == "drip":  # each read is in time, the whole is not
-            start_answer(http, 200, kind, len(body))
+        elif fault == "drip":  # each read is in time, but not the whole
+            start_response(http, 200, kind, len(body))
             for byte in body[:600]:
                 http.wfile.write(bytes([byte]))
                 http.wfile.flush()
@@ -184,11 +184,11 @@ class FakeXenoCanto:
             self.faults[path.split("/")[1]].append("redirect loop")
             send(http, 302, b"", "text/plain", {"Location": path})
         else:
-            raise ValueError(f"no fault is called {fault}")
+            raise ValueError(f"fault {fault} does not exist")
         return False
 
 
-def start_answer(
+def start_response(
     http: BaseHTTPRequestHandler, status: int, kind: str, length: int | None, headers: dict[str, str] | None = None
 ) -> None:
     http.send_response(status)
@@ -207,13 +207,13 @@ def send(
     headers: dict[str, str] | None = None,
 ) -> None:
     data = json.dumps(body).encode() if isinstance(body, dict) else body
-    start_answer(http, status, kind, len(data), headers)
+    start_response(http, status, kind, len(data), headers)
     http.wfile.write(data)
 
 
 @pytest.fixture(scope="session")
 def mp3_bytes(tmp_path_factory) -> bytes:
-    """Two seconds of a whistle in noise."""
+    """Two seconds of a whistle in noise as mp3."""
     rate_hz = 44100
     time_s = np.arange(2 * rate_hz) / rate_hz
     noise = np.random.default_rng(0).normal(0, 0.01, time_s.size)
@@ -231,12 +231,12 @@ def server(mp3_bytes):
 
 @pytest.fixture
 def client_of():
-    """Makes clients without politeness, closed at the end."""
+    """Make clients without delays; they are closed after the test."""
     clients = []
 
     def make(fake: FakeXenoCanto, **settings: object) -> XenoCanto:
-        quick = {"delay_s": 0.0, "first_wait_s": 0.01, "timeout_s": 5.0, "hourly_budget": 100_000, "key": KEY}
-        clients.append(XenoCanto(base_url=fake.url, **{**quick, **settings}))
+        fast = {"delay_s": 0.0, "min_wait_s": 0.01, "timeout_s": 5.0, "hourly_budget": 100_000, "key": KEY}
+        clients.append(XenoCanto(base_url=fake.url, **{**fast, **settings}))
         return clients[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""The commands as a user types them; the download talks to a server on loopback."""
+"""The commands `download` and `import`; downloads come from a local server."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from birdnet_nl.cli import app
-from birdnet_nl.commands.download import species_named
+from birdnet_nl.commands.download import select_species
 from birdnet_nl.species.table import all_species
 from birdnet_nl.util.errors import SelectionError
 
@@ -32,17 +32,14 @@ def test_help_names_the_commands_and_imports_nothing_heavy():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_species_are_named_in_three_languages_or_together():
-    assert [one.slug for one in species_named(["Koolmees", "Turdus merula", "common chaffinch", "merel"])] == [
-        "koolmees",
-        "merel",
-        "vink",
-    ]
-    assert len(species_named(["all"])) == len(all_species())
-    assert {one.priority for one in species_named(["priority1"])} == {1}
-    assert "zwarte_mees" in {one.slug for one in species_named(["zwarte_*"])}
-    with pytest.raises(SelectionError, match="fits none of the 232 species"):
-        species_named(["dodo*"])
+def test_species_may_have_names_of_any_language_and_groups():
+    named = select_species(["Koolmees", "Turdus merula", "common chaffinch", "merel"])
+    assert [species.slug for species in named] == ["koolmees", "merel", "vink"]
+    assert len(select_species(["all"])) == len(all_species())
+    assert {species.priority for species in select_species(["priority1"])} == {1}
+    assert "zwarte_mees" in {species.slug for species in select_species(["zwarte_*"])}
+    with pytest.raises(SelectionError, match="matches none of the 232 species"):
+        select_species(["dodo*"])
 
 
 @pytest.mark.parametrize(
@@ -87,13 +84,13 @@ def test_a_download_from_plan_to_files(server, tmp_path):
     assert server.key not in plan.output + result.output + failed.output
 
 
-def test_a_refused_key_is_one_sentence(server, tmp_path):
+def test_the_error_for_a_refused_key_does_not_show_it(server, tmp_path):
     result = run("download", "koolmees", "--root", tmp_path, XENO_CANTO_URL=server.url, XENO_CANTO_API_KEY="wrong key")
     assert result.exit_code == 1
     assert "refuses the key in XENO_CANTO_API_KEY" in result.output and "wrong key" not in result.output
 
 
-def test_ctrl_c_is_tidy(server, tmp_path):
+def test_ctrl_c_keeps_finished_files_only(server, tmp_path):
     for number in range(1, 30):
         server.add(number)
     server.slow_s = 0.05
@@ -106,13 +103,13 @@ def test_ctrl_c_is_tidy(server, tmp_path):
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "Stopped; what was finished is kept" in output and "Traceback" not in output
+    assert "Stopped; finished work is kept" in output and "Traceback" not in output
     assert not list(folder.rglob("*.part"))
     rows, files = len((folder / "recordings.csv").read_text().splitlines()) - 1, len(list(folder.glob("song/XC*.mp3")))
-    assert files - 1 <= rows <= files < 29  # the last file may have come without its row; the next call adds it
+    assert files - 1 <= rows <= files < 29  # the last file may have no row yet; the next call adds it
 
 
-def test_an_import_says_what_it_did_and_lists_the_rest(mp3_bytes, tmp_path):
+def test_an_import_reports_placed_and_refused_files(mp3_bytes, tmp_path):
     for name in ("koolmees/zang/XC1.mp3", "koolmees/roep/XC2.mp3", "XC3.mp3"):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,11 +119,8 @@ def test_an_import_says_what_it_did_and_lists_the_rest(mp3_bytes, tmp_path):
     assert result.exit_code == 0
     assert "2 recordings placed, 0 were there already: 1 species (song 1, call 1)" in result.output
     assert "1 × no species in tag, name, folder or table" in result.output
-    assert (
-        refused.read_text(encoding="utf-8")
-        .splitlines()[1]
-        .endswith('XC3.mp3,"no species in tag, name, folder or table"')
-    )
+    line = refused.read_text(encoding="utf-8").splitlines()[1]
+    assert line.endswith('XC3.mp3,"no species in tag, name, folder or table"')
     empty = tmp_path / "empty"
     empty.mkdir()
     nothing = run("import", empty, "--root", tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Recordings for notebooks: everything the manifest says, typed, and as a frame."""
+"""Recordings with all metadata of the manifest, as objects and as a pandas frame."""
 
 import sys
 
@@ -28,17 +28,13 @@ def by_id(root):
     return {recording.id: recording for recording in find_recordings(root, "koolmees")}
 
 
-def test_a_recording_carries_its_whole_manifest_row(root, write_manifest):
+def test_a_recording_has_all_columns_of_its_manifest_row(root, write_manifest):
     write_manifest(root / "xeno-canto-koolmees", [FULL])
     third, first, second = find_recordings(root, "Great Tit")  # in the order of the folders
     assert isinstance(first, Recording)
     assert (first.id, first.species, first.vocalization_type) == ("XC1", "koolmees", "song")
-    assert (first.recordist, first.quality, first.country, first.remarks) == (
-        "Anna",
-        "B",
-        "Netherlands",
-        "in the garden",
-    )
+    assert (first.recordist, first.quality, first.country) == ("Anna", "B", "Netherlands")
+    assert first.remarks == "in the garden"
     assert first.licence == "https://creativecommons.org/licenses/by-nc-sa/4.0/"
     assert (first.latitude, first.longitude, first.duration_s, first.sample_rate_hz) == (52.36, 6.46, 12.5, 48000.0)
     assert (first.date, first.month, first.sha256, first.background) == ("2023-04-00", 4, "ab12", "Turdus merula")
@@ -46,9 +42,9 @@ def test_a_recording_carries_its_whole_manifest_row(root, write_manifest):
     assert second.latitude is None and second.month is None and second.date == ""
 
 
-def test_the_columns_of_xeno_canto_itself_are_understood(root, write_manifest):
+def test_columns_of_the_api_are_read(root, write_manifest):
     row = {"id": "XC2", "type": "song", "cnt": "Spain", "lat": "40.1", "lng": "-3.5", "length": "1:05", "rmk": "near"}
-    write_manifest(root, [row])  # one folder higher, found by number
+    write_manifest(root, [row])  # in the folder above, found by number
     second = by_id(root)["XC2"]
     assert (second.country, second.latitude, second.longitude, second.remarks) == ("Spain", 40.1, -3.5, "near")
     assert second.duration_s == 65.0
@@ -57,54 +53,44 @@ def test_the_columns_of_xeno_canto_itself_are_understood(root, write_manifest):
 @pytest.mark.parametrize(
     ("latitude", "longitude"), [("", "6.4"), ("52", ""), ("north", "6"), ("95", "6"), ("52", "190"), ("nan", "6")]
 )
-def test_half_a_place_is_none(root, write_manifest, latitude, longitude):
+def test_incomplete_coordinates_are_none(root, write_manifest, latitude, longitude):
     write_manifest(root / "xeno-canto-koolmees", [{**FULL, "latitude": latitude, "longitude": longitude}])
     first = by_id(root)["XC1"]
     assert first.latitude is None and first.longitude is None
 
 
-@pytest.mark.parametrize(("date", "month"), [("2020-12-31", 12), ("2020-00-00", None), ("2020", None), ("May", None)])
-def test_a_month_is_known_or_not(root, write_manifest, date, month):
-    write_manifest(root / "xeno-canto-koolmees", [{**FULL, "date": date}])
-    assert by_id(root)["XC1"].month == month
-
-
-def test_species_are_one_several_or_all(root):
-    assert {one.species for one in find_recordings(root)} == {"koolmees", "zwarte_mees"}
-    assert [one.id for one in find_recordings(root, "zwarte_*")] == ["XC50"]
+def test_one_several_or_all_species_are_found(root):
+    assert {recording.species for recording in find_recordings(root)} == {"koolmees", "zwarte_mees"}
+    assert [recording.id for recording in find_recordings(root, "zwarte_*")] == ["XC50"]
     assert len(find_recordings(str(root), get_species("koolmees"))) == 3
     assert find_recordings(root, "merel") == []
 
 
 def test_a_manifest_is_read_without_its_files(tmp_path, write_manifest):
-    lacking = {**FULL, "file": "call/XC9.mp3", "xc_id": "9", "type": "song, alarm call", "slug": "merel"}
-    manifest = write_manifest(tmp_path, [FULL, lacking])
-    for place in (tmp_path, manifest, str(manifest)):
-        first, second = read_manifest(place)
+    missing = {**FULL, "file": "call/XC9.mp3", "xc_id": "9", "type": "song, alarm call", "slug": "merel"}
+    manifest = write_manifest(tmp_path, [FULL, missing])
+    for path in (tmp_path, manifest, str(manifest)):
+        first, second = read_manifest(path)
         assert (first.id, first.path, first.species) == ("XC1", tmp_path / "song/XC1.wav", "koolmees")
         assert (second.id, second.species, second.vocalization_type) == ("XC9", "merel", None)
         assert second.type_text == "song, alarm call"
 
 
-def test_a_manifest_without_species_goes_by_its_folder(tmp_path, write_manifest):
+def test_the_folder_gives_the_species_where_the_manifest_does_not(tmp_path, write_manifest):
     (tmp_path / "xeno-canto-merel").mkdir()
     write_manifest(tmp_path / "xeno-canto-merel", [{"file": "song/one.mp3", "type": "song"}])
-    (one,) = read_manifest(tmp_path / "xeno-canto-merel")
-    assert (one.id, one.species) == ("song/one", "merel")
+    (recording,) = read_manifest(tmp_path / "xeno-canto-merel")
+    assert (recording.id, recording.species) == ("song/one", "merel")
 
 
-def test_errors_are_one_sentence(root, tmp_path):
+def test_impossible_arguments_raise(root, tmp_path):
     with pytest.raises(DataError, match="is not a folder; give the one that holds"):
         find_recordings(tmp_path / "nowhere", "koolmees")
     with pytest.raises(SelectionError, match="did you mean koolmees"):
         find_recordings(root, "koolmes")
     with pytest.raises(DataError, match=r"is no recordings.csv; give a folder"):
         read_manifest(root)
-    manifest = root / "xeno-canto-koolmees" / "recordings.csv"
-    manifest.write_bytes(b"file,type\n\xff\xfe\x00song\n")
-    with pytest.raises(DataError, match="is not a CSV file in UTF-8"):
-        find_recordings(root, "koolmees")
-    manifest.write_text("<!DOCTYPE html>\n<p>Sign in</p>\n")
+    (root / "xeno-canto-koolmees" / "recordings.csv").write_text("<!DOCTYPE html>\n<p>Sign in</p>\n")
     with pytest.raises(DataError, match=r"recordings.csv has none of the columns file, id"):
         find_recordings(root, "koolmees")
 
@@ -115,14 +101,14 @@ def test_a_manifest_with_semicolons_is_read(root):
     assert (by_id(root)["XC1"].country, by_id(root)["XC1"].longitude) == ("Belgium", 4.3)
 
 
-def test_files_that_lie_there_twice_are_seen(root):
+def test_duplicate_files_have_the_same_id(root):
     folder = root / "xeno-canto-koolmees"
     (folder / "call" / "XC1 - Great Tit.wav").write_bytes((folder / "song" / "XC1.wav").read_bytes())
     files = files_by_id([folder])
     assert {id: len(paths) for id, paths in files.items()} == {"XC1": 2, "XC2": 1, "XC3": 1}
 
 
-def test_records_become_a_frame(root, write_manifest):
+def test_recordings_convert_to_a_frame(root, write_manifest):
     pandas = pytest.importorskip("pandas")
     write_manifest(root / "xeno-canto-koolmees", [FULL])
     frame = as_frame(find_recordings(root))
@@ -132,7 +118,7 @@ def test_records_become_a_frame(root, write_manifest):
     assert isinstance(as_frame([]), pandas.DataFrame)
 
 
-def test_without_pandas_one_sentence_says_what_to_install(monkeypatch):
+def test_the_error_without_pandas_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(SetupError, match="run: pip install pandas"):
         as_frame([])

@@ -1,27 +1,60 @@
-"""A manifest that people wrote by hand loses nothing when rows are added to it."""
+"""Manifests: foreign formats, column names, and rows that are added."""
 
-from birdnet_nl.recordings.manifest import add_rows, read_rows
+import pytest
+
+from birdnet_nl.recordings.manifest import add_rows, read_manifest_rows, read_rows
+from birdnet_nl.util.errors import DataError
 
 
-def test_foreign_headings_and_semicolons_keep_every_row(tmp_path):
+def test_adding_rows_keeps_every_row_with_foreign_headings_and_semicolons(tmp_path):
     (tmp_path / "recordings.csv").write_text("id;type;rec\nXC1;song;A\nXC2;call;B\nXC3;call;C\n", encoding="utf-8")
     add_rows(tmp_path, [{"file": "song/XC4.mp3", "xc_id": "4", "type": "song"}])
-    rows = read_rows(tmp_path)
-    assert [(row["xc_id"], row["type"], row["recordist"]) for row in rows] == [
-        ("1", "song", "A"),
-        ("2", "call", "B"),
-        ("3", "call", "C"),
-        ("4", "song", ""),
-    ]
+    rows = [(row["xc_id"], row["type"], row["recordist"]) for row in read_rows(tmp_path)]
+    assert rows == [("1", "song", "A"), ("2", "call", "B"), ("3", "call", "C"), ("4", "song", "")]
 
 
-def test_a_row_of_the_same_file_or_number_is_replaced_in_its_place(tmp_path):
+def test_a_row_of_the_same_file_or_number_is_replaced_in_place(tmp_path):
     add_rows(tmp_path, [{"file": "song/a.mp3", "type": "song"}, {"file": "song/XC2.mp3", "xc_id": "2"}])
     add_rows(tmp_path, [{"file": "song/a.mp3", "xc_id": "1", "type": "call"}, {"file": "call/XC2.mp3", "xc_id": "2"}])
     assert [(row["file"], row["xc_id"]) for row in read_rows(tmp_path)] == [("song/a.mp3", "1"), ("call/XC2.mp3", "2")]
 
 
-def test_rows_that_name_neither_file_nor_number_are_kept(tmp_path):
+def test_rows_without_file_and_number_are_kept(tmp_path):
     (tmp_path / "recordings.csv").write_text("file,remarks\n,first\n,second\n", encoding="utf-8")
     add_rows(tmp_path, [{"file": "song/XC4.mp3", "xc_id": "4"}])
     assert [row["remarks"] for row in read_rows(tmp_path)] == ["first", "second", ""]
+
+
+def test_columns_of_the_api_get_our_names(tmp_path, write_manifest):
+    api = {"file-name": "a.mp3", "catnr": "7", "type": "song", "rec": " Anna ", "q": "A", "lic": "CC", "cnt": "NL"}
+    (row,) = read_manifest_rows(write_manifest(tmp_path, [api]))
+    assert {name: value for name, value in row.items() if value} == {
+        "file": "a.mp3", "id": "7", "type": "song", "recordist": "Anna", "quality": "A", "licence": "CC",
+        "country": "NL",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufefffile,type\na.mp3,sång\n", "file;type\na.mp3;sång\n", "File,Type\na.mp3,sång\n"]
+)
+def test_byte_order_marks_semicolons_and_capitals_are_read(tmp_path, text):
+    (tmp_path / "recordings.csv").write_text(text, encoding="utf-8")
+    (row,) = read_manifest_rows(tmp_path / "recordings.csv")
+    assert (row["file"], row["type"]) == ("a.mp3", "sång")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "file,recordist\na.mp3,Jürgen\n".encode("latin-1"),
+            r"is not a CSV file in UTF-8 .*; repair it or move it away",
+        ),
+        (b"file,type\n\xff\xfe\x00song\n", "is not a CSV file in UTF-8"),
+        (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "has none of the columns file, id"),
+    ],
+)
+def test_other_files_raise(tmp_path, content, message):
+    (tmp_path / "recordings.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"recordings\.csv {message}"):
+        read_manifest_rows(tmp_path / "recordings.csv")

@@ -1,4 +1,4 @@
-"""Recordings at an address arrive whole, once, again when they change, and every failure is one sentence."""
+"""Local copies of remote recordings: complete, copied again only after changes, with errors of one sentence."""
 
 import os
 import threading
@@ -24,14 +24,14 @@ FILES = {
     "xeno-canto-merel/song/XC1.mp3": b"one",
     "xeno-canto-merel/call/XC2.mp3": b"two two",
     "xeno-canto-merel/notes.txt": b"not copied",
-    "xeno-canto-merel/@eaDir/XC1.mp3": b"of a NAS",
+    "xeno-canto-merel/@eaDir/XC1.mp3": b"system file",
     "xeno-canto-vink/song/XC3.mp3": b"three",
 }
 
 
 @pytest.fixture(params=["file", "memory"])
 def url(request, tmp_path):
-    """The files in a folder of this machine, or in memory."""
+    """The files in a local folder, or in memory."""
     root = f"file://{tmp_path / 'bucket'}" if request.param == "file" else f"memory://{tmp_path.name}/bucket"
     for name, content in FILES.items():
         put(root, name, content)
@@ -47,14 +47,14 @@ def put(url, name, content):
 
 @pytest.fixture
 def copied(monkeypatch):
-    """Names of the files that were really copied."""
-    names, copy_one = [], remote_module._copy_one
+    """Names of the files that are copied."""
+    names, copy_file = [], remote_module._copy_file
 
     def counting(fs, source, file, local):
         names.append(file.name)
-        copy_one(fs, source, file, local)
+        copy_file(fs, source, file, local)
 
-    monkeypatch.setattr(remote_module, "_copy_one", counting)
+    monkeypatch.setattr(remote_module, "_copy_file", counting)
     return names
 
 
@@ -62,37 +62,37 @@ def read(url, cache, species=MEREL, source="auto"):
     return read_source(choose_source(source, url, species), species, NO_DEMO, cache, "call")
 
 
-def test_the_species_is_copied_and_read_with_the_manifest_one_folder_higher(url, tmp_path, copied):
-    found = read(url, tmp_path / "cache")
-    assert {(r.id, r.vocalization_type, r.recordist) for r in found} == AS_READ
-    assert {r.path.read_bytes() for r in found} == {b"one", b"two two"}
+def test_the_species_is_copied_and_read_with_the_manifest_above(url, tmp_path, copied):
+    recordings = read(url, tmp_path / "cache")
+    assert {(r.id, r.vocalization_type, r.recordist) for r in recordings} == AS_READ
+    assert {r.path.read_bytes() for r in recordings} == {b"one", b"two two"}
     assert sorted(copied) == ["recordings.csv", "xeno-canto-merel/call/XC2.mp3", "xeno-canto-merel/song/XC1.mp3"]
-    assert all(r.path.is_relative_to(tmp_path / "cache") for r in found)
+    assert all(r.path.is_relative_to(tmp_path / "cache") for r in recordings)
 
 
-def test_what_is_there_and_unchanged_is_not_copied_again(url, tmp_path, copied):
+def test_unchanged_files_are_not_copied_again(url, tmp_path, copied):
     read(url, tmp_path / "cache")
     copied.clear()
     read(url, tmp_path / "cache")
     assert copied == []
 
 
-def test_what_changed_is_copied_again_and_what_is_gone_goes(url, tmp_path, copied):
+def test_changed_files_are_copied_again_and_removed_files_removed(url, tmp_path, copied):
     read(url, tmp_path / "cache")
     copied.clear()
     put(url, "xeno-canto-merel/song/XC1.mp3", b"another")
     put(url, "xeno-canto-merel/alarm/XC4.mp3", b"new")
     fs, path = fsspec.url_to_fs(url)
     fs.rm(f"{path}/xeno-canto-merel/call/XC2.mp3")
-    found = read(url, tmp_path / "cache")
+    recordings = read(url, tmp_path / "cache")
     assert sorted(copied) == ["xeno-canto-merel/alarm/XC4.mp3", "xeno-canto-merel/song/XC1.mp3"]
-    there = {recording.id: recording.path.read_bytes() for recording in found if recording.path.is_file()}
-    assert there == {"XC1": b"another", "XC4": b"new"}
+    contents = {recording.id: recording.path.read_bytes() for recording in recordings if recording.path.is_file()}
+    assert contents == {"XC1": b"another", "XC4": b"new"}
     fs.rm(f"{path}/recordings.csv")
     assert {recording.recordist for recording in read(url, tmp_path / "cache")} == {""}
 
 
-def test_the_same_size_at_another_time_is_another_file(tmp_path, copied):
+def test_a_file_of_equal_size_and_another_time_is_copied_again(tmp_path, copied):
     url = f"file://{tmp_path / 'bucket'}"
     put(url, "merel/song/XC1.mp3", b"one")
     read(url, tmp_path / "cache")
@@ -101,17 +101,17 @@ def test_the_same_size_at_another_time_is_another_file(tmp_path, copied):
     assert read(url, tmp_path / "cache")[0].path.read_bytes() == b"two"
 
 
-def test_a_copy_that_breaks_off_leaves_no_half_file_and_goes_on(url, tmp_path, monkeypatch, copied):
-    copy_one = remote_module._copy_one
+def test_an_interrupted_copy_leaves_no_partial_file_and_continues(url, tmp_path, monkeypatch, copied):
+    copy_file = remote_module._copy_file
 
     def breaking(fs, source, file, local):
         if file.name.endswith("XC2.mp3"):
             raise OSError("connection reset")
-        copy_one(fs, source, file, local)
+        copy_file(fs, source, file, local)
 
     with monkeypatch.context() as patched:
-        patched.setattr(remote_module, "_copy_one", breaking)
-        with pytest.raises(DataError, match=r"cannot be read \(connection reset\); try again, what was copied is kept"):
+        patched.setattr(remote_module, "_copy_file", breaking)
+        with pytest.raises(DataError, match=r"\(connection reset\); try again, finished copies are kept"):
             read(url, tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.part")) and not list((tmp_path / "cache").rglob("XC2.mp3"))
     copied.clear()
@@ -119,7 +119,7 @@ def test_a_copy_that_breaks_off_leaves_no_half_file_and_goes_on(url, tmp_path, m
     assert "xeno-canto-merel/call/XC2.mp3" in copied
 
 
-def test_a_file_that_arrives_short_is_refused(url, tmp_path, monkeypatch):
+def test_an_incomplete_file_raises(url, tmp_path, monkeypatch):
     choice = choose_source("auto", url, VINK)
     files = [remote_module.RemoteFile(f.name, f.size + 1, f.stamp_ns) for f in list_remote_files(choice.remote)]
     monkeypatch.setattr(remote_module, "list_remote_files", lambda folders: files)
@@ -127,30 +127,30 @@ def test_a_file_that_arrives_short_is_refused(url, tmp_path, monkeypatch):
         copy_remote_folders(choice.remote, tmp_path / "cache", "vink")
 
 
-def test_demo_recordings_stay_synthetic_wherever_they_lie(url):
+def test_remote_demo_recordings_are_synthetic(url):
     assert not choose_source("auto", url, MEREL).synthetic
     put(url, f"xeno-canto-merel/{DEMO_MARK}", b"{}")
     choice = choose_source("auto", url, MEREL)
     assert choice.synthetic and "was made by the generator" in choice.why
 
 
-def test_a_species_that_is_not_there_is_said(url):
+def test_a_missing_species_raises(url):
     with pytest.raises(DataError, match=f"data.root={url} holds no recordings of koolmees; put them in xeno-canto-"):
         choose_source("auto", url, get_species("koolmees"))
 
 
 @pytest.mark.parametrize("where", ["file:///no/such/folder", "memory://no/such/bucket"])
-def test_an_address_that_does_not_exist_is_said(where):
-    with pytest.raises(DataError, match=f"data.root={where} is not there: no such bucket or folder"):
+def test_a_missing_address_raises(where):
+    with pytest.raises(DataError, match=f"data.root={where} does not exist: no such bucket or folder"):
         choose_source("auto", where, MEREL)
 
 
-def test_a_kind_of_address_nobody_knows_is_said():
+def test_an_unknown_kind_of_address_raises():
     with pytest.raises(DataError, match=r"data.root=nas://x is of an unknown kind .*; possible: s3://"):
         choose_source("auto", "nas://x", MEREL)
 
 
-def test_a_missing_extra_is_said_with_what_to_install(monkeypatch):
+def test_the_error_for_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setattr(fsspec, "url_to_fs", _needs_a_library)
     with pytest.raises(SetupError, match=r'needs a library that is not installed: pip install -e "\.\[s3\]"'):
         choose_source("auto", "s3://bucket/recordings", MEREL)
@@ -160,7 +160,7 @@ def _needs_a_library(url, **options):
     raise ImportError("Install s3fs to access S3")
 
 
-def test_no_permission_is_said_with_what_to_give(monkeypatch, url):
+def test_the_error_for_missing_permission_names_the_variables(monkeypatch, url):
     def refuse(address):
         raise PermissionError(13, "Access Denied")
 
@@ -169,7 +169,7 @@ def test_no_permission_is_said_with_what_to_give(monkeypatch, url):
         choose_source("auto", url, MEREL)
 
 
-def test_addresses_are_told_from_folders_and_each_has_its_own_copies(tmp_path):
+def test_addresses_are_distinguished_from_folders_and_have_separate_copies(tmp_path):
     assert is_url("s3://bucket/x") and is_url("memory://x")
     assert not is_url("C:/data") and not is_url("/nas/recordings") and not is_url(None) and not is_url(Path("a"))
     one, other = local_root("s3://bucket/a", tmp_path), local_root("s3://bucket/b", tmp_path)
@@ -177,23 +177,23 @@ def test_addresses_are_told_from_folders_and_each_has_its_own_copies(tmp_path):
 
 
 class _S3(BaseHTTPRequestHandler):
-    """The two requests of S3 that matter here: list a bucket, get an object."""
+    """The two requests of S3 that are needed: list a bucket, get an object."""
 
     def do_HEAD(self):
         self.do_GET()
 
     def do_GET(self):
         url = urlparse(self.path)
-        asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
         bucket, _, key = url.path.lstrip("/").partition("/")
         if bucket == "secret":
-            return self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            return self.respond(403, b"<Error><Code>AccessDenied</Code></Error>")
         if bucket != "bucket":
-            return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
-        if "list-type" in asked:
-            return self.answer(200, self.listing(asked.get("prefix", ""), asked.get("delimiter", "")))
+            return self.respond(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        if "list-type" in query:
+            return self.respond(200, self.listing(query.get("prefix", ""), query.get("delimiter", "")))
         name = key.removeprefix("recordings/")
-        return self.answer(200, FILES[name]) if name in FILES else self.answer(404, b"<Error/>")
+        return self.respond(200, FILES[name]) if name in FILES else self.respond(404, b"<Error/>")
 
     def listing(self, prefix, delimiter):
         keys = [f"recordings/{name}" for name in FILES if f"recordings/{name}".startswith(prefix)]
@@ -207,7 +207,7 @@ class _S3(BaseHTTPRequestHandler):
         ) + "".join(f"<CommonPrefixes><Prefix>{folder}</Prefix></CommonPrefixes>" for folder in sorted(folders))
         return f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>".encode()
 
-    def answer(self, status, body):
+    def respond(self, status, body):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", '"e"')
@@ -222,10 +222,10 @@ class _S3(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def s3(monkeypatch):
-    """A bucket served on loopback."""
+    """A bucket on a local server."""
     pytest.importorskip("obstore")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _S3)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     for name, value in {
         "AWS_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
@@ -235,10 +235,10 @@ def s3(monkeypatch):
     server.shutdown()
 
 
-def test_a_bucket_of_s3_is_read_with_the_extra(s3, tmp_path, copied):
-    found = read(s3, tmp_path / "cache")
-    assert {(r.id, r.vocalization_type, r.recordist) for r in found} == AS_READ
-    assert {r.path.read_bytes() for r in found} == {b"one", b"two two"}
+def test_a_bucket_of_s3_is_read(s3, tmp_path, copied):
+    recordings = read(s3, tmp_path / "cache")
+    assert {(r.id, r.vocalization_type, r.recordist) for r in recordings} == AS_READ
+    assert {r.path.read_bytes() for r in recordings} == {b"one", b"two two"}
     copied.clear()
     read(s3, tmp_path / "cache")
     assert copied == []
@@ -247,18 +247,18 @@ def test_a_bucket_of_s3_is_read_with_the_extra(s3, tmp_path, copied):
 @pytest.mark.parametrize(
     ("where", "sentence"),
     [
-        ("s3://other/recordings", "is not there: no such bucket or folder"),
+        ("s3://other/recordings", "does not exist: no such bucket or folder"),
         ("s3://secret/recordings", "may not be read; give credentials"),
-        ("s3://bucket/nothing", "is not there"),
+        ("s3://bucket/nothing", "does not exist"),
     ],
 )
-def test_what_a_bucket_of_s3_refuses_is_told_apart(s3, where, sentence):
+def test_errors_of_s3_are_distinguished(s3, where, sentence):
     with pytest.raises(DataError, match=f"data.root={where} {sentence}"):
         choose_source("auto", where, MEREL)
 
 
-def test_a_store_that_does_not_answer_is_told(s3, monkeypatch):
-    monkeypatch.setattr(remote_module, "PATIENCE_S", 0)
+def test_a_store_without_response_raises(s3, monkeypatch):
+    monkeypatch.setattr(remote_module, "RETRY_TIMEOUT_S", 0)
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
     with pytest.raises(DataError, match=r"data.root=s3://bucket/recordings cannot be read \(.*\); try again"):
         choose_source("auto", s3, MEREL)

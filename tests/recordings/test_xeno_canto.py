@@ -1,34 +1,35 @@
-"""The client against a real server on loopback; every fault that Xeno-canto or the way to it may show."""
+"""The Xeno-canto client against a local server with the faults of a real server and connection."""
 
 import hashlib
 import logging
 import time
 import traceback
-from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
-from birdnet_nl.recordings.rate_limit import Pace, retry_after_s
-from birdnet_nl.recordings.sound_file import what_is_wrong
+from birdnet_nl.recordings import xeno_canto
+from birdnet_nl.recordings.rate_limit import RateLimit, retry_after_s
+from birdnet_nl.recordings.sound_file import find_defect
 from birdnet_nl.recordings.xeno_canto import ApiKeyError, BusyError, DownloadError, XenoCanto
 
 QUERY = 'sp:"parus major" grp:birds'
 
 
-def look(path):
-    return what_is_wrong(path, 2.0, ".mp3")
+def check(path):
+    return find_defect(path, 2.0, ".mp3")
 
 
-def test_all_pages_are_read_and_each_recording_comes_once(server, client_of):
+def test_a_search_returns_the_recordings_of_all_pages_once(server, client_of):
     for number in range(1, 11):
         server.add(number)
     server.page_size = 3
-    found = client_of(server).search(QUERY)
-    assert [recording["id"] for recording in found] == [str(number) for number in range(1, 11)]
+    recordings = client_of(server).search(QUERY)
+    assert [recording["id"] for recording in recordings] == [str(number) for number in range(1, 11)]
     assert len(server.requests) == 4
 
 
-def test_a_recording_added_while_reading_gives_no_double(server, client_of):
+def test_a_recording_added_during_a_search_makes_no_duplicate(server, client_of):
     for number in range(1, 8):
         server.add(number)
     server.page_size = 3
@@ -42,10 +43,10 @@ def test_a_recording_added_while_reading_gives_no_double(server, client_of):
 
     server.on_page = add_in_front
     ids = [recording["id"] for recording in client_of(server).search(QUERY)]
-    assert sorted(ids, key=int) == [*map(str, range(1, 8)), "99"]  # the shift is noticed, and the new one is found too
+    assert sorted(ids, key=int) == [*map(str, range(1, 8)), "99"]  # the second reading finds the new one
 
 
-def test_a_recording_removed_while_reading_loses_no_other(server, client_of):
+def test_a_recording_removed_during_a_search_loses_no_other(server, client_of):
     for number in range(1, 8):
         server.add(number)
     server.page_size = 3
@@ -58,11 +59,11 @@ def test_a_recording_removed_while_reading_loses_no_other(server, client_of):
     "fault",
     ["500", "503", "pause", "html", "empty", "truncated", "reset", "hang", "redirect"],
 )
-def test_a_query_survives(server, client_of, fault):
+def test_a_search_survives(server, client_of, fault):
     server.add(1)
     server.faults["api"].append(fault)
-    found = client_of(server, timeout_s=0.25).search(QUERY)
-    assert [recording["id"] for recording in found] == ["1"]
+    recordings = client_of(server, timeout_s=0.25).search(QUERY)
+    assert [recording["id"] for recording in recordings] == ["1"]
     assert server.injected[fault] == 1
 
 
@@ -70,62 +71,59 @@ def test_a_query_survives(server, client_of, fault):
     "fault",
     ["500", "503", "pause", "html", "empty", "truncated", "cut", "reset", "drip", "hang", "redirect", "redirect away"],
 )
-def test_a_file_survives(server, client_of, tmp_path, fault):
+def test_a_download_survives(server, client_of, tmp_path, fault):
     server.add(1)
     server.faults["1"].append(fault)
     client = client_of(server, timeout_s=0.25, deadline_s=0.2)
-    sha256 = client.fetch(f"{server.url}/1/download", tmp_path / "x", look)
+    sha256 = client.fetch(f"{server.url}/1/download", tmp_path / "x", check)
     assert (tmp_path / "x").read_bytes() == server.sound
     assert sha256 == hashlib.sha256(server.sound).hexdigest()
     assert server.injected[fault] == 1
 
 
-def test_an_answer_that_drips_is_given_up(server, client_of, tmp_path):
+def test_a_very_slow_response_ends_at_the_deadline(server, client_of, tmp_path):
     server.add(1)
     server.faults["1"].extend(["drip", "drip"])
     server.faults["api"].extend(["drip", "drip"])
     client = client_of(server, attempts=2, deadline_s=0.1)
     start = time.monotonic()
     with pytest.raises(DownloadError, match=r"not complete after 0\.1 s, 2 times"):
-        client.fetch(f"{server.url}/1/download", tmp_path / "x", look)
+        client.fetch(f"{server.url}/1/download", tmp_path / "x", check)
     with pytest.raises(DownloadError, match=r"not complete after 0\.1 s, 2 times"):
         client.search(QUERY)
     assert time.monotonic() - start < 3
 
 
-def test_retry_after_is_obeyed_and_back_off_grows(server, client_of):
+def test_retries_wait_for_retry_after_and_back_off(server, client_of, monkeypatch):
+    waits = []
+    monkeypatch.setattr(xeno_canto, "time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic))
     server.add(1)
-    server.faults["api"].extend(["503 date", "429 seconds"])
-    client_of(server).search(QUERY)
-    times = [at for at, _ in server.requests]
-    assert times[2] - times[1] >= 1.0
-    server.requests.clear()
-    server.faults["api"].extend(["500", "500", "500"])
-    client_of(server, first_wait_s=0.04).search(QUERY)
-    times = [at for at, _ in server.requests]
-    waits = [later - earlier for earlier, later in pairwise(times)]
-    assert waits[0] >= 0.02 and waits[1] >= 0.04 and waits[2] >= 0.08
+    server.faults["api"].extend(["503 date", "429 ten minutes"])
+    server.faults["api"].extend(["500", "500"])
+    client_of(server, min_wait_s=1.0, max_wait_s=6.0).search(QUERY)
+    assert 8 <= waits[0] <= 10 and waits[1] == 600
+    assert 2 <= waits[2] <= 4 and 3 <= waits[3] <= 6  # with jitter, and never longer than max_wait_s
 
 
-def test_retry_after_is_seconds_or_a_date():
+def test_retry_after_can_be_seconds_or_a_date():
     assert retry_after_s("7") == 7
     assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0
     assert retry_after_s("Wed, 21 Oct 2099 07:28:00 GMT") > 1e9
     assert retry_after_s("soon") == retry_after_s("") == 0
 
 
-def test_a_server_that_asks_for_an_hour_is_left_alone(server, client_of):
+def test_a_long_retry_after_ends_the_requests(server, client_of):
     server.faults["api"].append("429 an hour")
-    with pytest.raises(BusyError, match=r"answers 429 and asks to wait 60 minutes; try again then"):
+    with pytest.raises(BusyError, match=r"status 429 and asks to wait 60 minutes; try again then"):
         client_of(server).search(QUERY)
     assert len(server.requests) == 1
 
 
-def test_a_lasting_fault_is_told_after_the_attempts(server, client_of, tmp_path):
+def test_a_permanent_fault_raises_after_all_attempts(server, client_of, tmp_path):
     server.add(1)
     server.faults["1"].extend(["html"] * 9)
-    with pytest.raises(DownloadError, match=r"/1/download: a web page came in place of the sound, 3 times; try again"):
-        client_of(server, attempts=3).fetch(f"{server.url}/1/download", tmp_path / "x", look)
+    with pytest.raises(DownloadError, match=r"received a web page instead of a sound file, 3 times; try again"):
+        client_of(server, attempts=3).fetch(f"{server.url}/1/download", tmp_path / "x", check)
     assert len(server.requests) == 3
 
 
@@ -134,8 +132,8 @@ def test_a_lasting_fault_is_told_after_the_attempts(server, client_of, tmp_path)
     [
         ("400 object", "no such tag"),
         ("400 text", "query must use tags"),
-        ("404", "answers 404"),
-        ("403", "answers 403"),
+        ("404", "status 404"),
+        ("403", "status 403"),
     ],
 )
 def test_a_refused_query_is_not_repeated(server, client_of, fault, text):
@@ -145,14 +143,14 @@ def test_a_refused_query_is_not_repeated(server, client_of, fault, text):
     assert len(server.requests) == 1
 
 
-def test_a_redirect_loop_ends(server, client_of, tmp_path):
+def test_a_redirect_loop_raises(server, client_of, tmp_path):
     server.add(1)
     server.faults["1"].append("redirect loop")
     with pytest.raises(DownloadError, match="more than 5 redirects"):
-        client_of(server).fetch(f"{server.url}/1/download", tmp_path / "x", look)
+        client_of(server).fetch(f"{server.url}/1/download", tmp_path / "x", check)
 
 
-def test_a_missing_or_refused_key_says_how_to_get_one(server, client_of):
+def test_the_error_for_a_missing_or_refused_key_explains_how_to_get_one(server, client_of):
     with pytest.raises(ApiKeyError, match=r"XENO_CANTO_API_KEY is not set; register at https://xeno-canto.org"):
         XenoCanto("  ")
     with pytest.raises(ApiKeyError, match=r"refuses the key in XENO_CANTO_API_KEY .*; register at") as caught:
@@ -163,7 +161,7 @@ def test_a_missing_or_refused_key_says_how_to_get_one(server, client_of):
 @pytest.mark.parametrize(
     "fault", ["500", "hang", "reset", "html", "400 object", "401", "redirect away", "429 an hour", "truncated", "200"]
 )
-def test_the_key_is_in_no_log_error_or_traceback(server, client_of, caplog, fault):
+def test_no_log_error_or_traceback_contains_the_key(server, client_of, caplog, fault):
     server.add(1)
     server.faults["api"].extend([fault] * 2 if fault != "200" else [])
     client = client_of(server, attempts=2, timeout_s=0.25)
@@ -182,30 +180,30 @@ def test_the_key_is_in_no_log_error_or_traceback(server, client_of, caplog, faul
         assert form not in "\n".join(texts + records)
 
 
-def test_the_key_goes_to_no_other_server(server, client_of):
+def test_no_other_server_gets_the_key(server, client_of):
     server.faults["api"].append("redirect away")
-    with pytest.raises(DownloadError, match="sends us to http://localhost, where the key is not taken"):
+    with pytest.raises(DownloadError, match="redirects to http://localhost, which does not get the key"):
         client_of(server).search(QUERY)
     assert len(server.requests) == 1
 
 
-def test_requests_keep_their_distance(server, client_of):
+def test_every_request_waits_for_the_rate_limit(server, client_of):
     for number in range(1, 7):
         server.add(number)
     server.page_size = 2
-    client_of(server, delay_s=0.4).search(QUERY)
-    times = [at for at, _ in server.requests]
-    assert len(times) == 3
-    assert times[-1] - times[0] > 0.5  # 0.8 s, less what a busy machine may take to notice the first request
+    client, waits = client_of(server), []
+    client.rate_limit = RateLimit(5.0, 100, clock=lambda: 0.0, sleep=waits.append)
+    client.search(QUERY)
+    assert waits == [5.0, 10.0]
 
 
-def test_the_hourly_budget_is_kept():
+def test_the_rate_limit_keeps_the_delay_and_the_hourly_budget():
     now = [0.0]
     starts = []
-    pace = Pace(1.0, 3, clock=lambda: now[0], sleep=lambda wait_s: now.__setitem__(0, now[0] + wait_s))
+    rate_limit = RateLimit(1.0, 3, clock=lambda: now[0], sleep=lambda wait_s: now.__setitem__(0, now[0] + wait_s))
     for _ in range(7):
-        pace.wait()
+        rate_limit.wait()
         starts.append(now[0])
     assert starts == [0, 1, 2, 3600, 3601, 3602, 7200]
     with pytest.raises(ValueError, match="delay_s=-1"):
-        Pace(-1, 3)
+        RateLimit(-1, 3)

@@ -1,4 +1,4 @@
-"""The demo recordings: layout, honesty and difficulty."""
+"""The demo recordings: files, replacement of folders, plans, voices, and what a background reveals."""
 
 import csv
 import hashlib
@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from birdnet_nl.data.sources import DEMO_MARK
-from birdnet_nl.recordings import demo, demo_files
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.species.table import all_species, get_species
-from birdnet_nl.synthetic.demo import make_demo_species
-from birdnet_nl.synthetic.demo_voices import described_voices, known_voices, species_voices
+from birdnet_nl.synthetic import demo_files
+from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.synthetic.plan import plan_recordings
 from birdnet_nl.synthetic.scene import render_clean, render_recording
+from birdnet_nl.synthetic.species_voices import DESCRIBED_IN_DEMO, demo_voices, described_voices
 from birdnet_nl.synthetic.voices import parse_voices
 from birdnet_nl.util.errors import DataError, SelectionError
 
@@ -31,11 +30,30 @@ from birdnet_nl.util.errors import DataError, SelectionError
 @pytest.fixture(scope="module")
 def small_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
-    make_demo_species(root, "koolmees", recordings_per_type=4, progress=False)
+    make_demo_species(root, "koolmees", recordings_per_type=4, median_s=4.0, progress=False)
     return root
 
 
-def content(folder):
+@pytest.fixture
+def one_process(monkeypatch):
+    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+
+
+@pytest.fixture
+def make_vink(tmp_path, one_process):
+    """Make the smallest demo of one species in `tmp_path`."""
+
+    def make(**options):
+        return make_demo_species(tmp_path, "vink", recordings_per_type=1, median_s=2.0, progress=False, **options)
+
+    return make
+
+
+def make_plans(slug, recordings_per_type=36, seed=0, difficulty="normal", median_s=13.0):
+    return plan_recordings(slug, recordings_per_type, seed, difficulty, median_s)
+
+
+def hashes(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
@@ -48,11 +66,10 @@ def rows_of(folder):
         return list(csv.DictReader(file))
 
 
-def test_the_manifest_lists_every_file_and_what_it_is(small_root):
+def test_the_manifest_describes_every_file(small_root):
     folder = small_root / "xeno-canto-koolmees"
     rows = rows_of(folder)
-    on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*.mp3")}
-    assert on_disk == {row["file"] for row in rows}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.mp3")} == {row["file"] for row in rows}
     for row in rows:
         assert re.fullmatch(r"(song|call|alarm)/XC900\d{6}\.mp3", row["file"])
         assert row["scientific"] == "Parus major"
@@ -67,87 +84,79 @@ def test_the_manifest_lists_every_file_and_what_it_is(small_root):
 def test_the_folder_reads_like_one_from_xeno_canto(small_root):
     recordings = read_species_folder(small_root / "xeno-canto-koolmees", get_species("koolmees"))
     types = Counter(recording.vocalization_type for recording in recordings)
-    assert [types[name] for name in VOCALIZATION_TYPES] == [4, 4, 4]
-    assert types[None] == 1  # of two types
+    assert types == {"song": 4, "call": 4, "alarm": 4, None: 1}  # one recording of two types
     assert all(recording.recordist and recording.path.is_file() for recording in recordings)
 
 
-def test_nothing_on_disk_tells_what_the_bird_really_does(small_root):
+def test_files_on_disk_do_not_reveal_wrong_labels(small_root):
     folder = small_root / "xeno-canto-koolmees"
-    wrong = [plan for plan in plan_recordings("koolmees", 4) if plan.heard != plan.claimed]
-    assert len(wrong) == 1
-    row = next(row for row in rows_of(folder) if row["xc_id"] == wrong[0].xc_id.removeprefix("XC"))
-    assert row["file"].startswith(wrong[0].claimed[0])
-    assert wrong[0].heard[0] not in json.dumps(row).lower()
-    assert set(json.loads((folder / "demo.json").read_text())) == {
-        "slug", "recordings_per_type", "seed", "difficulty", "generator_version",
+    (plan,) = [plan for plan in make_plans("koolmees", 4, median_s=4.0) if plan.actual_types != plan.labels]
+    row = next(row for row in rows_of(folder) if row["xc_id"] == plan.xc_id.removeprefix("XC"))
+    assert row["file"].startswith(plan.labels[0])
+    assert plan.actual_types[0] not in json.dumps(row).lower()
+    assert set(json.loads((folder / DEMO_MARK).read_text())) == {
+        "slug", "recordings_per_type", "seed", "difficulty", "median_s", "generator_version",
     }  # fmt: skip
 
 
-def test_a_second_call_changes_nothing_and_is_quick(small_root):
+def test_a_second_call_changes_nothing(small_root):
     folder = small_root / "xeno-canto-koolmees"
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != DEMO_MARK}  # it tells of use
-    start = time.perf_counter()
-    assert make_demo_species(small_root, "Great Tit", recordings_per_type=4, progress=False) == folder
-    assert time.perf_counter() - start < 0.5
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != DEMO_MARK}  # time of last use
+    again = make_demo_species(small_root, "Great Tit", recordings_per_type=4, median_s=4.0, progress=False)
+    assert again == folder
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert {path.name for path in folder.rglob("*")} - {path.name for path in before} == {DEMO_MARK}
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_processes(small_root, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
-    folder = make_demo_species(tmp_path, "koolmees", recordings_per_type=4, progress=False)
-    assert content(folder) == content(small_root / "xeno-canto-koolmees")
+def test_the_bytes_do_not_depend_on_the_number_of_processes(small_root, tmp_path, one_process):
+    folder = make_demo_species(tmp_path, "koolmees", recordings_per_type=4, median_s=4.0, progress=False)
+    assert hashes(folder) == hashes(small_root / "xeno-canto-koolmees")
 
 
-def test_other_parameters_and_lost_files_make_the_folder_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
-    folder = make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
-    first = content(folder)
+def test_other_parameters_and_missing_files_replace_the_folder(make_vink, tmp_path):
+    folder = make_vink()
+    first = hashes(folder)
     next(folder.rglob("*.mp3")).unlink()
-    make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
-    assert content(folder) == first
-    make_demo_species(tmp_path, "vink", recordings_per_type=1, seed=1, progress=False)
-    assert content(folder) != first
+    make_vink()
+    assert hashes(folder) == first
+    make_vink(seed=1)
+    assert hashes(folder) != first
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_recordings_of_others_are_never_touched(tmp_path):
+def test_other_recordings_are_never_changed(make_vink, tmp_path):
     real = tmp_path / "xeno-canto-vink" / "song" / "XC1.mp3"
     real.parent.mkdir(parents=True)
     real.write_bytes(b"real")
     with pytest.raises(DataError, match=r"xeno-canto-vink exists and was not made by the demo generator.*another"):
-        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
-    assert real.read_bytes() == b"real"
-    (tmp_path / "xeno-canto-vink" / "demo.json").write_text("{}")
-    with pytest.raises(DataError, match=r"XC1.mp3 lies among demo recordings"):
-        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+        make_vink()
+    (tmp_path / "xeno-canto-vink" / DEMO_MARK).write_text("{}")
+    with pytest.raises(DataError, match=r"XC1.mp3 is among demo recordings"):
+        make_vink()
     assert real.read_bytes() == b"real"
 
 
-def test_a_process_that_came_first_keeps_its_folder(tmp_path, monkeypatch):
-    """Both see no folder, both build; the second finds the first one's and leaves it."""
-    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
-    write_manifest = demo.write_manifest
+def test_the_first_of_two_processes_keeps_its_folder(make_vink, tmp_path, monkeypatch):
+    """Both find no folder and make one; the second finds the folder of the first."""
+    write_manifest = demo_files.write_manifest
 
     def write_while_another_finishes(folder, plans):
-        monkeypatch.setattr(demo, "write_manifest", write_manifest)
-        make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+        monkeypatch.setattr(demo_files, "write_manifest", write_manifest)
+        make_vink()
         write_manifest(folder, plans)
 
-    monkeypatch.setattr(demo, "write_manifest", write_while_another_finishes)
-    folder = make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    monkeypatch.setattr(demo_files, "write_manifest", write_while_another_finishes)
+    folder = make_vink()
     assert len(rows_of(folder)) == len(list(folder.rglob("*.mp3"))) == 3
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_leftovers_of_a_killed_process_go_after_an_hour(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_files, "_core_count", lambda: 1)
+def test_folders_of_killed_processes_are_removed_after_an_hour(make_vink, tmp_path):
     old, young = tmp_path / ".demo-vink-old", tmp_path / ".demo-vink-young"
     old.mkdir()
     young.mkdir()
     os.utime(old, (time.time() - 7200,) * 2)
-    make_demo_species(tmp_path, "vink", recordings_per_type=1, progress=False)
+    make_vink()
     assert not old.exists()
     assert young.exists()
 
@@ -159,9 +168,10 @@ def test_leftovers_of_a_killed_process_go_after_an_hour(tmp_path, monkeypatch):
         ({"recordings_per_type": 251}, "choose 1 to 250"),
         ({"difficulty": "brutal"}, "choose one of easy, normal, hard"),
         ({"seed": -1}, "choose 0 or more"),
+        ({"median_s": 0}, "choose 1 to 60 seconds"),
     ],
 )
-def test_impossible_parameters_are_refused_in_one_sentence(tmp_path, arguments, message):
+def test_impossible_parameters_raise(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_demo_species(tmp_path, "vink", **arguments)
     with pytest.raises(SelectionError, match="did you mean vink"):
@@ -169,62 +179,59 @@ def test_impossible_parameters_are_refused_in_one_sentence(tmp_path, arguments, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plan_is_balanced_and_like_xeno_canto():
-    plans = plan_recordings("koolmees")
-    pure = [plan for plan in plans if len(plan.claimed) == 1]
-    assert Counter(plan.claimed[0] for plan in pure) == dict.fromkeys(VOCALIZATION_TYPES, 36)
-    assert sum(plan.heard != plan.claimed for plan in pure) == 5
-    assert 8 <= len(plans) - len(pure) <= 14
-    visits = Counter(plan.recordist.name for plan in plans)
-    assert 20 <= len(visits) <= 36
-    assert max(visits.values()) <= 8
+def test_plans_are_balanced_and_similar_to_xeno_canto():
+    plans = make_plans("koolmees")
+    single = [plan for plan in plans if len(plan.labels) == 1]
+    assert Counter(plan.labels[0] for plan in single) == dict.fromkeys(VOCALIZATION_TYPES, 36)
+    assert sum(plan.actual_types != plan.labels for plan in single) == 5
+    assert 8 <= len(plans) - len(single) <= 14
+    recordists = Counter(plan.recordist.name for plan in plans)
+    assert 20 <= len(recordists) <= 36
+    assert max(recordists.values()) <= 8
     assert all(5 <= plan.duration_s <= 60 for plan in plans)
 
 
 def test_xeno_canto_numbers_are_unique_over_all_species():
-    numbers = [plan.xc_id for species in all_species() for plan in plan_recordings(species.slug, 2)]
+    numbers = [plan.xc_id for species in all_species() for plan in make_plans(species.slug, 1)]
     assert len(numbers) == len(set(numbers))
     assert all(number.startswith("XC900") for number in numbers)
-    most = plan_recordings(all_species()[0].slug, 250)
-    assert not {plan.xc_id for plan in most} & {plan.xc_id for plan in plan_recordings(all_species()[1].slug, 250)}
+    first, second = ({plan.xc_id for plan in make_plans(species.slug, 250)} for species in all_species()[:2])
+    assert not first & second
 
 
-def test_a_recording_is_the_same_whenever_it_is_made():
-    plan = plan_recordings("houtduif", 3)[4]
+def test_rendering_a_plan_is_deterministic():
+    plan = make_plans("houtduif", 3)[4]
     samples = render_recording(plan)
     assert samples.dtype == np.float32
     assert len(samples) == round(plan.duration_s * plan.recordist.sample_rate_hz)
     assert np.abs(samples).max() < 1
-    again = render_recording(plan_recordings("houtduif", 3)[4])
-    assert hashlib.sha256(samples).hexdigest() == hashlib.sha256(again).hexdigest()
-    assert not np.array_equal(samples[:1000], render_recording(plan_recordings("houtduif", 3, seed=1)[4])[:1000])
+    np.testing.assert_array_equal(samples, render_recording(make_plans("houtduif", 3)[4]))
+    assert not np.array_equal(samples[:1000], render_recording(make_plans("houtduif", 3, seed=1)[4])[:1000])
 
 
-def test_every_species_has_a_voice_of_its_own():
-    voices = [species_voices(species.slug) for species in all_species()]
+def test_every_species_has_its_own_demo_voice():
+    voices = [demo_voices(species.slug) for species in all_species()]
     assert all(tuple(voice) == VOCALIZATION_TYPES for voice in voices)
     assert len({repr(voice) for voice in voices}) == len(voices)
-    assert len(known_voices()) == 14
-    assert set(known_voices()) <= {species.slug for species in all_species()}
-    for species in all_species()[::15]:
-        plans = plan_recordings(species.slug, 1, median_s=5.0)
+    for species in all_species()[::40]:
+        plans = make_plans(species.slug, 1, median_s=3.0)
         assert all(np.isfinite(render_recording(plan)).all() for plan in plans)
 
 
-def test_described_species_are_of_the_table_and_each_of_their_types_sounds_otherwise():
+def test_described_voices_are_complete_and_differ_between_types():
     voices = described_voices()
-    assert set(known_voices()) < set(voices) <= {species.slug for species in all_species()}
-    for slug, of_species in voices.items():
-        assert set(of_species) == set(VOCALIZATION_TYPES), slug
-        assert len({repr(voice) for voice in of_species.values()}) == 3, slug
-        for voice in of_species.values():
+    assert set(DESCRIBED_IN_DEMO) < set(voices) <= {species.slug for species in all_species()}
+    for slug, by_type in voices.items():
+        assert set(by_type) == set(VOCALIZATION_TYPES), slug
+        assert len({repr(voice) for voice in by_type.values()}) == 3, slug
+        for voice in by_type.values():
             assert voice.variants and 0 < voice.pause_s[0] <= voice.pause_s[1], slug
             for part in (part for variant in voice.variants for part in variant):
                 assert 1 <= part.count[0] <= part.count[1] and 0 < part.rate_hz[0] <= part.rate_hz[1], slug
                 assert all(4 <= syllable.ms[0] <= syllable.ms[1] for syllable in part.syllables), slug
 
 
-def test_the_notation_of_voices_is_read_as_explained():
+def test_the_notation_of_voices_is_parsed_as_documented():
     text = "x song: pause 1.5-4, -8 dB\n  8-20 at 4-7, cycle: whistle 4.5-5.5 80-160 down\n    ; whistle 3-4 9  # two\n"
     voice = parse_voices(text + "  then 2 at 5, -6 dB: stack 1-2 9 peak 3-4 noise 0.5\n  1 at 1: click 4-8 8-20\n")
     song = voice["x"]["song"]
@@ -238,7 +245,7 @@ def test_the_notation_of_voices_is_read_as_explained():
 
 
 def band_energies(samples, sample_rate_hz, bands=24):
-    """Mean and standard deviation over time of log energies in bands from 0.3 to 12 kHz, `[2 * bands]`."""
+    """Return mean and std over time of log energies in bands from 0.3 to 12 kHz, `[2 * bands]`."""
     frames = samples[: len(samples) // 1024 * 1024].reshape(-1, 1024) * np.hanning(1024)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
     edges = np.unique((np.geomspace(300, 12_000, bands + 1) * 1024 / sample_rate_hz).astype(int))
@@ -247,14 +254,14 @@ def band_energies(samples, sample_rate_hz, bands=24):
 
 
 def grouped_accuracy(features, plans):
-    """Balanced accuracy per recording of a logistic regression, with the recordists of the test never trained on."""
+    """Compute the balanced accuracy per recording of a logistic regression, with recordists kept apart."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    types = [plan.claimed[0] for plan in plans]
+    types = [plan.labels[0] for plan in plans]
     model = make_pipeline(StandardScaler(), linear_model.LogisticRegression(C=0.1, max_iter=500))
     groups = [plan.recordist.name for plan in plans]
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
@@ -262,12 +269,12 @@ def grouped_accuracy(features, plans):
 
 
 def short_plans(slug, seed, difficulty="normal", recordings_per_type=36):
-    plans = plan_recordings(slug, recordings_per_type, seed, difficulty, median_s=5.0)
-    return [plan for plan in plans if len(plan.claimed) == 1]
+    plans = make_plans(slug, recordings_per_type, seed, difficulty, median_s=5.0)
+    return [plan for plan in plans if len(plan.labels) == 1]
 
 
 @pytest.mark.slow
-def test_the_background_alone_does_not_give_the_type_away():
+def test_the_background_does_not_reveal_the_type():
     accuracies = []
     for slug, seed in (("koolmees", 0), ("merel", 1), ("houtduif", 2), ("vink", 3), ("spreeuw", 4), ("roek", 5)):
         plans = short_plans(slug, seed)
@@ -292,15 +299,15 @@ def test_the_voices_of_the_types_differ(slug):
     assert grouped_accuracy(features, plans) > 0.8
 
 
-def test_length_level_and_equipment_do_not_follow_the_type():
-    """Over many species: a standardised difference between types above 0.2 would be a giveaway."""
+def test_duration_level_and_equipment_are_independent_of_the_type():
+    """No standardised difference between types above 0.2, over several species."""
     rows, types = [], []
     for slug in ("koolmees", "merel", "vink", "houtduif", "spreeuw", "ekster"):
-        for plan in plan_recordings(slug, 100):
-            if len(plan.claimed) == 1:
+        for plan in make_plans(slug, 100):
+            if len(plan.labels) == 1:
                 hertz, low_cut_hz = plan.recordist.sample_rate_hz, plan.recordist.low_cut_hz
                 rows.append((np.log(plan.duration_s), plan.snr_db, plan.distance_m, hertz, low_cut_hz, plan.index))
-                types.append(plan.claimed[0])
+                types.append(plan.labels[0])
     values = np.array(rows)
     values = (values - values.mean(0)) / values.std(0)
     means = np.array([values[np.array(types) == name].mean(0) for name in VOCALIZATION_TYPES])
@@ -310,7 +317,7 @@ def test_length_level_and_equipment_do_not_follow_the_type():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_it_can_be_stopped_at_any_moment(tmp_path, how):
+def test_it_can_be_stopped_at_any_time(tmp_path, how):
     command = "import sys; from birdnet_nl.synthetic.demo import *; make_demo_species(Path(sys.argv[1]), 'merel')"
     process = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 30

@@ -1,4 +1,4 @@
-"""Demo recordings as files: rendered by all cores, written as mp3, listed in a manifest."""
+"""Files of the demo recordings: mp3 files, rendered on all cores, and their manifest."""
 
 import csv
 import multiprocessing
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import soundfile
 
+from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.species.table import get_species
 from birdnet_nl.synthetic.plan import RecordingPlan
@@ -21,32 +22,27 @@ from birdnet_nl.synthetic.scene import render_recording
 from birdnet_nl.util.console import progress_bar
 
 LICENCE = "synthetic, CC0"
-MANIFEST = "recordings.csv"
-
-
-def file_name(plan: RecordingPlan) -> str:
-    return f"{plan.folder}/{plan.xc_id}.mp3"
 
 
 def write_recordings(folder: Path, plans: list[RecordingPlan], progress: bool) -> None:
-    """All sound files, made by as many processes as there are cores, with a bar on stderr that names the species."""
+    """Render and write all sound files with one process per core; `progress` shows a bar on stderr."""
     for name in VOCALIZATION_TYPES:
         (folder / name).mkdir()
     bar = progress_bar()
     bar.disable = not progress
     with bar:
-        done = _each_written(folder, plans)
-        for _ in bar.track(done, total=len(plans), description=f"demo recordings of {plans[0].slug}"):
+        written = _write_each(folder, plans)
+        for _ in bar.track(written, total=len(plans), description=f"demo recordings of {plans[0].slug}"):
             pass
 
 
-def _each_written(folder: Path, plans: list[RecordingPlan]) -> Iterator[None]:
+def _write_each(folder: Path, plans: list[RecordingPlan]) -> Iterator[None]:
     write = partial(_write_recording, folder)
     processes = min(_core_count(), len(plans))
-    if processes == 1 or multiprocessing.parent_process() is not None:  # a worker of a sweep: the cores are taken
+    if processes == 1 or multiprocessing.parent_process() is not None:  # a worker of a sweep: no free cores
         yield from map(write, plans)
         return
-    # Forked workers start at once and do not import the caller's script again; they use NumPy only.
+    # Forked workers start immediately and do not import the caller's script again; they use NumPy only.
     method = "fork" if sys.platform == "linux" else "spawn"
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context(method), initializer=_prepare_worker)
     try:
@@ -57,28 +53,28 @@ def _each_written(folder: Path, plans: list[RecordingPlan]) -> Iterator[None]:
 
 
 def _core_count() -> int:
-    """The cores this process may use; a launcher that gives each job its share says so in OMP_NUM_THREADS."""
+    """Return the number of cores for this process; a launcher sets OMP_NUM_THREADS to the share of each job."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(share)) if share.isdecimal() and int(share) else cores
 
 
 def _prepare_worker() -> None:
-    """Ctrl-C is for the parent, which then stops the workers; when the parent is killed, they leave too."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
 
 def _write_recording(folder: Path, plan: RecordingPlan) -> None:
-    """One mp3 with the comment that Xeno-canto puts into its files."""
+    """Write one mp3 with a comment in the format of Xeno-canto."""
     samples = render_recording(plan)
     with soundfile.SoundFile(
-        folder / file_name(plan),
+        folder / plan.file_name,
         "w",
         plan.recordist.sample_rate_hz,
         channels=1,
@@ -104,7 +100,7 @@ def write_manifest(folder: Path, plans: list[RecordingPlan]) -> None:
 def _manifest_row(plan: RecordingPlan) -> dict[str, object]:
     species = get_species(plan.slug)
     return {
-        "file": file_name(plan),
+        "file": plan.file_name,
         "xc_id": plan.xc_id.removeprefix("XC"),
         "slug": plan.slug,
         "scientific": species.scientific,

@@ -1,6 +1,5 @@
-"""Which of the recordings that Xeno-canto offers to take: filters, then the best, spread over recordists."""
+"""Selection of recordings to download: filters, then the best of each type, spread over recordists."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,25 +8,31 @@ from typing import Any
 from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS, Row
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
+from birdnet_nl.recordings.recording import (
+    QUALITIES,
+    VOCALIZATION_TYPES,
+    complete_url,
+    licence_code,
+    parse_duration_s,
+    quality_rank,
+)
 from birdnet_nl.species.table import Species
 
-QUALITIES = ("A", "B", "C", "D", "E")
-UNRATED_RANK = 2.5  # a recording without a rating is taken after C
-SAME_RECORDIST = 5  # so many recordings of one recordist cost one step of quality
+RECORDINGS_PER_QUALITY_STEP = 5  # so many recordings of one recordist cost one step of quality
 PROTECTED = "protected species, sound not public"
+TYPE_NOT_KNOWN = "type not known"
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What to take; refused with ValueError when it makes no sense.
+    """Criteria for a download; raises `ValueError` if nothing can satisfy them.
 
     Attributes:
         types: of song, call, alarm, several, other.
-        per_type: most recordings of a type, those already on disk included.
+        per_type: most recordings of a type, including those on disk.
         min_quality: A to E; recordings without a rating pass, except for A and B.
-        countries: English names as on Xeno-canto, any case; empty for the whole world.
-        licences: such as `by-nc-sa`; empty for all.
+        countries: English names as on Xeno-canto, in any case; empty for the whole world.
+        licences: e.g. `by-nc-sa`; empty for all.
     """
 
     types: tuple[str, ...] = VOCALIZATION_TYPES
@@ -40,8 +45,8 @@ class Filters:
     flight_call: str = "call"
 
     def __post_init__(self) -> None:
-        if wrong := [name for name in self.types if name not in TYPE_FOLDERS]:
-            raise ValueError(f"type {wrong[0]} is not possible; choose of {', '.join(TYPE_FOLDERS)}")
+        if unknown := [name for name in self.types if name not in TYPE_FOLDERS]:
+            raise ValueError(f"type {unknown[0]} is not possible; choose of {', '.join(TYPE_FOLDERS)}")
         if self.min_quality not in QUALITIES:
             raise ValueError(f"quality {self.min_quality} is not possible; choose one of {', '.join(QUALITIES)}")
         if self.per_type < 1 or not 0 <= self.min_s < self.max_s:
@@ -57,20 +62,20 @@ class Filters:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recording on offer; its manifest row lacks `file` and `sha256` until it has been fetched."""
+    """A recording on Xeno-canto; its manifest row has no `file` and `sha256` until it is downloaded."""
 
     row: Row
     url: str
     suffix: str
-    length_s: float
+    duration_s: float
     vocalization_type: str
 
 
-def candidate_of(answer: Mapping[str, Any], species: Species, flight_call: str = "call") -> Candidate:
-    """One entry of the API's `recordings` as a candidate; missing or odd values become empty ones."""
-    text = {name: str(value).strip() for name, value in answer.items() if isinstance(value, str | int | float)}
-    also = answer.get("also")
-    length_s = parse_length_s(text.get("length", ""))
+def parse_candidate(entry: Mapping[str, Any], species: Species, flight_call: str = "call") -> Candidate:
+    """Convert one entry of the API's `recordings`; missing and odd values become empty."""
+    text = {name: str(value).strip() for name, value in entry.items() if isinstance(value, str | int | float)}
+    background = entry.get("also")
+    duration_s = parse_duration_s(text.get("length", ""))
     row = {
         "xc_id": text.get("id", ""),
         "slug": species.slug,
@@ -79,69 +84,43 @@ def candidate_of(answer: Mapping[str, Any], species: Species, flight_call: str =
         "type": text.get("type", ""),
         "quality": text.get("q", "").upper() if text.get("q", "").upper() in QUALITIES else "",
         "recordist": text.get("rec", ""),
-        "licence": whole_url(text.get("lic", "")),
+        "licence": complete_url(text.get("lic", "")),
         "country": text.get("cnt", ""),
         "date": text.get("date", ""),
         "time": text.get("time", ""),
         "latitude": text.get("lat", ""),
         "longitude": text.get("lon", text.get("lng", "")),
-        "duration_s": f"{length_s:g}" if length_s else "",
+        "duration_s": f"{duration_s:g}" if duration_s else "",
         "remarks": text.get("rmk", ""),
-        "background": "; ".join(str(name) for name in also if name) if isinstance(also, list) else "",
+        "background": "; ".join(str(name) for name in background if name) if isinstance(background, list) else "",
     }
     name = text.get("file-name", "")
     suffix = name[name.rfind(".") :].lower() if "." in name else ""
     return Candidate(
         row=row,
-        url=whole_url(text.get("file", "")),
+        url=complete_url(text.get("file", "")),
         suffix=suffix if suffix in SOUND_SUFFIXES else ".mp3",
-        length_s=length_s,
+        duration_s=duration_s,
         vocalization_type=classify_type(row["type"], flight_call=flight_call),
     )
 
 
-def whole_url(url: str) -> str:
-    """Xeno-canto leaves out the protocol of some addresses: `//xeno-canto.org/123/download`."""
-    return f"https:{url}" if url.startswith("//") else url
-
-
-def parse_length_s(text: str) -> float:
-    """Seconds from `m:ss` or `h:mm:ss`; 0 when it is neither."""
-    if not re.fullmatch(r"(\d+:){1,2}\d+(\.\d+)?", text):
-        return 0.0
-    seconds = 0.0
-    for part in text.split(":"):
-        seconds = 60 * seconds + float(part)
-    return seconds
-
-
-def licence_code(url: str) -> str:
-    """`by-nc-sa` from the address of a Creative Commons licence; `cc0` for the public domain."""
-    match = re.search(r"creativecommons\.org/(?:licenses/([a-z-]+)|(publicdomain))", url.lower())
-    return (match[1] or "cc0") if match else ""
-
-
-def allows_excerpts(recording: Recording) -> bool:
-    """False when the licence forbids changed copies, written as an address or as `CC BY-NC-ND 4.0`."""
-    return re.search(r"\b(by|nc)-nd\b", recording.licence.lower()) is None
-
-
-def reason_to_leave_out(candidate: Candidate, species: Species, filters: Filters) -> str:
-    """Why a recording on offer is not wanted, in words fit for counting; empty when it is."""
+def rejection_reason(candidate: Candidate, species: Species, filters: Filters) -> str:
+    """Return why the filters reject a candidate, as a text to count; empty if they accept it."""
     row = candidate.row
     if row["scientific"].casefold() not in {name.casefold() for name in scientific_names(species)}:
         return "another species"
     if not row["xc_id"].isdecimal():
         return "no number"
     if candidate.vocalization_type == UNKNOWN:
-        return "type not known"
+        return TYPE_NOT_KNOWN
     if candidate.vocalization_type not in filters.types:
         return f"type {candidate.vocalization_type}"
     if not candidate.url:
         return PROTECTED
     if quality_rank(row["quality"]) > QUALITIES.index(filters.min_quality) + 0.5:
         return f"quality below {filters.min_quality}"
-    if not filters.min_s <= candidate.length_s <= filters.max_s:
+    if not filters.min_s <= candidate.duration_s <= filters.max_s:
         return f"not between {filters.min_s:g} and {filters.max_s:g} s"
     if filters.countries and row["country"].casefold() not in {name.casefold() for name in filters.countries}:
         return "country"
@@ -151,24 +130,21 @@ def reason_to_leave_out(candidate: Candidate, species: Species, filters: Filters
 
 
 def scientific_names(species: Species) -> tuple[str, ...]:
-    """Names under which Xeno-canto may keep the species, such as Coloeus monedula and Corvus monedula."""
+    """Return the names that Xeno-canto may use for the species, e.g. Coloeus monedula and Corvus monedula."""
     return tuple(dict.fromkeys(name for name in (species.scientific, species.birdnet) if name))
 
 
-def quality_rank(quality: str) -> float:
-    """0 for A to 4 for E."""
-    return QUALITIES.index(quality) if quality in QUALITIES else UNRATED_RANK
+def select_best(candidates: Iterable[Candidate], count: int, recordists_on_disk: Iterable[str] = ()) -> list[Candidate]:
+    """Return the `count` best candidates, best first.
 
-
-def choose(candidates: Iterable[Candidate], count: int, recordists_so_far: Iterable[str] = ()) -> list[Candidate]:
-    """The `count` best of the candidates, best first: by quality, where every `SAME_RECORDIST` recordings of one
-    recordist, those on disk included, cost one step, so that nobody fills a type alone while others are nearly as good.
+    The order is by quality, lowered by one step for every `RECORDINGS_PER_QUALITY_STEP` recordings of the same
+    recordist, including those on disk. So no recordist dominates a type while others are nearly as good.
     """
-    seen = Counter(recordists_so_far)
+    counts = Counter(recordists_on_disk)
     ranked = []
     for candidate in sorted(candidates, key=lambda c: (quality_rank(c.row["quality"]), int(c.row["xc_id"]))):
-        nth = seen[candidate.row["recordist"]]
-        seen[candidate.row["recordist"]] += 1
-        rank = quality_rank(candidate.row["quality"]) + nth // SAME_RECORDIST
-        ranked.append((rank, nth, int(candidate.row["xc_id"]), candidate))
+        earlier = counts[candidate.row["recordist"]]
+        counts[candidate.row["recordist"]] += 1
+        rank = quality_rank(candidate.row["quality"]) + earlier // RECORDINGS_PER_QUALITY_STEP
+        ranked.append((rank, earlier, int(candidate.row["xc_id"]), candidate))
     return [candidate for *_, candidate in sorted(ranked, key=lambda entry: entry[:3])[:count]]

@@ -1,17 +1,40 @@
-"""Invented demo voices for the species that the table of voices lacks, derived from the slug."""
+"""Voices of the species: described in `voices.txt`, or derived from the slug.
+
+The demo describes 14 species and derives the others, so that its recordings, and results on them, stay the same.
+Synthetic pretraining uses all descriptions.
+"""
 
 import zlib
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.synthetic.voices import Part, Range, Syllable, Voice
+from birdnet_nl.synthetic.voices import Part, Range, Syllable, Voice, parse_voices
+
+DESCRIBED_IN_DEMO = (
+    "roodborst", "merel", "koolmees", "pimpelmees", "vink", "winterkoning", "houtduif", "turkse_tortel", "ekster",
+    "roek", "grauwe_gans", "kolgans", "koperwiek", "boomkruiper",
+)  # fmt: skip
+
+
+@cache
+def described_voices() -> dict[str, dict[str, Voice]]:
+    """Return the voices in `voices.txt` by species and vocalization type."""
+    return parse_voices(Path(__file__).with_name("voices.txt").read_text(encoding="utf-8"))
+
+
+@cache
+def demo_voices(slug: str) -> dict[str, Voice]:
+    """Return the demo's voice of each vocalization type of a species."""
+    return described_voices()[slug] if slug in DESCRIBED_IN_DEMO else derive_voices(slug)
 
 
 def derive_voices(slug: str) -> dict[str, Voice]:
-    """Invented but plausible voices; body size, drawn first, sets the pitch that all three types share.
+    """Draw plausible voices of song, call and alarm, with the slug as seed.
 
-    Song is more tonal and longer, calls are short and sparse, alarm is faster and often noisier. The bands overlap, so
-    that the long-term spectrum alone does not give the type away.
+    The body size is drawn first and sets the pitch of all three types. Songs are more tonal and longer, calls short and
+    sparse, alarms faster and often noisier. The bands overlap, so that the long-term spectrum does not reveal the type.
     """
     rng = np.random.default_rng([zlib.crc32(slug.encode()), 1])
     size = rng.beta(1.4, 2.0)  # 0: as small as a goldcrest, 1: as large as a goose
@@ -25,7 +48,7 @@ def derive_voices(slug: str) -> dict[str, Voice]:
 
 
 def _around(rng: np.random.Generator, pitch_khz: float, width: float) -> Range:
-    """A band of `width` octaves with its middle within a third of an octave of the pitch."""
+    """Draw a band of `width` octaves with its centre within a third of an octave of the pitch."""
     middle = pitch_khz * 2 ** rng.uniform(-0.33, 0.33)
     return (round(middle * 2 ** (-width / 2), 3), round(min(middle * 2 ** (width / 2), 9.5), 3))
 
@@ -36,7 +59,7 @@ def _ms(rng: np.random.Generator, low: float, high: float, slowness: float) -> R
 
 
 def _tone(rng: np.random.Generator, size: float, band: Range, ms: Range, shape: str = "any") -> Syllable:
-    """A whistle for small birds, a stack of harmonics for most large ones; now and then with vibrato."""
+    """Draw a whistle, sometimes with vibrato, or a stack of harmonics, which is more likely for large birds."""
     if rng.random() < 0.15 + 0.7 * size:
         return Syllable("stack", band, ms, shape, peak_khz=(1.1 * band[0], 2.2 * band[1]), noise=rng.uniform(0, 0.25))
     vibrato = (30.0, 90.0) if rng.random() < 0.3 else (0.0, 0.0)
@@ -44,7 +67,7 @@ def _tone(rng: np.random.Generator, size: float, band: Range, ms: Range, shape: 
 
 
 def _rate(rng: np.random.Generator, ms: Range, low: float, high: float) -> Range:
-    """Syllables a second, filling between `low` and `high` of the time."""
+    """Return syllables per second that fill between `low` and `high` of the time."""
     return (low * 1000 / ms[1], high * 1000 / ms[1])
 
 

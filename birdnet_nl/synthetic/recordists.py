@@ -1,7 +1,7 @@
-"""Recordists and sites of the demo recordings.
+"""Recordists and sites of synthetic recordings.
 
-Taste ties recordist and site to the vocalization type within the data, so that a leak through recordists can be
-measured. Equipment and places are drawn without looking at the taste: they tell nothing about recordings by others.
+Each recordist prefers some vocalization types at each site, so that a leak through recordists can be measured.
+Equipment and sites are drawn independently of these preferences and reveal nothing about recordings by others.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ COUNTRIES = ("Netherlands", "Germany", "Belgium", "France", "United Kingdom", "S
 
 @dataclass(frozen=True)
 class Site:
-    """A place: its noise (levels in dB against the steady noise in the same band) and its echo."""
+    """Noise and echo of a place; levels in dB relative to the steady noise in the same band."""
 
     tilt_db_per_octave: float
     bumps: tuple[tuple[float, float], ...]  # (kHz, dB)
@@ -26,7 +26,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Recordist:
-    """A person with a microphone. `taste` holds the weights of song, call and alarm at each of the sites."""
+    """Equipment and sites of a person; `type_weights` holds the weights of song, call and alarm at each site."""
 
     name: str
     country: str
@@ -37,11 +37,11 @@ class Recordist:
     bumps: tuple[tuple[float, float], ...]
     gain_db: float
     sites: tuple[Site, ...]
-    taste: tuple[tuple[float, ...], ...]
+    type_weights: tuple[tuple[float, ...], ...]
 
 
-def _bumps(rng: np.random.Generator, count: int, spread_db: float) -> tuple[tuple[float, float], ...]:
-    return tuple((float(2 ** rng.uniform(-1, 3.5)), float(rng.normal(0, spread_db))) for _ in range(count))
+def _bumps(rng: np.random.Generator, count: int, std_db: float) -> tuple[tuple[float, float], ...]:
+    return tuple((float(2 ** rng.uniform(-1, 3.5)), float(rng.normal(0, std_db))) for _ in range(count))
 
 
 def _draw_site(rng: np.random.Generator) -> Site:
@@ -57,14 +57,14 @@ def _draw_site(rng: np.random.Generator) -> Site:
 
 
 def draw_recordists(rng: np.random.Generator, count: int) -> tuple[list[Recordist], list[int]]:
-    """Recordists and how many recordings each makes: two to eight, `count` together (fewer when there are few)."""
-    visits: list[int] = []
-    while sum(visits) < count:
-        visits.append(int(np.clip(rng.geometric(0.3) + 1, 2, 8)))
-    visits[-1] -= sum(visits) - count
+    """Draw recordists and the number of recordings of each: two to eight (or fewer), `count` in total."""
+    recordings: list[int] = []
+    while sum(recordings) < count:
+        recordings.append(int(np.clip(rng.geometric(0.3) + 1, 2, 8)))
+    recordings[-1] -= sum(recordings) - count
     names = [f"Demo Recordist {letter}{number}" for number in range(1, 30) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
     recordists = []
-    for name in names[: len(visits)]:
+    for name in names[: len(recordings)]:
         sites = tuple(_draw_site(rng) for _ in range(rng.integers(1, 3)))
         recordists.append(
             Recordist(
@@ -77,7 +77,7 @@ def draw_recordists(rng: np.random.Generator, count: int) -> tuple[list[Recordis
                 bumps=_bumps(rng, 3, 2.5),
                 gain_db=float(rng.normal(0, 4)),
                 sites=sites,
-                taste=tuple(tuple(rng.dirichlet((0.6, 0.6, 0.6))) for _ in sites),
+                type_weights=tuple(tuple(rng.dirichlet((0.6, 0.6, 0.6))) for _ in sites),
             )
         )
-    return recordists, visits
+    return recordists, recordings
