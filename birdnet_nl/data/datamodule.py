@@ -17,7 +17,7 @@ from birdnet_nl.data.loading import ResidentLoader, ResilientLoader, SegmentBatc
 from birdnet_nl.data.multilabel import MultilabelBatch, MultilabelRecordings, find_multilabel, multilabel_batch_of
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
-from birdnet_nl.data.sources import DemoSettings, choose_sources, read_source, with_own_ids
+from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_source, with_own_ids
 from birdnet_nl.data.splits import check_fold
 from birdnet_nl.data.summary import DataSummary
 from birdnet_nl.data.validation import (
@@ -47,7 +47,7 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
 
     Args:
         species: the species, or what stands for the pool.
-        source, root, demo: where recordings come from (`data/sources.py`).
+        source, root, demo: origin of the recordings (`data/sources.py`).
         pool: the species that are trained on together, as names or as `all`; None for `species` alone.
         cache_dir: folder of mels, embeddings and copies of remote recordings.
         types: the vocalization types to tell apart, where the recordings suffice.
@@ -75,7 +75,7 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
         self,
         species: Species,
         mel: MelParams,
-        source: str,
+        source: str | RecordingsSource,
         root: str | None,
         demo: DemoSettings,
         pool: str | Sequence[str] | None,

@@ -1,9 +1,10 @@
 """Sources of recordings: a folder of sound files or of spectrograms, a remote address, or the synthetic demo."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from birdnet_nl.recordings.folder import (
     find_species_folders,
@@ -31,6 +32,17 @@ MAX_DEMO_SPECIES = 20  # of a pool given as a group, since each species takes ab
 SYNTHETIC = "-synthetic"  # suffix of the directory of a run on demo recordings
 
 
+class RecordingsSource(Protocol):
+    """A source from outside the package, named by its class in a file of `conf/data/` (`source: {_target_: …}`).
+
+    Attributes:
+        synthetic: whether the recordings are synthetic, so that runs are marked; False where the class has none.
+    """
+
+    def read(self, species: Species) -> Sequence[Recording]:
+        """Return the recordings of a species; the ids of different recordings differ."""
+
+
 @dataclass(frozen=True)
 class DemoSettings:
     """Folder and parameters of the demo recordings; see `birdnet_nl.synthetic.demo.make_demo_species`."""
@@ -51,6 +63,8 @@ class SourceChoice:
         folders: empty if the recordings must be synthesised (demo) or copied (`remote`) first.
         spectrograms: whether the folders hold the original's `.npy` files instead of sound files.
         why: why the recordings are synthetic; empty otherwise.
+        custom: a source from outside the package, which reads the recordings itself; before it is built, its mapping in
+            the configuration.
     """
 
     synthetic: bool
@@ -58,16 +72,25 @@ class SourceChoice:
     spectrograms: bool = False
     why: str = ""
     remote: RemoteFolders | None = None
+    custom: RecordingsSource | Mapping[str, Any] | None = None
 
 
-def choose_source(source: str, root: str | Path | None, species: Species) -> SourceChoice:
+def choose_source(
+    source: str | RecordingsSource | Mapping[str, Any], root: str | Path | None, species: Species
+) -> SourceChoice:
     """Choose between the user's recordings and the demo, from folder names only.
 
     `auto` uses the demo only without a `root`; a root given by the user must contain the species, else it raises
     `DataError`.
     """
+    if not isinstance(source, str) and (hasattr(source, "read") or isinstance(source, Mapping)):
+        synthetic = bool(getattr(source, "synthetic", False))
+        why = f"{type(source).__name__} gives synthetic recordings" if synthetic else ""
+        return SourceChoice(synthetic, folders=(), why=why, custom=source)
     if source not in SOURCES:
-        raise ValueError(f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}")
+        raise ValueError(
+            f"data.source={source} is unknown; choose one of {', '.join(SOURCES)}, or give a class with a method read"
+        )
     if source == "demo":
         return SourceChoice(synthetic=True, folders=(), why="data=demo")
     if is_url(root):
@@ -109,7 +132,7 @@ def _choose_remote(source: str, url: str, species: Species) -> SourceChoice:
 
 
 def choose_sources(
-    source: str, root: str | Path | None, members: Sequence[Species], group: bool
+    source: str | RecordingsSource | Mapping[str, Any], root: str | Path | None, members: Sequence[Species], group: bool
 ) -> dict[Species, SourceChoice]:
     """Choose the source of each species of a pool; all real or all demo, else it raises `DataError`.
 
@@ -138,7 +161,7 @@ def choose_sources(
         group
         and synthetic
         and len(members) > MAX_DEMO_SPECIES
-        and not any(choice.folders or choice.remote for choice in choices.values())
+        and not any(choice.folders or choice.remote or choice.custom for choice in choices.values())
     ):
         raise DataError(
             f"a pool of {len(members)} species would have to be synthesised for the demo; name some of them, as in "
@@ -147,7 +170,9 @@ def choose_sources(
     return choices
 
 
-def synthetic_mark(source: str, root: str | None, slug: str, pool: str | Sequence[str] | None) -> str:
+def synthetic_mark(
+    source: str | Mapping[str, Any], root: str | None, slug: str, pool: str | Sequence[str] | None
+) -> str:
     """Return the suffix of a run directory: `SYNTHETIC` if the run will use demo recordings, else nothing."""
     try:
         members = pooled_species(pool) if pool else [get_species(slug)]
@@ -175,6 +200,11 @@ def read_source(
 ) -> list[Recording]:
     """Return the recordings of `species`; first synthesise the demo, or copy remote recordings to `remote_dir`."""
     folders = choice.folders
+    if choice.custom is not None:
+        recordings = list(choice.custom.read(species))
+        if not recordings:
+            raise DataError(f"{species.slug}: {type(choice.custom).__name__} of data.source has no recordings of it")
+        return recordings
     if choice.remote:
         folders = copy_remote_folders(choice.remote, remote_dir, species.slug)
     elif not folders:
