@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from birdnet_nl.data.sources import synthetic_mark
 from birdnet_nl.species.selection import species_node
 from birdnet_nl.species.table import find_species
-from birdnet_nl.sweep.jobs import Job, configuration_key, number_jobs, override_key, override_value
+from birdnet_nl.sweep.jobs import Job, configuration_key, number_jobs, override_key, override_value, species_of
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
 from birdnet_nl.util.errors import RunError, SelectionError
 
@@ -40,12 +40,12 @@ def expand_sweep_arguments(arguments: Sequence[str]) -> list[str]:
 
     Where no jobs are given, the arguments of that sweep are added.
     """
-    sweeps = [override_value(text) for text in arguments if override_key(text) == "sweep"]
-    others = [text for text in arguments if override_key(text) != "sweep" and text != PLAN]
-    expanded = [text for text in others if text not in MULTIRUN]
+    sweeps = [override_value(argument) for argument in arguments if override_key(argument) == "sweep"]
+    others = [argument for argument in arguments if override_key(argument) != "sweep" and argument != PLAN]
+    expanded = [argument for argument in others if argument not in MULTIRUN]
     if sweeps:
         folder = sweeps[-1] if sweeps[-1] == RESUME else os.fspath(_sweep_folder(sweeps[-1]))
-        if not any(override_key(text) in ("species", "data.pool", "experiment") for text in expanded):
+        if not any(override_key(argument) in ("species", "data.pool", "experiment") for argument in expanded):
             expanded = [*_stored_arguments(folder, expanded), *expanded]
         expanded.append(f"sweep.folder='{folder}'")
     if PLAN in arguments:
@@ -68,14 +68,14 @@ def _sweep_folder(text: str) -> Path:
 def _stored_arguments(folder: str, given: Sequence[str]) -> list[str]:
     """Return the arguments of the sweep in `folder`, or of the newest sweep, without the keys that are `given`."""
     if folder == RESUME:
-        logs_values = [override_value(text) for text in given if override_key(text) == "paths.logs"]
+        logs_values = [override_value(argument) for argument in given if override_key(argument) == "paths.logs"]
         logs = Path(logs_values[-1] if logs_values else DEFAULT_LOGS)
         sweeps = find_sweeps(logs) if logs.is_dir() else []
         if not sweeps:
             raise RunError(f"sweep=resume: there is no sweep in {logs}; give species=… to start one")
         folder = os.fspath(sweeps[0])
-    keys = {override_key(text) for text in given}
-    return [text for text in read_sweep(Path(folder)).arguments if override_key(text) not in keys]
+    keys = {override_key(argument) for argument in given}
+    return [argument for argument in read_sweep(Path(folder)).arguments if override_key(argument) not in keys]
 
 
 def prepare_sweep(arguments: list[str]) -> list[str]:
@@ -85,7 +85,9 @@ def prepare_sweep(arguments: list[str]) -> list[str]:
     if not MULTIRUN & set(arguments):
         return arguments
     os.environ[LAUNCHER] = str(os.getpid())
-    sweepers = [override_value(text) for text in arguments if override_key(text) in ("sweeper", "hydra/sweeper")]
+    sweepers = [
+        override_value(argument) for argument in arguments if override_key(argument) in ("sweeper", "hydra/sweeper")
+    ]
     if any(name != "basic" for name in sweepers):
         return arguments
     from birdnet_nl.sweep.sweeper import NAME, register_sweeper
@@ -128,8 +130,7 @@ def plan_jobs(combinations: Sequence[Sequence[str]], compose: Callable[[list[str
         if key not in configurations:
             configurations[key] = compose(list(overrides))
         cfg = configurations[key]
-        names = [override_value(text) for text in overrides if override_key(text) == "species"]
-        species = find_species(names[0]) if names else None
+        species = find_species(species_of(overrides))
         slug = species.slug if species else cfg.species.slug
         mark = synthetic_mark(cfg.data.source, cfg.data.root, slug, pool_of(cfg))
         candidates.append((overrides, slug, _parameter_set(cfg), mark))
@@ -155,9 +156,9 @@ class CachedLoader:
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Return the same configuration as Hydra's loader, to the last value."""
-        species = next((override_value(text) for text in sweep_overrides if override_key(text) == "species"), "")
-        shared = tuple(text for text in sweep_overrides if override_key(text) not in ("species", *LOCATION))
-        if find_species(species) is None or any(override_key(text) in NOT_COPIED for text in shared):
+        shared = tuple(override for override in sweep_overrides if override_key(override) not in ("species", *LOCATION))
+        is_copied = find_species(species_of(sweep_overrides)) is not None
+        if not is_copied or any(override_key(override) in NOT_COPIED for override in shared):
             return self.loader.load_sweep_config(master_config, sweep_overrides)
         key = (*master_config.hydra.overrides.hydra, "species", *shared)
         if key not in _composed:
@@ -173,21 +174,23 @@ class CachedLoader:
 def _copy_for_species(composed: DictConfig, master: DictConfig, overrides: list[str]) -> DictConfig:
     """Copy `composed`, with the species and the directories that `overrides` give."""
     cfg = copy.deepcopy(composed)
-    slug = next(override_value(text) for text in overrides if override_key(text) == "species")
+    slug = species_of(overrides)
     with read_write(cfg), open_dict(cfg):
         cfg.species = species_node(asdict(find_species(slug)))
     hydra = cfg.hydra
-    hydra.overrides.task = [text for text in overrides if not text.startswith("hydra.")]
+    hydra.overrides.task = [override for override in overrides if not override.startswith("hydra.")]
     hydra.overrides.hydra = [
         *master.hydra.overrides.hydra,
-        *(text for text in overrides if text.startswith("hydra.")),
+        *(override for override in overrides if override.startswith("hydra.")),
     ]
     separators = hydra.job.config.override_dirname
-    included = sorted(text for text in hydra.overrides.task if override_key(text) not in separators.exclude_keys)
+    included = sorted(
+        override for override in hydra.overrides.task if override_key(override) not in separators.exclude_keys
+    )
     hydra.job.override_dirname = separators.item_sep.join(included).replace("=", separators.kv_sep)
     hydra.runtime.choices.species = slug
-    for text in overrides:
-        if override_key(text) in LOCATION:
-            OmegaConf.update(cfg, override_key(text), override_value(text))
+    for override in overrides:
+        if override_key(override) in LOCATION:
+            OmegaConf.update(cfg, override_key(override), override_value(override))
     OmegaConf.copy_cache(from_config=master, to_config=cfg)
     return cfg

@@ -47,14 +47,21 @@ def override_value(override: str) -> str:
     return override.partition("=")[2].strip("'\"")
 
 
+def species_of(overrides: Sequence[str]) -> str:
+    """Return the value of the first `species=`; empty when there is none."""
+    return next((override_value(override) for override in overrides if override_key(override) == "species"), "")
+
+
 def configuration_key(overrides: Sequence[str]) -> tuple[str, ...]:
     """Return every override but the species: jobs with the same key have the same configuration."""
-    return tuple(text for text in overrides if override_key(text) not in ("species", "hydra.sweep.subdir"))
+    return tuple(override for override in overrides if override_key(override) not in ("species", "hydra.sweep.subdir"))
 
 
 def job_key(overrides: Sequence[str]) -> tuple[str, ...]:
     """Return the overrides that identify a job, independent of their order and of where and how the job runs."""
-    return tuple(sorted(text for text in overrides if override_key(text).partition(".")[0] not in NOT_OF_THE_JOB))
+    return tuple(
+        sorted(override for override in overrides if override_key(override).partition(".")[0] not in NOT_OF_THE_JOB)
+    )
 
 
 def number_jobs(candidates: Sequence[tuple[Sequence[str], str, str, str]]) -> list[Job]:
@@ -101,4 +108,6 @@ def keep_folders(jobs: Sequence[Job], earlier: Sequence[Job]) -> list[Job]:
 
 
 def _variant_key(overrides: Sequence[str]) -> tuple[str, ...]:
-    return tuple(text for text in job_key(overrides) if override_key(text) not in ("species", "trainer", "data.pool"))
+    return tuple(
+        override for override in job_key(overrides) if override_key(override) not in ("species", "trainer", "data.pool")
+    )

@@ -108,13 +108,13 @@ def _requested_jobs(folder: Path, synthetic: bool) -> tuple[list[str], list[Job]
         return [], []
     try:
         stored = OmegaConf.load(folder / MULTIRUN_FILE)
-        arguments = [str(text) for text in stored.hydra.overrides.task]
+        arguments = [str(argument) for argument in stored.hydra.overrides.task]
         default_set = str(stored.hydra.runtime.choices.trainer)
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         return [], []
     candidates = []
     for overrides in combine_stored(arguments):
-        given = dict(text.partition("=")[::2] for text in overrides)
+        given = dict(override.partition("=")[::2] for override in overrides)
         species = override_value(f"species={given.get('species', '')}")
         parameter_set = given.get("trainer", default_set)
         candidates.append((overrides, species, parameter_set, SYNTHETIC if synthetic else ""))

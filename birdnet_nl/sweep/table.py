@@ -96,7 +96,7 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
     species = find_species(job.species)
     results = report.get("results", {}).get("recording", {})
     interval = (results.get("intervals") or {}).get("balanced_accuracy")
-    given = {override_key(text): override_value(text) for text in job.overrides}
+    given = {override_key(override): override_value(override) for override in job.overrides}
     seconds = (report.get("seconds") or {}).get("total")
     if seconds is None and record.started:
         end = record.ended or (time.time() if record.state == State.RUNNING else None)
@@ -108,7 +108,9 @@ def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
         english=species.english if species else (report.get("species") or {}).get("english", job.species),
         priority=species.priority if species else 0,
         parameter_set=job.parameter_set,
-        settings=" ".join(text for text in job.overrides if text not in shared and _is_setting(override_key(text))),
+        settings=" ".join(
+            override for override in job.overrides if override not in shared and _is_setting(override_key(override))
+        ),
         state=record.state,
         attempts=record.attempts,
         host=record.process.host if record.process else "",
@@ -200,7 +202,7 @@ def exit_code(rows: Sequence[Row], is_running: bool) -> int:
 
 
 def seconds_left(rows: Sequence[Row], sweep: Sweep | None) -> float | None:
-    """Estimate the time left from the jobs that finished since the launch; None before the first one and after the last."""
+    """Estimate the time left from the jobs finished since the launch; None before the first and after the last one."""
     left = sum(row.state in PENDING for row in rows)
     if sweep is None or not sweep.is_running or not left:
         return None

@@ -109,7 +109,9 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
         hint = f"did you mean {close[0]}? (possible: {possible})" if close else f"possible: {possible}"
         return f"{missing[1]}={missing[2]} does not exist; {hint}"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{ambiguous[1]} has several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
+        return (
+            f"{ambiguous[1]} names several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
+        )
     if missing := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{missing[1]} has no value; give one: {missing[1]}=…"
     return " ".join(text.split())[:MAX_CHARACTERS]

@@ -7,6 +7,7 @@ from birdnet_nl.util.errors import SelectionError
 
 REMOVED = ""
 RENAMED_KEYS: dict[str, str] = {  # old key or group=option -> new one; keys below a renamed key are renamed too
+    "practice": "model.pretrained",
     "practice.use": "model.pretrained",
     "practice.rate_share": "module.pretrained_lr_scale",
     "practice.recordings": "data.synthetic_recordings",
@@ -51,8 +52,10 @@ RENAMED_KEYS: dict[str, str] = {  # old key or group=option -> new one; keys bel
     "evaluation.figures": "evaluation.plots",
     "evaluation.wanted_accuracy": "evaluation.target_accuracy",
 }
+PRETRAINED = {"auto": "synthetic", "never": "null"}
 RENAMED_VALUES = {
-    "practice.use": {"auto": "synthetic", "never": "null"},
+    "practice": PRETRAINED,
+    "practice.use": PRETRAINED,
     "model.pooling": {"deviation": "std", "maximum": "max"},
 }
 REMOVED_VALUES = {"data.num_workers=auto": "data.num_workers=2"}  # with an example of a valid value

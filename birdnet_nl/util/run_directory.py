@@ -90,7 +90,7 @@ def read_config(run_dir: Path) -> DictConfig:
 
 def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> DictConfig:
     """Return `config` with the overrides, and write it; raises `RunError` for values that may not change."""
-    refused = [text for text in overrides if text.partition("=")[0] not in CHANGEABLE]
+    refused = [override for override in overrides if override.partition("=")[0] not in CHANGEABLE]
     if refused:
         raise RunError(f"{', '.join(refused)} cannot change when a run is resumed; possible: {', '.join(CHANGEABLE)}")
     is_one_cycle = str(OmegaConf.select(config, "scheduler._target_")).endswith(".OneCycleLR")

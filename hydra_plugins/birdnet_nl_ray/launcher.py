@@ -82,7 +82,7 @@ class RayLauncher(Launcher):
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             where = f"hydra.launcher.address={address}" if address else "a local Ray cluster"
-            raise SetupError(f"{where} does not answer ({reason}); start it, or give another address") from error
+            raise SetupError(f"{where} does not respond ({reason}); start it, or give another address") from error
         return ray
 
 

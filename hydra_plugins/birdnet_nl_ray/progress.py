@@ -48,4 +48,4 @@ class Progress:
 def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
     """Return a name for each job: its overrides without those that all jobs share."""
     shared = set.intersection(*(set(overrides) for overrides in jobs)) if len(jobs) > 1 else set()
-    return [" ".join(text for text in overrides if text not in shared) for overrides in jobs]
+    return [" ".join(override for override in overrides if override not in shared) for overrides in jobs]

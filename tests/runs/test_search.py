@@ -1,4 +1,4 @@
-"""A search as a user types it, with real trainings."""
+"""A parameter search from the command line, with real trainings."""
 
 import json
 
@@ -7,7 +7,7 @@ import yaml
 
 
 @pytest.mark.slow
-def test_a_search_trains_its_trials_and_names_the_best(train_py, tiny_of, tmp_path):
+def test_a_search_trains_its_trials_and_writes_the_best_values(train_py, tiny_of, tmp_path):
     pytest.importorskip("optuna")
     tiny = [text for text in tiny_of(tmp_path) if not text.startswith(("model.", "mel.hop"))]
     code, screen = train_py(
@@ -22,7 +22,7 @@ def test_a_search_trains_its_trials_and_names_the_best(train_py, tiny_of, tmp_pa
     assert set(reports) == {0, 1}
     scores = {number: report["validation"]["recording_balanced_accuracy"] for number, report in reports.items()}
     best = max(scores, key=scores.get)
-    found = yaml.safe_load((tmp_path / "search/conf/trainer/turbo_searched.yaml").read_text())
+    parameter_set = yaml.safe_load((tmp_path / "search/conf/trainer/turbo_searched.yaml").read_text())
     if scores[0] != scores[1]:
-        assert found["optimizer"]["lr"] == reports[best]["parameters"]["learning_rate"]
+        assert parameter_set["optimizer"]["lr"] == reports[best]["parameters"]["learning_rate"]
     assert "best of 2 trials" in screen and "Warning" not in screen

@@ -155,7 +155,7 @@ def test_several_values_without_a_sweep_are_explained(train_script):
         loader = GlobalHydra.instance().config_loader()
         error = caught(lambda: loader.load_configuration("train", ["seed=1,2"], RunMode.RUN))
     assert explain(error) == (
-        "seed=1,2 has several values; add -m to run every combination: python train.py -m seed=1,2"
+        "seed=1,2 names several values; add -m to run every combination: python train.py -m seed=1,2"
     )
 
 
