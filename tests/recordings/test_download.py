@@ -191,7 +191,7 @@ FAULTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(180, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(48, marks=pytest.mark.slow)])
 def test_no_file_is_lost_with_many_faults(server, client_of, tmp_path, count):
     for number in range(1, count + 1):
         server.add(number, type=("song", "call", "alarm call")[number % 3])
@@ -286,7 +286,7 @@ with XenoCanto(sys.argv[3], base_url=sys.argv[1], delay_s=0) as client:
 """
 
 
-@pytest.mark.parametrize("when_s", [0.0, *(pytest.param(0.003 * n, marks=pytest.mark.slow) for n in range(1, 12))])
+@pytest.mark.parametrize("when_s", [0.0, *(pytest.param(0.003 * n, marks=pytest.mark.slow) for n in (1, 3, 6, 10))])
 def test_after_a_kill_the_next_call_completes_the_download(server, client_of, tmp_path, when_s):
     for number in range(1, 16):
         server.add(number)

@@ -276,7 +276,7 @@ def short_plans(slug, seed, difficulty="normal", recordings_per_type=36):
 @pytest.mark.slow
 def test_the_background_does_not_reveal_the_type():
     accuracies = []
-    for slug, seed in (("koolmees", 0), ("merel", 1), ("houtduif", 2), ("vink", 3), ("spreeuw", 4), ("roek", 5)):
+    for slug, seed in (("koolmees", 0), ("merel", 1), ("houtduif", 2)):
         plans = short_plans(slug, seed)
         features = [
             band_energies(render_recording(plan, with_bird=False), plan.recordist.sample_rate_hz) for plan in plans
