@@ -1,1 +1,1 @@
-""" """
+"""Comparison of finished runs: parameter sets side by side, with paired statistics over species and recordists."""

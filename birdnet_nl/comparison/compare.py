@@ -1,4 +1,4 @@
-"""Two or more parameter sets side by side: what each gives up in accuracy and saves in time, species by species."""
+"""Comparison of parameter sets with a baseline: accuracy and training time, species by species."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from birdnet_nl.comparison.bootstrap import FIGURES, Draws, difference_draws
 from birdnet_nl.comparison.cross_validation import CrossValidation, cross_validations
 from birdnet_nl.comparison.finished_runs import FinishedRun, FoundRuns
 from birdnet_nl.comparison.pairing import Kind, LeftOut, Pair, pair_runs
 from birdnet_nl.comparison.results import Result
 from birdnet_nl.comparison.speed import Speed, compare_speed
 from birdnet_nl.comparison.statistics import (
+    METRICS,
+    Draws,
     Estimate,
     McNemar,
     Overall,
     SignedRank,
+    difference_draws,
     holm,
     mcnemar,
     mean_estimate,
@@ -26,18 +28,18 @@ from birdnet_nl.comparison.statistics import (
 from birdnet_nl.comparison.verdicts import Verdict, verdicts
 from birdnet_nl.util.errors import DataError, SelectionError
 
-KNOWN_SETS = ("legacy", "fast", "turbo")  # the order in which they are shown; others follow by name
-ENOUGH_RECORDINGS = 10  # test recordings of each type; with fewer a species' own figures are a first impression
+KNOWN_SETS = ("legacy", "fast", "turbo")  # order of display; others follow by name
+MIN_RECORDINGS = 10  # test recordings of each type; with fewer, metrics of a species are a first impression
 
 
 @dataclass(frozen=True)
 class SpeciesComparison:
-    """One species; several seeds are averaged.
+    """Comparison for one species; several seeds are averaged.
 
     Attributes:
         differences: other minus baseline, with the interval over recordists (and seeds where there are several).
-        mcnemar: over test recordings, each counted once; None without answers.
-        enough: at least ten test recordings of each type, with every seed.
+        mcnemar: over test recordings, each counted once; None without predictions.
+        enough: whether every seed has at least ten test recordings of each type.
     """
 
     subject: str
@@ -54,7 +56,7 @@ class SpeciesComparison:
 
 @dataclass(frozen=True)
 class SetComparison:
-    """One parameter set against the baseline."""
+    """Comparison of one parameter set with the baseline."""
 
     parameter_set: str
     baseline: str
@@ -76,20 +78,22 @@ class Section:
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """Every result that is in a pair, once: the baseline's first."""
-        found = [one for each in self.sets for species in each.species for pair in species.pairs
-                 for one in (pair.baseline, pair.other)]  # fmt: skip
-        return tuple({(one.parameter_set, one.subject, one.seed): one for one in found}.values())
+        """Every paired result once, the baseline's first."""
+        pairs = [pair for compared in self.sets for species in compared.species for pair in species.pairs]
+        results = [result for pair in pairs for result in (pair.baseline, pair.other)]
+        return tuple({(result.parameter_set, result.subject, result.seed): result for result in results}.values())
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameter sets, the baseline first."""
-        return tuple(dict.fromkeys(name for each in self.sets for name in (each.baseline, each.parameter_set)))
+        """Parameter sets, the baseline first."""
+        return tuple(
+            dict.fromkeys(name for compared in self.sets for name in (compared.baseline, compared.parameter_set))
+        )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Sections of pairs, and every complete cross-validation by itself; `others` is empty with a single set."""
+    """Sections of pairs, and every complete cross-validation; `others` is empty with a single parameter set."""
 
     baseline: str
     others: tuple[str, ...]
@@ -100,7 +104,7 @@ class Comparison:
 
 
 def compare_runs(found: FoundRuns, sets: Sequence[str] = (), baseline: str = "") -> Comparison:
-    """Compare the named sets, or all there are, with `baseline` (default: legacy where there is one, else the first).
+    """Compare the named sets, by default all, with `baseline` (default: legacy if present, else the first).
 
     Raises `SelectionError` for a set without finished runs, and `DataError` when there is nothing to compare.
     """
@@ -117,24 +121,24 @@ def compare_runs(found: FoundRuns, sets: Sequence[str] = (), baseline: str = "")
         )
         if compared:
             sections.append(Section(kind, compared, _notes(compared)))
-    joined = cross_validations(pairing.results)
-    return Comparison(baseline, others, tuple(sections), joined, found, pairing.left_out)
+    validations = cross_validations(pairing.results)
+    return Comparison(baseline, others, tuple(sections), validations, found, pairing.left_out)
 
 
 def _chosen_sets(found: FoundRuns, sets: Sequence[str], baseline: str) -> list[str]:
-    there = {run.parameter_set for run in found.runs}
-    listed = ", ".join(sorted(there))
+    present = {run.parameter_set for run in found.runs}
+    listed = ", ".join(sorted(present))
     for name in (*sets, *([baseline] if baseline else [])):
-        if name not in there:
+        if name not in present:
             raise SelectionError(f"no finished run of trainer={name} was found; there are runs of {listed}")
-    known = [name for name in KNOWN_SETS if name in there]
-    names = list(dict.fromkeys(sets)) or known + sorted(there - set(known))
+    known = [name for name in KNOWN_SETS if name in present]
+    names = list(dict.fromkeys(sets)) or known + sorted(present - set(known))
     if baseline and baseline not in names:
         names.insert(0, baseline)
     if len(names) < 2 and not any(run.folds for run in found.runs):
         raise DataError(
             f"only trainer={names[0]} was found, and a comparison needs two parameter sets; "
-            "train the other too: python train.py -m species=… trainer=legacy,fast"
+            "train another too: python train.py -m species=… trainer=legacy,fast"
         )
     first = baseline or ("legacy" if "legacy" in names else names[0])
     return sorted(names, key=lambda name: name != first)
@@ -146,87 +150,86 @@ def _compare_set(
     by_subject: dict[str, list[Pair]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: (pair.baseline.subject, pair.baseline.seed)):
         by_subject[pair.baseline.subject].append(pair)
-    draws = {subject: difference_draws(of_subject, seed=index) for index, (subject, of_subject) in
-             enumerate(by_subject.items())}  # fmt: skip
-    species = [_compare_species(of_subject, draws[subject]) for subject, of_subject in by_subject.items()]
-    species = _with_holm(species)
-    overall = {figure: _overall(figure, species, list(draws.values())) for figure in FIGURES}
+    draws = [difference_draws(subject_pairs, seed=index) for index, subject_pairs in enumerate(by_subject.values())]
+    species = _with_holm([_compare_species(*item) for item in zip(by_subject.values(), draws, strict=True)])
+    overall = {metric: _overall(metric, species, draws) for metric in METRICS}
     run_pairs = [run_pair for pair in pairs for run_pair in zip(pair.baseline.runs, pair.other.runs, strict=True)]
     speed, speed_equal = compare_speed(run_pairs), compare_speed(equal)
-    seeds = min(len(one.pairs) for one in species)
-    said = verdicts(name, baseline, kind, overall["balanced_accuracy"], len(species), seeds, speed, speed_equal)
-    return SetComparison(name, baseline, tuple(species), overall, speed, speed_equal, tuple(equal), said)
+    seeds = min(len(item.pairs) for item in species)
+    judged = verdicts(name, baseline, kind, overall["balanced_accuracy"], len(species), seeds, speed, speed_equal)
+    return SetComparison(name, baseline, tuple(species), overall, speed, speed_equal, tuple(equal), judged)
 
 
 def _compare_species(pairs: Sequence[Pair], draws: Draws | None) -> SpeciesComparison:
     differences = {}
-    for figure in FIGURES:
-        value = float(np.mean([pair.other.metric(figure) - pair.baseline.metric(figure) for pair in pairs]))
+    for metric in METRICS:
+        value = float(np.mean([pair.other.metric(metric) - pair.baseline.metric(metric) for pair in pairs]))
         if not np.isfinite(value):
-            differences[figure] = Estimate(value, absent="a run has no such figure")
+            differences[metric] = Estimate(value, absent="the metric is undefined in a run")
         elif draws is None:
-            differences[figure] = Estimate(value, absent="a run left no predictions.csv")
+            differences[metric] = Estimate(value, absent="a run has no predictions.csv")
         else:
-            differences[figure] = percentile_interval(value, draws.figures[figure], draws.recordists)
+            differences[metric] = percentile_interval(value, draws.metrics[metric], draws.recordists)
     first = pairs[0].baseline
-    enough = all(count >= ENOUGH_RECORDINGS for pair in pairs for count in pair.baseline.test_counts.values())
+    enough = all(count >= MIN_RECORDINGS for pair in pairs for count in pair.baseline.test_counts.values())
     return SpeciesComparison(first.subject, first.dutch, tuple(pairs), differences, _mcnemar(pairs), enough)
 
 
 def _mcnemar(pairs: Sequence[Pair]) -> McNemar | None:
-    """A recording tested with several seeds counts once, for the set that was right more often on it."""
-    if any(pair.baseline.answers is None or pair.other.answers is None for pair in pairs):
+    """Run McNemar's test; a recording tested with several seeds counts once, for the set that is correct more often."""
+    if any(pair.baseline.predictions is None or pair.other.predictions is None for pair in pairs):
         return None
     balance: Counter[str] = Counter()
     for pair in pairs:
-        one, two = pair.baseline.answers, pair.other.answers
-        for name, before, after in zip(one.ids, one.right, two.right, strict=True):
+        baseline, other = pair.baseline.predictions, pair.other.predictions
+        for name, before, after in zip(baseline.ids, baseline.correct, other.correct, strict=True):
             balance[name] += int(after) - int(before)
     return mcnemar(sum(value < 0 for value in balance.values()), sum(value > 0 for value in balance.values()))
 
 
 def _with_holm(species: Sequence[SpeciesComparison]) -> list[SpeciesComparison]:
-    tested = [one for one in species if one.mcnemar is not None]
-    corrected = dict(zip((one.subject for one in tested), holm([one.mcnemar.p for one in tested]), strict=True))
+    tested = [item for item in species if item.mcnemar is not None]
+    corrected = dict(zip((item.subject for item in tested), holm([item.mcnemar.p for item in tested]), strict=True))
     return [
-        replace(one, mcnemar=replace(one.mcnemar, p_holm=corrected[one.subject])) if one.mcnemar else one
-        for one in species
+        replace(item, mcnemar=replace(item.mcnemar, p_holm=corrected[item.subject])) if item.mcnemar else item
+        for item in species
     ]
 
 
-def _overall(figure: str, species: Sequence[SpeciesComparison], draws: Sequence[Draws | None]) -> Overall:
-    values = [one.differences[figure].value for one in species]
+def _overall(metric: str, species: Sequence[SpeciesComparison], draws: Sequence[Draws | None]) -> Overall:
+    values = [item.differences[metric].value for item in species]
     known = [value for value in values if np.isfinite(value)]
     if not known:
-        absent = Estimate(float("nan"), absent="no run has the figure")
+        absent = Estimate(float("nan"), absent="the metric is undefined in every run")
         return Overall(absent, absent, SignedRank(None, absent, 0))
-    if len(known) < len(values) or any(one is None for one in draws):
-        these = Estimate(float(np.mean(known)), absent="not every run left its answers")
+    if len(known) < len(values) or any(item is None for item in draws):
+        these = Estimate(float(np.mean(known)), absent="not every run has predictions.csv")
     else:
-        drawn = np.mean([one.figures[figure] for one in draws], axis=0)
-        these = percentile_interval(float(np.mean(known)), drawn, sum(one.recordists for one in draws))
+        drawn = np.mean([item.metrics[metric] for item in draws], axis=0)
+        these = percentile_interval(float(np.mean(known)), drawn, sum(item.recordists for item in draws))
     return Overall(mean_estimate(known), these, signed_rank(known))
 
 
 def _notes(sets: Sequence[SetComparison]) -> tuple[str, ...]:
-    """What a reader must know of the runs before believing their comparison."""
+    """List limitations of the comparison: versions, machines and numbers of test recordings."""
     notes = []
-    for each in sets:
-        pairs = [pair for one in each.species for pair in one.pairs]
-        for key, words in (("versions", "versions of libraries"), ("git_commit", "states of the code")):
+    for compared in sets:
+        name = compared.parameter_set
+        pairs = [pair for species in compared.species for pair in species.pairs]
+        for key, words in (("versions", "versions of libraries"), ("git_commit", "versions of the code")):
             differing = sum(
                 pair.baseline.runs[0].report.get(key) != pair.other.runs[0].report.get(key) for pair in pairs
             )
             if differing:
-                notes.append(f"{each.parameter_set}: in {differing} of {len(pairs)} pairs the {words} differ")
-        if each.speed.elsewhere:
+                notes.append(f"{name}: in {differing} of {len(pairs)} pairs the {words} differ")
+        if compared.speed.elsewhere:
             notes.append(
-                f"{each.parameter_set}: the speed of {each.speed.elsewhere} pairs does not count, their two runs were "
-                "made on different machines"
+                f"{name}: the speed of {compared.speed.elsewhere} pairs does not count, because their two runs used "
+                "different machines"
             )
-        enough = sum(one.enough for one in each.species)
+        enough = sum(species.enough for species in compared.species)
         notes.append(
-            f"{each.parameter_set}: {enough} of {len(each.species)} species had at least {ENOUGH_RECORDINGS} test "
+            f"{name}: {enough} of {len(compared.species)} species had at least {MIN_RECORDINGS} test "
             "recordings of each type"
         )
     return tuple(notes)

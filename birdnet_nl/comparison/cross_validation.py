@@ -1,4 +1,4 @@
-"""A cross-validation as one result: every recording answered once, by a network that had never met it."""
+"""Cross-validation as one result: every recording is predicted once, by a network that was not trained on it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from birdnet_nl.comparison.results import Result
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """All folds of one parameter set, species (or pool) and seed.
+    """Joined folds of one parameter set, species (or pool) and seed.
 
     Attributes:
-        result: their answers together, with figures and intervals as a run's own.
-        calibration: ECE, Brier score and log loss of the answers.
-        song_against_call: balanced accuracy and AUROC of the recordings of these two types, by the two probabilities
-            alone; empty where a type lacks.
-        fold_accuracies: balanced accuracy of each fold alone.
+        result: joined predictions, with metrics and intervals like those of a run.
+        calibration: ECE, Brier score and log loss.
+        song_against_call: balanced accuracy and AUROC of these two types, from their two probabilities only; empty
+            where a type is missing.
+        fold_accuracies: balanced accuracy of each fold.
         metadata: mean over the folds of the metadata control's balanced accuracy; None when a fold has none.
     """
 
@@ -32,7 +32,7 @@ class CrossValidation:
 
 
 def cross_validations(results: Mapping[tuple[Kind, str, int], Mapping[str, Result]]) -> tuple[CrossValidation, ...]:
-    """Those among the results of a pairing, by kind, species, seed and parameter set."""
+    """Select the cross-validations from the results of a pairing, by kind, species, seed and parameter set."""
     return tuple(
         _of_result(kind, result)
         for (kind, _, _), by_set in sorted(results.items())
@@ -42,14 +42,13 @@ def cross_validations(results: Mapping[tuple[Kind, str, int], Mapping[str, Resul
 
 
 def _of_result(kind: Kind, result: Result) -> CrossValidation:
-    from birdnet_nl.evaluation.calibration import calibration_figures  # brings torch: seconds, and only folds need it
+    from birdnet_nl.evaluation.calibration import calibration_metrics  # imports torch, which only folds need
 
-    answers = result.answers
     return CrossValidation(
         kind=kind,
         result=result,
-        calibration=calibration_figures(answers.probabilities, answers.truth),
-        song_against_call=song_against_call(answers),
+        calibration=calibration_metrics(result.predictions.probabilities, result.predictions.truth),
+        song_against_call=song_against_call(result.predictions),
         fold_accuracies=tuple(run.scores.get("balanced_accuracy") for run in result.runs),
         metadata=_mean_or_none(
             (run.report.get("controls") or {}).get("metadata", {}).get("balanced_accuracy") for run in result.runs
@@ -57,26 +56,25 @@ def _of_result(kind: Kind, result: Result) -> CrossValidation:
     )
 
 
-def song_against_call(answers: RunPredictions) -> dict[str, float]:
-    """Balanced accuracy and AUROC between song and call, whatever probability another type has."""
-    two = between(answers, "song", "call")
-    if two is None:
+def song_against_call(predictions: RunPredictions) -> dict[str, float]:
+    """Compute balanced accuracy and AUROC between song and call, ignoring the probabilities of other types."""
+    restricted = between(predictions, "song", "call")
+    if restricted is None:
         return {}
-    from sklearn.metrics import roc_auc_score  # as above
+    from sklearn.metrics import roc_auc_score  # takes a second, and only folds need it
 
-    is_song = two.truth == 0
     return {
-        "balanced_accuracy": float(balanced_accuracy(confusion(two))),
-        "auroc": float(roc_auc_score(is_song, two.probabilities[:, 0])),
+        "balanced_accuracy": float(balanced_accuracy(confusion(restricted))),
+        "auroc": float(roc_auc_score(restricted.truth == 0, restricted.probabilities[:, 0])),
     }
 
 
-def over_seeds(found: Sequence[CrossValidation]) -> list[list[CrossValidation]]:
-    """Those that differ in the seed only, together; the seeds in order."""
+def over_seeds(validations: Sequence[CrossValidation]) -> list[list[CrossValidation]]:
+    """Group the cross-validations that differ only in the seed, sorted by seed."""
     groups: dict[tuple, list[CrossValidation]] = {}
-    for one in found:
-        groups.setdefault((one.kind, one.result.parameter_set, one.result.subject), []).append(one)
-    return [sorted(group, key=lambda one: one.result.seed) for group in groups.values()]
+    for item in validations:
+        groups.setdefault((item.kind, item.result.parameter_set, item.result.subject), []).append(item)
+    return [sorted(group, key=lambda item: item.result.seed) for group in groups.values()]
 
 
 def _mean_or_none(values: Iterable[float | None]) -> float | None:

@@ -1,4 +1,4 @@
-"""Finished runs on disk: where they are, and what their `metrics.json` says, as plain values."""
+"""Finished runs on disk: search, and `metrics.json` as plain values, also of runs of version 0.1."""
 
 import json
 import os
@@ -9,28 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.renamed import RENAMED_KEYS, RENAMED_VALUES
 
-CONFIG, METRICS = "config.yaml", "metrics.json"  # written when a run starts, and when it is finished
+CONFIG, METRICS = "config.yaml", "metrics.json"  # written when a run starts, and when it has finished
 OVERRIDES = Path(".hydra/overrides.yaml")
 BY_RECORDING = "recording"
 WORKERS = ("engine", "data.num_workers", "data.pin_memory", "data.persistent_workers", "data.decode_workers")
-NEUTRAL = (  # overrides that a comparison accounts for otherwise, or that change nothing that is compared
+NEUTRAL = (  # overrides that a comparison handles separately, or that do not change the result
     "species", "pool", "trainer", "seed", "resume", "fold", "folds", "split_by", "shuffle_types", "root", "data",
-    "paths", "hydra", "logger", "progress", "parameter_set", "launcher", "sweep", "figures",
+    "paths", "hydra", "logger", "progress", "parameter_set", "launcher", "sweep", "plots", "figures",
 )  # fmt: skip
+RENAMED_SETS = {"practised": "frozen", "student": "distilled"}  # parameter sets of version 0.1
+RENAMED_REPORT = {  # keys of metrics.json of version 0.1; None: removed
+    "": {"features": "embeddings", "practice": "pretraining", "teacher": None, "teacher_features": None},
+    "counts": {"several_types": "multilabel"},
+    "head": {"trunk": "base", "penalty": "l2", "moved": "mean_change"},
+}
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """One training as its folder tells it.
+    """Finished training, read from its directory.
 
     Attributes:
         subject: slug of the species, or of the pool of species.
-        variant: overrides that make it another training than the parameter set's own, e.g. `model=compact_cnn`.
-        worker_overrides: overrides that change its speed only, e.g. `data.num_workers=0`.
-        scores: figures per recording; segment_scores: per segment; a figure may be absent or None.
-        seconds: per phase: prepare, train, test, figures, total.
-        report: everything in `metrics.json`.
+        variant: overrides that change the training of the parameter set, e.g. `model=compact_cnn`.
+        worker_overrides: overrides that change only its speed, e.g. `data.num_workers=0`.
+        scores: metrics per recording; segment_scores: per segment; a metric may be missing or None.
+        seconds: by phase: prepare, train, test, figures, total.
+        report: everything in `metrics.json`, with the keys of this version.
     """
 
     folder: Path
@@ -77,13 +84,13 @@ class FinishedRun:
 
     @property
     def machine(self) -> str:
-        """Host and processor; empty for older runs, which do not say."""
+        """Host and processor; empty for older runs, which do not report them."""
         machine = self.report.get("machine") or {}
         return " ".join(str(machine[name]) for name in ("host", "processor") if machine.get(name))
 
     @property
     def workers(self) -> Mapping[str, Any]:
-        """What must be equal for two runs to be compared at equal worker settings."""
+        """Settings that must be equal for a comparison at equal worker settings."""
         parameters, engine = self.report.get("parameters") or {}, self.report.get("engine") or {}
         values = {name: parameters.get(name) for name in ("num_workers", "threads")}
         switches = ("device", "precision", "channels_last", "lean_blocks", "keeps_memory")  # of `EngineState`
@@ -92,7 +99,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class FoundRuns:
-    """What lies below some folders: runs that are finished, folders of those that are not, files that are broken."""
+    """Result of a search: finished runs, directories of unfinished runs, and broken directories with the reason."""
 
     runs: tuple[FinishedRun, ...]
     unfinished: tuple[Path, ...]
@@ -100,12 +107,12 @@ class FoundRuns:
 
 
 def find_runs(folders: Sequence[Path]) -> FoundRuns:
-    """Every run at or below `folders`, each once; raises `DataError` for a folder that does not exist."""
+    """Find every run at or below `folders` once; raises `DataError` for a folder that does not exist."""
     runs, unfinished, broken = [], [], []
     seen: set[Path] = set()
     for top in folders:
         if not top.is_dir():
-            raise DataError(f"{top} is not a folder; give one that holds runs, such as logs")
+            raise DataError(f"{top} is not a folder; give one with runs, such as logs")
         for folder, finished in walk_runs(top.resolve()):
             if folder in seen:
                 continue
@@ -122,7 +129,7 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
 
 
 def walk_runs(top: Path) -> Iterator[tuple[Path, bool]]:
-    """Folders of runs, and whether each is finished; what lies inside a run is not looked at."""
+    """Yield directories of runs and whether each is finished; directories within a run are skipped."""
     try:
         entries = sorted(os.scandir(top), key=lambda entry: entry.name)
     except PermissionError:
@@ -137,16 +144,17 @@ def walk_runs(top: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def read_run(folder: Path) -> FinishedRun:
-    """The run in `folder`; keys that older runs lack get their meaning of then. Raises `DataError`."""
+    """Read the run in `folder`, also of an older version; raises `DataError` unless it is the report of a training."""
     path = folder / METRICS
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if "evaluated" in report:
-            raise DataError(f"{path} is of an evaluation, not of a training")
+        original = json.loads(path.read_text(encoding="utf-8"))
+        if "evaluated" in original:
+            raise DataError(f"{path} is from an evaluation, not from a training")
+        report = upgrade_report(original)
         species, results = report["species"], report["results"]
         if not isinstance(results["recording"], dict):
-            raise TypeError("results.recording is no table")
-        overrides, own_model = _overrides(folder), f"model={report['parameter_set']}"  # a set by itself, as birdnet is
+            raise TypeError("results.recording is not a table")
+        overrides = _overrides(folder, str(original["parameter_set"]))
         return FinishedRun(
             folder=folder,
             finished=path.stat().st_mtime,
@@ -162,7 +170,7 @@ def read_run(folder: Path) -> FinishedRun:
             folds=report.get("folds"),
             fold=report.get("fold"),
             test_fingerprint=report.get("test_fingerprint") or "",
-            variant=tuple(sorted(text for text in overrides if not (_is_neutral(text) or text == own_model))),
+            variant=tuple(sorted(text for text in overrides if not _is_neutral(text))),
             worker_overrides=tuple(sorted(text for text in overrides if _key(text).startswith(WORKERS))),
             report=report,
         )
@@ -172,13 +180,47 @@ def read_run(folder: Path) -> FinishedRun:
         raise DataError(f"{path} is not the report of a run ({error!r})") from None
 
 
-def _overrides(folder: Path) -> list[str]:
-    """What was typed after `python train.py`, from Hydra's own file (one `- key=value` per line)."""
+def upgrade_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a `metrics.json` of version 0.1 to the keys and parameter sets of this version; others are unchanged."""
+    upgraded = _rename(report, RENAMED_REPORT[""])
+    for name in ("counts", "head", "parameters"):
+        if isinstance(upgraded.get(name), Mapping):
+            upgraded[name] = _rename(upgraded[name], RENAMED_REPORT.get(name, {}))
+    for table in (upgraded, upgraded.get("parameters") or {}):
+        if (parameter_set := table.get("parameter_set")) in RENAMED_SETS:
+            table["parameter_set"] = RENAMED_SETS[parameter_set]
+    return upgraded
+
+
+def _rename(table: Mapping[str, Any], new_names: Mapping[str, str | None]) -> dict[str, Any]:
+    names = {name: new_names.get(name, name) for name in table}
+    return {new: table[old] for old, new in names.items() if new is not None}
+
+
+def _overrides(folder: Path, parameter_set: str) -> list[str]:
+    """Read the arguments of `python train.py` from Hydra's file (one `- key=value` per line), with today's names.
+
+    The option of version 0.1 that selected the parameter set, such as `model=birdnet`, is left out.
+    """
     path = folder / OVERRIDES
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [line[2:].strip().strip("'\"") for line in lines if line.startswith("- ")]
+    overrides = [line[2:].strip().strip("'\"") for line in lines if line.startswith("- ")]
+    return [_upgrade_override(text) for text in overrides if text != f"model={parameter_set}"]
+
+
+def _upgrade_override(override: str) -> str:
+    """Rename the key (or the longest prefix of it) and the value of an override of version 0.1."""
+    key, equals, value = override.partition("=")
+    prefix, key = key[: len(key) - len(key.lstrip("+~"))], key.lstrip("+~")
+    value = RENAMED_VALUES.get(key, {}).get(value, value)
+    parts = key.split(".")
+    for count in range(len(parts), 0, -1):
+        old = ".".join(parts[:count])
+        if new := RENAMED_KEYS.get(old):
+            return prefix + new + key[len(old) :] + equals + value
+    return prefix + key + equals + value
 
 
 def _key(override: str) -> str:

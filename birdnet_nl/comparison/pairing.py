@@ -1,4 +1,4 @@
-"""Which runs may be compared: the same species, seed, folds and test recordings, and no mixing of kinds."""
+"""Pairing of runs that may be compared: same species, seed, folds and test recordings, and same kind."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from birdnet_nl.util.errors import DataError
 
 @dataclass(frozen=True, order=True)
 class Kind:
-    """What must never be mixed: each kind of run has a section of its own."""
+    """Kind of run; different kinds are never mixed, and each has its own section of a comparison."""
 
     synthetic: bool
     split_by: str
@@ -49,7 +49,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What was not compared, and why."""
+    """A run or pair that was not compared, and the reason."""
 
     what: str
     reason: str
@@ -57,9 +57,9 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Pairs by kind and by other parameter set; the same, run by run, at equal worker settings; what was left out.
+    """Pairs by kind and other parameter set, pairs of runs at equal worker settings, and what was left out.
 
-    `results` has every result by kind, species and seed, then by parameter set, also where nothing pairs with it.
+    `results` has every result by kind, species and seed, then by parameter set, including those without a partner.
     """
 
     results: Mapping[tuple[Kind, str, int], Mapping[str, Result]]
@@ -69,10 +69,10 @@ class Pairing:
 
 
 def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str]) -> Pairing:
-    """Pair the runs of each of `others` with those of `baseline`; of several alike the newest counts."""
-    wanted = [run for run in runs if run.parameter_set in (baseline, *others)]
+    """Pair the runs of each of `others` with those of `baseline`; of several equal runs the newest counts."""
+    selected = [run for run in runs if run.parameter_set in (baseline, *others)]
     left_out: list[LeftOut] = []
-    slots = _grouped(wanted, lambda run: (Kind.of(run), run.subject, run.seed, run.fold, run.parameter_set))
+    slots = _grouped(selected, lambda run: (Kind.of(run), run.subject, run.seed, run.fold, run.parameter_set))
     chosen = [_choose(candidates, left_out) for candidates in slots.values()]
     cases = _results(chosen, left_out)
     pairs = {kind: {name: [] for name in others} for kind in sorted({kind for kind, *_ in cases})}
@@ -80,41 +80,40 @@ def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str])
         for name in others:
             if baseline in by_set and name in by_set:
                 pair = Pair(by_set[baseline], by_set[name])
-                if why := why_not(pair):
+                if reason := reason_not_comparable(pair):
                     what = f"{subject} seed {seed} ({kind.name}), {name} against {baseline}"
-                    left_out.append(LeftOut(what, why))
+                    left_out.append(LeftOut(what, reason))
                 else:
                     pairs[kind][name].append(pair)
             elif baseline in by_set or name in by_set:
-                there, wanting = (baseline, name) if baseline in by_set else (name, baseline)
+                present, missing = (baseline, name) if baseline in by_set else (name, baseline)
                 left_out.append(
-                    LeftOut(f"{subject} seed {seed} ({kind.name}), {there}", f"no finished run of {wanting}")
+                    LeftOut(f"{subject} seed {seed} ({kind.name}), {present}", f"no finished run of {missing}")
                 )
     return Pairing(
         cases,
-        {kind: {name: tuple(found) for name, found in by_set.items()} for kind, by_set in pairs.items()},
+        {kind: {name: tuple(paired) for name, paired in by_set.items()} for kind, by_set in pairs.items()},
         {kind: {name: tuple(_equal_workers(slots, kind, baseline, name)) for name in others} for kind in pairs},
         tuple(dict.fromkeys(left_out)),
     )
 
 
-def why_not(pair: Pair) -> str:
-    """Why two results may not be compared; empty when they may."""
-    one, two = pair.baseline, pair.other
-    if one.types != two.types:
-        return f"they tell other types apart ({', '.join(one.types)} and {', '.join(two.types)})"
-    data_one, data_two = one.data_fingerprints, two.data_fingerprints
-    if one.answers is not None and two.answers is not None:
-        differing = one.answers.recordings ^ two.answers.recordings
-        if differing:
-            return f"their test recordings differ ({len(differing)} are not in both); train both on the same recordings"
-    if one.test_fingerprint and two.test_fingerprint:
-        if one.test_fingerprint != two.test_fingerprint:
+def reason_not_comparable(pair: Pair) -> str:
+    """Return the reason why two results may not be compared; empty when they may."""
+    baseline, other = pair.baseline, pair.other
+    if baseline.types != other.types:
+        return f"they have different types ({', '.join(baseline.types)} and {', '.join(other.types)})"
+    fingerprints, other_fingerprints = baseline.data_fingerprints, other.data_fingerprints
+    have_predictions = baseline.predictions is not None and other.predictions is not None
+    if have_predictions and (differing := baseline.predictions.recordings ^ other.predictions.recordings):
+        return f"their test recordings differ ({len(differing)} are not in both); train both on the same recordings"
+    if baseline.test_fingerprint and other.test_fingerprint:
+        if baseline.test_fingerprint != other.test_fingerprint:
             return "their test recordings differ; train both on the same recordings"
-    elif (one.answers is None or two.answers is None) and not (data_one and data_two):
-        return "nothing says whether their test recordings are the same (no test_fingerprint, no predictions.csv)"
-    if data_one and data_two and data_one != data_two:
-        return "they were trained on other recordings (data_fingerprint differs); train both on the same recordings"
+    elif not have_predictions and not (fingerprints and other_fingerprints):
+        return "it is unknown whether their test recordings are the same (no test_fingerprint, no predictions.csv)"
+    if fingerprints and other_fingerprints and fingerprints != other_fingerprints:
+        return "their training recordings differ (data_fingerprint); train both on the same recordings"
     return ""
 
 
@@ -126,7 +125,7 @@ def _grouped(runs: Iterable[FinishedRun], key: Callable[[FinishedRun], Hashable]
 
 
 def _choose(candidates: Sequence[FinishedRun], left_out: list[LeftOut]) -> FinishedRun:
-    """The newest run with the worker settings of its parameter set; the newest of all where there is none."""
+    """Choose the newest run with the worker settings of its parameter set, else the newest of all."""
     as_configured = [run for run in candidates if not run.worker_overrides]
     best = max(as_configured or candidates, key=lambda run: (run.finished, run.folder))
     for run in candidates:
@@ -138,7 +137,7 @@ def _choose(candidates: Sequence[FinishedRun], left_out: list[LeftOut]) -> Finis
 
 
 def _results(runs: Sequence[FinishedRun], left_out: list[LeftOut]) -> dict:
-    """Result by kind, subject and seed, then by parameter set; folds are joined when all are there."""
+    """Collect results by kind, subject and seed, then by parameter set; folds are joined when all exist."""
     cases: dict[tuple[Kind, str, int], dict[str, Result]] = defaultdict(dict)
     groups = _grouped(runs, lambda run: (Kind.of(run), run.subject, run.seed, run.parameter_set))
     for (kind, subject, seed, name), of_case in groups.items():
@@ -150,22 +149,22 @@ def _results(runs: Sequence[FinishedRun], left_out: list[LeftOut]) -> dict:
 
 
 def _equal_workers(slots: Mapping, kind: Kind, baseline: str, other: str):
-    """For each species, seed and fold the newest two runs that differ in parameter set but not in workers."""
+    """Yield for each species, seed and fold the newest two runs with equal workers and different parameter sets."""
     for (of_kind, subject, seed, fold, name), candidates in slots.items():
         if of_kind != kind or name != baseline:
             continue
         partners = slots.get((kind, subject, seed, fold, other), [])
         matching = [
-            (one, two)
-            for one, two in product(candidates, partners)
-            if one.workers == two.workers and one.workers["threads"] is not None and same_data(one, two)
+            (run, partner)
+            for run, partner in product(candidates, partners)
+            if run.workers == partner.workers and run.workers["threads"] is not None and same_data(run, partner)
         ]
         if matching:
             yield max(matching, key=lambda pair: (min(run.finished for run in pair), max(run.finished for run in pair)))
 
 
-def same_data(one: FinishedRun, two: FinishedRun) -> bool:
-    """Whether two runs had, as far as they say, the same recordings."""
+def same_data(run: FinishedRun, other: FinishedRun) -> bool:
+    """Return whether two runs used the same recordings, as far as they report them."""
     keys = ("test_fingerprint", "data_fingerprint")
-    said = [(one.report.get(key), two.report.get(key)) for key in keys]
-    return one.types == two.types and all(first == second for first, second in said if first and second)
+    reported = [(run.report.get(key), other.report.get(key)) for key in keys]
+    return run.types == other.types and all(first == second for first, second in reported if first and second)

@@ -1,4 +1,4 @@
-"""A parameter set's result for one species and seed: of one run, or of all folds of a cross-validation together."""
+"""Result of a parameter set for one species and seed: of a run, or of all folds of a cross-validation together."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,16 @@ PHASES = ("prepare", "train", "test", "total")
 
 @dataclass(frozen=True)
 class Result:
-    """One run, or all folds of one.
+    """Result of one run, or of all folds of a cross-validation.
 
     Attributes:
-        scores: figures per recording, as in `metrics.json`; None or missing where a figure is absent.
-        answers: on the test recordings; None for older runs.
+        scores: metrics per recording, as in `metrics.json`; None or missing where a metric is undefined.
+        predictions: on the test recordings; None for older runs.
     """
 
     runs: tuple[FinishedRun, ...]
     scores: Mapping[str, Any]
-    answers: RunPredictions | None
+    predictions: RunPredictions | None
 
     @property
     def subject(self) -> str:
@@ -49,14 +49,14 @@ class Result:
 
     @property
     def test_fingerprint(self) -> str:
-        """Empty for folds, whose joined recordings are compared one by one."""
+        """Fingerprint of the test recordings; empty for folds, whose joined recordings are compared individually."""
         return self.runs[0].test_fingerprint if len(self.runs) == 1 else ""
 
     @property
     def data_fingerprints(self) -> tuple[str, ...]:
-        """In the order of the folds; empty when a run does not say."""
-        said = tuple(run.report.get("data_fingerprint") or "" for run in self.runs)
-        return said if all(said) else ()
+        """Fingerprints in the order of the folds; empty when a run has none."""
+        fingerprints = tuple(run.report.get("data_fingerprint") or "" for run in self.runs)
+        return fingerprints if all(fingerprints) else ()
 
     @property
     def test_counts(self) -> Mapping[str, int]:
@@ -67,36 +67,37 @@ class Result:
         return {name: counts[name] for name in self.types}
 
     def metric(self, name: str) -> float:
-        """A score such as `macro_f1` or `recall/song`; NaN where it is absent."""
+        """Return a score such as `macro_f1` or `recall/song`; NaN where it is undefined."""
         value: Any = self.scores
         for part in name.split("/"):
             value = value.get(part) if isinstance(value, Mapping) else None
         return float(value) if isinstance(value, int | float) else float("nan")
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """The run's own 95 % interval of a figure."""
-        found = (self.scores.get("intervals") or {}).get(name)
-        return (float(found[0]), float(found[1])) if found and None not in found else None
+        """Return the run's own 95 % interval of a metric, None without one."""
+        ends = (self.scores.get("intervals") or {}).get(name)
+        return (float(ends[0]), float(ends[1])) if ends and None not in ends else None
 
     def seconds(self, phase: str) -> float:
-        """Of all folds together; NaN when a run does not say."""
+        """Return the sum over all folds; NaN when a run does not report it."""
         return float(sum(run.seconds.get(phase, np.nan) for run in self.runs))
 
 
 def result_of(run: FinishedRun) -> Result:
-    """Raises `DataError` when the run's `predictions.csv` is broken or tells other figures than its `metrics.json`."""
-    answers = read_run_predictions(run.folder, run.types)
-    result = Result((run,), run.scores, answers)
-    if answers is not None and (said := result.metric("accuracy")) == said and abs(answers.right.mean() - said) > 0.002:
+    """Read a run's result; raises `DataError` when `predictions.csv` is broken or contradicts `metrics.json`."""
+    predictions = read_run_predictions(run.folder, run.types)
+    result = Result((run,), run.scores, predictions)
+    reported = result.metric("accuracy")
+    if predictions is not None and abs(predictions.correct.mean() - reported) > 0.002:  # false for NaN
         raise DataError(
-            f"{run.folder}: predictions.csv has {answers.right.mean():.1%} right answers, metrics.json {said:.1%}; "
-            "one of them is not of this run"
+            f"{run.folder}: predictions.csv has {predictions.correct.mean():.1%} correct predictions, metrics.json "
+            f"{reported:.1%}; one of them is from another run"
         )
     return result
 
 
 def join_folds(runs: Sequence[FinishedRun]) -> Result:
-    """All folds as one result; raises `DataError` when one is missing or cannot be joined."""
+    """Join all folds to one result; raises `DataError` when a fold is missing or cannot be joined."""
     runs = sorted(runs, key=lambda run: run.fold if run.fold is not None else -1)
     folds = runs[0].folds or 0
     missing = sorted(set(range(folds)) - {run.fold for run in runs})
@@ -104,23 +105,23 @@ def join_folds(runs: Sequence[FinishedRun]) -> Result:
         names = ", ".join(str(fold) for fold in missing)
         raise DataError(f"fold {names} of {folds} (counted from 0) {'is' if len(missing) == 1 else 'are'} missing")
     if len({run.types for run in runs}) > 1:
-        raise DataError("its folds tell other types apart")
-    parts = [result_of(run).answers for run in runs]
+        raise DataError("its folds have different types")
+    parts = [result_of(run).predictions for run in runs]
     if any(part is None for part in parts):
-        raise DataError("a fold left no predictions.csv")
+        raise DataError("a fold has no predictions.csv")
     try:
-        answers = join_predictions(parts)
+        predictions = join_predictions(parts)
     except ValueError as error:
         raise DataError(f"its folds cannot be joined: {error}") from None
-    return Result(tuple(runs), score_predictions(answers), answers)
+    return Result(tuple(runs), score_predictions(predictions), predictions)
 
 
-def score_predictions(answers: RunPredictions) -> dict[str, Any]:
-    """The figures of a run with their intervals over recordists, from answers on recordings of several folds."""
-    import torch  # seconds, and only folds need it
+def score_predictions(predictions: RunPredictions) -> dict[str, Any]:
+    """Compute the metrics of a run, with intervals over recordists, from the joined predictions of folds."""
+    import torch  # takes seconds, and only folds need it
 
     from birdnet_nl.evaluation.metrics import score_with_intervals
 
-    probabilities, truth = torch.from_numpy(answers.probabilities).float(), torch.from_numpy(answers.truth)
-    groups = np.unique(answers.groups, return_inverse=True)[1]
-    return score_with_intervals(probabilities, truth, groups, answers.types)
+    probabilities, truth = torch.from_numpy(predictions.probabilities).float(), torch.from_numpy(predictions.truth)
+    groups = np.unique(predictions.groups, return_inverse=True)[1]
+    return score_with_intervals(probabilities, truth, groups, predictions.types)

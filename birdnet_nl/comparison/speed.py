@@ -1,4 +1,4 @@
-"""How much faster one parameter set trains than another, from runs on the same machine."""
+"""Training speed of one parameter set relative to another, from runs on the same machine."""
 
 import math
 from collections import defaultdict
@@ -15,13 +15,13 @@ RunPair = tuple[FinishedRun, FinishedRun]  # of the baseline and of the other se
 
 @dataclass(frozen=True)
 class Speed:
-    """Times as fast (baseline's seconds divided by the other's), geometric means; above 1 the other set is faster.
+    """Speed-up (baseline's seconds divided by the other's) as geometric means; above 1 the other set is faster.
 
     Attributes:
-        train: seconds of training; total: of the whole run; per_epoch: of an epoch; per_segment: of a training segment
-            in an epoch. None where no run says.
+        train: of the training; total: of the whole run; per_epoch: of an epoch; per_segment: of a training segment in
+            an epoch. None where no run reports it.
         by_species: `train` for each species.
-        elsewhere: pairs not counted because their two runs were made on different machines.
+        elsewhere: number of pairs that are ignored because their two runs used different machines.
     """
 
     pairs: int
@@ -35,17 +35,21 @@ class Speed:
 
 
 def compare_speed(pairs: Sequence[RunPair]) -> Speed:
-    here = [(one, two) for one, two in pairs if not (one.machine and two.machine) or one.machine == two.machine]
-    trained = _logs(here, lambda run: run.seconds.get("train"))
+    same_machine = [
+        (baseline, other)
+        for baseline, other in pairs
+        if not (baseline.machine and other.machine) or baseline.machine == other.machine
+    ]
+    trained = _log_ratios(same_machine, lambda run: run.seconds.get("train"))
     return Speed(
         pairs=sum(len(values) for values in trained.values()),
         species=len(trained),
-        train=_ratio(trained),
-        total=_ratio(_logs(here, lambda run: run.seconds.get("total"))),
-        per_epoch=_ratio(_logs(here, seconds_per_epoch)),
-        per_segment=_ratio(_logs(here, seconds_per_segment)),
+        train=_speed_up(trained),
+        total=_speed_up(_log_ratios(same_machine, lambda run: run.seconds.get("total"))),
+        per_epoch=_speed_up(_log_ratios(same_machine, seconds_per_epoch)),
+        per_segment=_speed_up(_log_ratios(same_machine, seconds_per_segment)),
         by_species={subject: math.exp(np.mean(values)) for subject, values in trained.items()},
-        elsewhere=len(pairs) - len(here),
+        elsewhere=len(pairs) - len(same_machine),
     )
 
 
@@ -55,27 +59,27 @@ def seconds_per_epoch(run: FinishedRun) -> float | None:
 
 
 def seconds_per_segment(run: FinishedRun) -> float | None:
-    """Of one training segment in one epoch, validation included."""
+    """Return the seconds per training segment and epoch, including validation."""
     seconds = seconds_per_epoch(run)
     return seconds / run.training_segments if seconds and run.training_segments else None
 
 
-def _logs(pairs: Sequence[RunPair], value: Callable[[FinishedRun], float | None]) -> dict[str, list[float]]:
-    """Logarithm of the ratio, by species."""
+def _log_ratios(pairs: Sequence[RunPair], value: Callable[[FinishedRun], float | None]) -> dict[str, list[float]]:
+    """Compute the logarithm of the ratio, by species."""
     logs = defaultdict(list)
-    for one, two in pairs:
-        first, second = value(one), value(two)
-        if first and second:
-            logs[one.subject].append(math.log(first / second))
+    for baseline, other in pairs:
+        before, after = value(baseline), value(other)
+        if before and after:
+            logs[baseline.subject].append(math.log(before / after))
     return dict(logs)
 
 
-def _ratio(logs: Mapping[str, Sequence[float]]) -> Estimate | None:
-    """Over species, each first averaged; over single pairs where there are too few species for an interval."""
+def _speed_up(logs: Mapping[str, Sequence[float]]) -> Estimate | None:
+    """Average over species means, or over single pairs where there are too few species for an interval."""
     if not logs:
         return None
     if len(logs) >= MIN_FOR_INTERVAL:
         estimate = mean_estimate([float(np.mean(values)) for values in logs.values()])
     else:
         estimate = mean_estimate([value for values in logs.values() for value in values], "pairs of runs")
-    return estimate.changed(math.exp)
+    return estimate.transform(math.exp)

@@ -1,22 +1,26 @@
-"""The statistics of a comparison: signed ranks, Hodges–Lehmann, McNemar, Holm and intervals of a mean over species."""
+"""Statistics of a comparison: signed-rank test, Hodges–Lehmann, McNemar, Holm, and bootstrap over recordists."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from birdnet_nl.comparison.pairing import Pair
+from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, confusion_by_group, macro_f1
+
 LEVEL = 0.95
 DRAWS = 2000
-MIN_FOR_RANKS = 6  # species: of five, not even all in one direction is below 5 % in a signed-rank test
-MIN_FOR_BOOTSTRAP = 6  # fewer values redrawn never leave the range of the values themselves
+MIN_FOR_RANKS = 6  # species; with five of the same sign, a signed-rank test still has p above 5 %
+MIN_FOR_BOOTSTRAP = 6  # values; resampling fewer never leaves the range of the values
 MIN_FOR_INTERVAL = 3
+METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; `low` and `high` are None, with the reason, where the data give none."""
+    """Estimate with a 95 % interval; `low` and `high` are None, with the reason in `absent`, where there is none."""
 
     value: float
     low: float | None = None
@@ -27,8 +31,8 @@ class Estimate:
     def has_interval(self) -> bool:
         return self.low is not None and self.high is not None
 
-    def changed(self, function: Callable[[float], float]) -> "Estimate":
-        """On another scale; a falling `function` swaps the ends of the interval."""
+    def transform(self, function: Callable[[float], float]) -> "Estimate":
+        """Convert to another scale; a decreasing `function` swaps the ends of the interval."""
         if not self.has_interval:
             return Estimate(function(self.value), absent=self.absent)
         low, high = sorted((function(self.low), function(self.high)))
@@ -37,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SignedRank:
-    """Wilcoxon's test over species (two-sided p) and the Hodges–Lehmann estimate of the difference."""
+    """Wilcoxon signed-rank test over species (two-sided p), and the Hodges–Lehmann estimate of the difference."""
 
     p: float | None
     shift: Estimate
@@ -46,7 +50,7 @@ class SignedRank:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Recordings that only the baseline or only the other set answered rightly; exact two-sided p, and Holm's."""
+    """Recordings predicted correctly by one of two sets only; exact two-sided p, and p after Holm's correction."""
 
     only_baseline: int
     only_other: int
@@ -56,7 +60,7 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Overall:
-    """A figure's difference over all species: for species like these, for these very species, and by signed ranks."""
+    """Difference of a metric over all species: for similar species, for these species only, and by signed ranks."""
 
     over_species: Estimate
     these_species: Estimate
@@ -64,15 +68,15 @@ class Overall:
 
 
 def signed_rank(differences: Sequence[float]) -> SignedRank:
-    """Zeros are dropped for the test (Wilcoxon's own rule) and kept for the estimate."""
+    """Test and estimate the difference; zeros are dropped for the test (Wilcoxon's rule) and kept for the estimate."""
     values = np.asarray(differences, dtype=float)
-    moved = values[np.abs(values) > 1e-12]
-    p = float(stats.wilcoxon(moved.round(12)).pvalue) if len(moved) else None  # exact when small
+    nonzero = values[np.abs(values) > 1e-12]
+    p = float(stats.wilcoxon(nonzero.round(12)).pvalue) if len(nonzero) else None  # exact when small
     return SignedRank(p, hodges_lehmann(values), len(values))
 
 
 def hodges_lehmann(differences: Sequence[float]) -> Estimate:
-    """Median of the means of all pairs (each value with itself too), with the interval the signed-rank test gives."""
+    """Compute the median of all pair means (including each value with itself), with the signed-rank interval."""
     values = np.asarray(differences, dtype=float)
     first, second = np.triu_indices(len(values))
     means = np.sort((values[first] + values[second]) / 2)
@@ -83,7 +87,7 @@ def hodges_lehmann(differences: Sequence[float]) -> Estimate:
 
 
 def _signed_rank_limit(count: int) -> int:
-    """How many of the lowest and of the highest pair means lie outside the interval, plus one; 0 when none may."""
+    """Rank of the first pair mean within the interval, from both ends; 0 when no interval exists."""
     ways = np.zeros(count * (count + 1) // 2 + 1)  # share of the sign patterns with each rank sum
     ways[0] = 1.0
     for rank in range(1, count + 1):
@@ -93,30 +97,30 @@ def _signed_rank_limit(count: int) -> int:
 
 
 def mcnemar(only_baseline: int, only_other: int) -> McNemar:
-    """Exact: were the recordings on which the sets differ dealt out by a fair coin?"""
+    """Run the exact test that the recordings on which the sets differ are equally likely to favour either."""
     differing = only_baseline + only_other
     p = float(stats.binomtest(only_other, differing, 0.5).pvalue) if differing else 1.0
     return McNemar(only_baseline, only_other, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p corrected for the number of tests, in the order given; at most 1, and never below a smaller p's."""
+    """Correct p values for the number of tests (Holm), in the order given."""
     adjusted, running = [1.0] * len(p_values), 0.0
-    for place, index in enumerate(np.argsort(p_values, kind="stable")):
-        running = max(running, min(1.0, (len(p_values) - place) * p_values[index]))
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = running
     return adjusted
 
 
-def mean_estimate(values: Sequence[float], what: str = "species", seed: int = 0) -> Estimate:
-    """Mean, with the interval for others of the kind (species like these): the values are redrawn, 2,000 times.
+def mean_estimate(values: Sequence[float], unit: str = "species", seed: int = 0) -> Estimate:
+    """Compute the mean with its interval for the population (similar species), from 2,000 resamples of the values.
 
-    Three to five values get Student's interval instead, fewer none.
+    Three to five values get Student's t interval instead, fewer none.
     """
     values = np.asarray(values, dtype=float)
     count, mean = len(values), float(values.mean())
     if count < MIN_FOR_INTERVAL:
-        return Estimate(mean, absent=f"fewer than {MIN_FOR_INTERVAL} {what}")
+        return Estimate(mean, absent=f"fewer than {MIN_FOR_INTERVAL} {unit}")
     if count < MIN_FOR_BOOTSTRAP:
         half = stats.t.ppf((1 + LEVEL) / 2, count - 1) * values.std(ddof=1) / math.sqrt(count)
         return Estimate(mean, float(mean - half), float(mean + half))
@@ -124,17 +128,58 @@ def mean_estimate(values: Sequence[float], what: str = "species", seed: int = 0)
     return percentile_interval(mean, values[chosen].mean(axis=1), count)
 
 
-def percentile_interval(value: float, draws: np.ndarray, redrawn: int) -> Estimate:
-    """`value` with the middle 95 % of bootstrap draws, each of `redrawn` things; draws that are NaN do not count.
+def percentile_interval(value: float, draws: np.ndarray, units: int) -> Estimate:
+    """Return `value` with the middle 95 % of bootstrap draws of `units` resampled units; NaN draws are ignored.
 
-    The percentiles are moved out as far as Student's t lies beyond the normal for so few things (Hesterberg 2015, "What
-    teachers should know about the bootstrap"): plain ones would hold the truth in 86 % of the cases with 6 species and
-    in 87 % with 8 recordists (benchmarks/comparison_coverage.py).
+    The percentiles are widened as Student's t exceeds the normal distribution for few units (Hesterberg 2015, "What
+    teachers should know about the bootstrap"): plain ones would cover the true value in 86 % of the cases with 6
+    species and in 87 % with 8 recordists (benchmarks/comparison_coverage.py).
     """
-    known = draws[np.isfinite(draws)]
-    if not len(known) or redrawn < MIN_FOR_INTERVAL:
-        return Estimate(value, absent="too few recordists to redraw")
-    t = stats.t.ppf((1 + LEVEL) / 2, redrawn - 1)
-    outside = stats.norm.cdf(-t * math.sqrt(redrawn / (redrawn - 1)))
-    low, high = np.quantile(known, [outside, 1 - outside])
+    defined = draws[np.isfinite(draws)]
+    if not len(defined) or units < MIN_FOR_INTERVAL:
+        return Estimate(value, absent="too few recordists to resample")
+    t = stats.t.ppf((1 + LEVEL) / 2, units - 1)
+    outside = stats.norm.cdf(-t * math.sqrt(units / (units - 1)))
+    low, high = np.quantile(defined, [outside, 1 - outside])
     return Estimate(value, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap draws [2,000] of each metric's difference, and the number of recordists that were resampled."""
+
+    metrics: Mapping[str, np.ndarray]
+    recordists: int
+
+
+def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> Draws | None:
+    """Draw the difference, other minus baseline, for the pairs of one species; None when a run has no predictions.
+
+    Both sets are evaluated on the same draw. Recordists are resampled as a whole, with the same weight in every seed
+    whose test split contains them; several seeds are resampled too. In a draw without recordings of a type, the metric
+    is the mean over the other types.
+    """
+    if any(pair.baseline.predictions is None or pair.other.predictions is None for pair in pairs):
+        return None
+    rng = np.random.default_rng(seed)
+    names = sorted({name for pair in pairs for name in pair.baseline.predictions.groups})
+    index_of = {name: index for index, name in enumerate(names)}
+    weights = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS).astype(float)
+    seed_weights = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), DRAWS) / len(pairs)
+    draws = {name: np.zeros(DRAWS) for name in METRICS}
+    for pair, pair_weights in zip(pairs, seed_weights.T, strict=True):
+        groups = [index_of[name] for name in pair.baseline.predictions.groups]
+        before, after = (
+            _weighted_confusion(result.predictions, groups, weights) for result in (pair.baseline, pair.other)
+        )
+        for name, metric in METRICS.items():
+            difference = metric(after) - metric(before)
+            draws[name] += np.where(pair_weights > 0, pair_weights * difference, 0.0)
+    return Draws(draws, len(names))
+
+
+def _weighted_confusion(predictions: RunPredictions, groups: Sequence[int], weights: np.ndarray) -> np.ndarray:
+    """Confusion counts [draws, true type, predicted type] under the weights [draws, groups]."""
+    n = len(predictions.types)
+    counts = confusion_by_group(predictions, groups, weights.shape[1])
+    return (weights @ counts.reshape(-1, n * n)).reshape(-1, n, n)

@@ -1,4 +1,4 @@
-"""The original's two claims for its new parameters, each with what the runs say about it."""
+"""Verdicts on the original's two claims for its new parameters, from the runs of a comparison."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ from birdnet_nl.comparison.pairing import Kind
 from birdnet_nl.comparison.speed import Speed
 from birdnet_nl.comparison.statistics import MIN_FOR_INTERVAL, Estimate, Overall
 
-CLAIMED = ("fast", "legacy")  # the set the claims are about, and the one it was compared with
+CLAIMED = ("fast", "legacy")  # the set of the claims, and the set it was compared with
 SPEED_CLAIM, ACCURACY_CLAIM = "40–50 % faster per species", "at most 1–2 points less accurate"
-SAVED, MARGIN = 0.40, 0.02  # the least time saved, and the most accuracy lost, that still fulfil the claims
+SAVED, MARGIN = 0.40, 0.02  # minimum of time saved, and maximum of accuracy lost, that fulfil the claims
 WEAKER = 1.4  # "40 % faster" as 1.4 times as fast
 CONFIRMED, REFUTED, OPEN = "confirmed", "refuted", "not decided by these data"
 HOW_TO_EQUAL = (
@@ -19,7 +19,7 @@ HOW_TO_EQUAL = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """On one claim: confirmed, refuted or not decided by these data, and the sentence with the numbers."""
+    """Verdict on one claim: `answer` (confirmed, refuted or not decided by these data), and a sentence with numbers."""
 
     claim: str
     basis: str
@@ -30,24 +30,24 @@ class Verdict:
 def verdicts(
     name: str, baseline: str, kind: Kind, overall: Overall, species: int, seeds: int, speed: Speed, equal: Speed
 ) -> tuple[Verdict, ...]:
-    """Empty for other sets than fast against legacy; of a control or a leaking split only the speed is judged."""
+    """Evaluate the claims of fast against legacy only; of a control or a leaking split only the claim of speed."""
     if (name, baseline) != CLAIMED:
         return ()
-    found = [_speed_as_configured(speed), _speed_at_equal_workers(equal)]
+    result = [_speed_as_configured(speed), _speed_at_equal_workers(equal)]
     if not (kind.shuffled or kind.leaks):
-        found.append(_accuracy(overall, species, seeds))
-    return tuple(found)
+        result.append(_accuracy(overall, species, seeds))
+    return tuple(result)
 
 
 def _speed_as_configured(speed: Speed) -> Verdict:
     basis = "as configured"
     if speed.train is None:
-        return Verdict(SPEED_CLAIM, basis, OPEN, "no pair of runs on one machine tells its seconds")
+        return Verdict(SPEED_CLAIM, basis, OPEN, "no pair of runs on one machine reports its training time")
     sentence = (
-        f"training a species takes {_saved_words(speed.train)}: {_times(speed.train)}, "
+        f"training a species takes {_time_saved(speed.train)}: {_times(speed.train)}, "
         f"{_number(speed.species, 'species', 'species')}, {_number(speed.pairs, 'pair')} of runs"
     )
-    return _judged_saving(basis, speed.train, sentence)
+    return _speed_verdict(basis, speed.train, sentence)
 
 
 def _speed_at_equal_workers(equal: Speed) -> Verdict:
@@ -58,53 +58,53 @@ def _speed_at_equal_workers(equal: Speed) -> Verdict:
             f"no two runs have the same num_workers, threads and engine; {HOW_TO_EQUAL}",
         )  # fmt: skip
     sentence = (
-        f"a training segment costs {_saved_words(equal.per_segment)} in an epoch: {_times(equal.per_segment)} "
+        f"a training segment takes {_time_saved(equal.per_segment)} in an epoch: {_times(equal.per_segment)} "
         f"(an epoch {_times(equal.per_epoch)}, a whole training {_times(equal.train)}); "
         f"{_number(equal.species, 'species', 'species')}, {_number(equal.pairs, 'pair')} of runs"
     )
-    return _judged_saving(basis, equal.per_segment, sentence)
+    return _speed_verdict(basis, equal.per_segment, sentence)
 
 
-def _judged_saving(basis: str, times: Estimate, sentence: str) -> Verdict:
-    """Faster by 40 % is read as 40 % less time; the weaker reading, 1.4 times as fast, is named beside it."""
-    answer = _judge(times, 1 / (1 - SAVED))
-    weaker = _judge(times, WEAKER)
+def _speed_verdict(basis: str, times: Estimate, sentence: str) -> Verdict:
+    """Interpret 40 % faster as 40 % less time; the sentence adds the verdict for 1.4 times as fast where it differs."""
+    answer = _decide(times, 1 / (1 - SAVED))
+    weaker = _decide(times, WEAKER)
     if answer != weaker:
-        sentence += f"; read as {WEAKER:g} times as fast the claim is {weaker}"
+        sentence += f"; interpreted as {WEAKER:g} times as fast, the claim is {weaker}"
     if not times.has_interval:
         sentence += f"; no interval ({times.absent})"
     return Verdict(SPEED_CLAIM, basis, answer, sentence)
 
 
-def _judge(estimate: Estimate, least: float) -> str:
+def _decide(estimate: Estimate, minimum: float) -> str:
     if not estimate.has_interval:
         return OPEN
-    if estimate.low >= least:
+    if estimate.low >= minimum:
         return CONFIRMED
-    return REFUTED if estimate.high < least else OPEN
+    return REFUTED if estimate.high < minimum else OPEN
 
 
 def _accuracy(overall: Overall, species: int, seeds: int) -> Verdict:
-    """Over species where there are three; else over recordists and seeds, if three seeds show the chance in it."""
+    """Evaluate over species where there are three, else over recordists and seeds, which needs three seeds."""
     basis = "balanced accuracy per recording"
     over_species = overall.over_species.has_interval
     estimate = overall.over_species if over_species else overall.these_species
     where = f"over {species} species" if over_species else f"for {'this' if species == 1 else 'these'} species only"
     sentence = f"fast differs by {points(estimate)} from legacy, {where}"
     if not over_species and seeds < MIN_FOR_INTERVAL:
-        sentence += f"; with fewer than {MIN_FOR_INTERVAL} species and seeds the chance in training is not known"
+        sentence += f"; with fewer than {MIN_FOR_INTERVAL} species and seeds the variation between trainings is unknown"
         return Verdict(ACCURACY_CLAIM, basis, OPEN, sentence)
-    return Verdict(ACCURACY_CLAIM, basis, _judge(estimate, -MARGIN), sentence)
+    return Verdict(ACCURACY_CLAIM, basis, _decide(estimate, -MARGIN), sentence)
 
 
 def points(estimate: Estimate) -> str:
-    """A difference in points of percentage, as `-1.2 points (-3.4 to +0.9)`."""
+    """Format a difference in percentage points, as `-1.2 points (-3.4 to +0.9)`."""
     text = f"{100 * estimate.value:+.1f} points"
     return text + (f" ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})" if estimate.has_interval else "")
 
 
-def _saved_words(times: Estimate) -> str:
-    saved = times.changed(lambda ratio: 1 - 1 / ratio)
+def _time_saved(times: Estimate) -> str:
+    saved = times.transform(lambda ratio: 1 - 1 / ratio)
     if not saved.has_interval:
         return f"{abs(saved.value):.0%} {'less' if saved.value >= 0 else 'more'} time"
     if saved.low >= 0:

@@ -1,1 +1,1 @@
-"""Judging: figures per recording and per segment, and the pictures and files of a run."""
+"""Evaluation of a classifier: metrics per segment and per recording, calibration, plots and files of a run."""

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: a temperature from validation recordings, and how well it did."""
+"""Calibration on validation recordings: temperature, pooling of segments, and the threshold of certain predictions."""
 
 import math
 from collections.abc import Mapping
@@ -9,25 +9,28 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from birdnet_nl.evaluation.metrics import Predictions
-from birdnet_nl.evaluation.pooling import POOLINGS, SMALLEST, pool_segments
+from birdnet_nl.evaluation.pooling import MIN_PROBABILITY, POOLINGS, pool_segments
 
 BINS = 15
-MIN_RECORDINGS = 10  # of validation; with fewer nothing is fitted
-TEMPERATURES = (0.1, 10.0)
-OWN = "network"  # the pooling of a network that decides on whole recordings
-SPREAD_OF_SPECIES = 0.5  # of the logarithm of temperatures, as believed before any recording is seen
-TIE = 0.01  # a difference in log loss that does not decide on the pooling
+MIN_RECORDINGS = 10  # of validation; with fewer, nothing is fitted
+TEMPERATURES = (0.1, 10.0)  # range of the fit
+NETWORK_POOLING = "network"  # of a network that predicts whole recordings
+SPECIES_PRIOR_STD = 0.5  # of the logarithm of a species' temperature around that of all species
+MIN_LOSS_DIFFERENCE = 0.01  # in log loss; a smaller one does not decide on the pooling
+MIN_CERTAIN = 10  # validation recordings above a threshold; the accuracy of fewer is not reliable
+MAX_POINTS = 50  # of a coverage curve
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How segments become the answer of a recording: logits / temperature, softmax, then `pooling` over segments.
+    """Conversion of segments to predictions: softmax of logits / temperature, then `pooling` over the segments.
 
-    With the pooling `network` the network itself has decided on whole recordings, and only the temperature is left.
+    With the pooling `network` the network predicts whole recordings, and only the temperature applies.
 
     Attributes:
-        temperature: of all species but those in `of_species`, which have one of their own, by slug.
-        fitted_on: validation recordings.
+        temperature: temperature of all species that are not in `of_species`.
+        fitted_on: number of validation recordings.
+        of_species: temperatures by slug.
     """
 
     temperature: float
@@ -38,33 +41,33 @@ class Calibration:
     def temperature_of(self, species: str) -> float:
         return self.of_species.get(species, self.temperature)
 
-    def segments(self, predictions: Predictions) -> torch.Tensor:
-        """Probabilities of the segments, [segments, types]."""
+    def segment_probabilities(self, predictions: Predictions) -> torch.Tensor:
+        """Calibrate the segments, [segments, types]."""
         return soften(predictions.probabilities, self._temperatures(predictions)[predictions.recordings])
 
-    def answers(self, predictions: Predictions) -> torch.Tensor:
-        """Probabilities of the recordings, [recordings, types]."""
+    def recording_probabilities(self, predictions: Predictions) -> torch.Tensor:
+        """Calibrate and pool to recordings, [recordings, types]."""
         if predictions.whole is not None:
             return soften(predictions.whole, self._temperatures(predictions))
-        segments = self.segments(predictions)
+        segments = self.segment_probabilities(predictions)
         return pool_segments(segments, predictions.recordings, self.pooling, predictions.activity)
 
     def _temperatures(self, predictions: Predictions) -> torch.Tensor:
-        """That of each recording [recordings, 1]."""
+        """Temperature of each recording, [recordings, 1]."""
         species = predictions.species or [""] * len(predictions.recording_ids)
         return torch.tensor([self.temperature_of(slug) for slug in species]).unsqueeze(1)
 
 
 def soften(probabilities: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
-    """Softmax of the logits divided by `temperature`: above 1 less certain, below 1 more; [items, types]."""
-    return (probabilities.clamp(min=SMALLEST).log() / temperature).softmax(dim=1)
+    """Divide the logits by `temperature` (above 1: less confident) and apply softmax; [items, types]."""
+    return (probabilities.clamp(min=MIN_PROBABILITY).log() / temperature).softmax(dim=1)
 
 
 def calibrate(validation: Predictions) -> Calibration:
-    """Temperature and pooling with the smallest log loss over the validation recordings; a tie goes to the mean.
+    """Fit temperature and pooling by log loss over the validation recordings; `mean` is preferred in a near tie.
 
-    A weak belief in temperature 1, worth one recording, keeps a few recordings that are all answered rightly from
-    asking for certainty. Of several species those with enough recordings get a temperature of their own.
+    A weak prior at temperature 1, worth one recording, prevents certainty after a few correct predictions. With several
+    species, those with enough recordings get a temperature of their own.
     """
     truth = validation.types_of_recordings
     poolings = possible_poolings(validation)
@@ -72,74 +75,132 @@ def calibrate(validation: Predictions) -> Calibration:
         return Calibration(1.0, poolings[0], 0)
 
     def loss_at(log_temperature: float, pooling: str) -> float:
-        pooled = Calibration(math.exp(log_temperature), pooling, len(truth)).answers(validation)
+        calibration = Calibration(math.exp(log_temperature), pooling, len(truth))
+        pooled = calibration.recording_probabilities(validation)
         return log_loss(pooled.numpy(), truth.numpy()) + log_temperature**2 / (2 * len(truth))
 
     bounds = tuple(math.log(limit) for limit in TEMPERATURES)
     fits = {name: minimize_scalar(loss_at, bounds=bounds, args=(name,), method="bounded") for name in poolings}
-    pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else TIE))
+    pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else MIN_LOSS_DIFFERENCE))
     calibration = Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
     return replace(calibration, of_species=_calibrate_species(validation, calibration))
 
 
 def possible_poolings(predictions: Predictions) -> tuple[str, ...]:
-    """Those to choose from; the first is taken where nothing decides."""
+    """List the poolings to choose from, the default first."""
     if predictions.whole is not None:
-        return (OWN,)
+        return (NETWORK_POOLING,)
     return tuple(name for name in POOLINGS if name != "activity" or predictions.activity is not None)
 
 
 def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str, float]:
-    """Temperatures by species, each drawn to that of all: the fewer recordings, the less it may differ."""
+    """Fit a temperature for each species, shrunk towards that of all: the more, the fewer recordings it has."""
     species, truth = np.array(validation.species), validation.types_of_recordings.numpy()
-    log_of_all, found = math.log(of_all.temperature), {}
+    log_of_all, temperatures = math.log(of_all.temperature), {}
     for slug in np.unique(species) if len(set(validation.species)) > 1 else ():
         own = species == slug
         if own.sum() < MIN_RECORDINGS:
             continue
 
         def loss_at(log_temperature: float, own: np.ndarray = own) -> float:
-            answers = replace(of_all, temperature=math.exp(log_temperature)).answers(validation).numpy()[own]
-            held = ((log_temperature - log_of_all) / SPREAD_OF_SPECIES) ** 2 / 2
-            return log_loss(answers, truth[own]) + held / own.sum()
+            calibration = replace(of_all, temperature=math.exp(log_temperature))
+            probabilities = calibration.recording_probabilities(validation).numpy()[own]
+            penalty = ((log_temperature - log_of_all) / SPECIES_PRIOR_STD) ** 2 / 2
+            return log_loss(probabilities, truth[own]) + penalty / own.sum()
 
         fit = minimize_scalar(loss_at, bounds=tuple(math.log(limit) for limit in TEMPERATURES), method="bounded")
-        found[str(slug)] = round(math.exp(fit.x), 4)
-    return found
+        temperatures[str(slug)] = round(math.exp(fit.x), 4)
+    return temperatures
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Mean of -log of the probability given to the true type."""
-    return float(-np.log(probabilities[np.arange(len(truth)), truth].clip(min=SMALLEST)).mean())
+    """Compute the mean negative logarithm of the probability of the true type."""
+    return float(-np.log(probabilities[np.arange(len(truth)), truth].clip(min=MIN_PROBABILITY)).mean())
 
 
 def brier(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Mean squared distance from the truth, summed over types: 0 is perfect, 2 surely wrong."""
+    """Compute the Brier score summed over types: 0 is perfect, 2 certain and wrong."""
     return float(((probabilities - np.eye(probabilities.shape[1])[truth]) ** 2).sum(axis=1).mean())
 
 
 def reliability_bins(probabilities: np.ndarray, truth: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
-    """Mean confidence and accuracy of answers in `bins` of equal mass, from the least to the most certain."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    """Compute mean confidence and accuracy in `bins` of equal mass, in order of rising confidence."""
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     order = confidence.argsort(kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     return [
-        {"confidence": float(confidence[part].mean()), "accuracy": float(right[part].mean()), "count": len(part)}
+        {"confidence": float(confidence[part].mean()), "accuracy": float(correct[part].mean()), "count": len(part)}
         for part in parts
     ]
 
 
-def calibration_figures(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """ECE over 15 bins of equal mass, Brier score and log loss of answers [recordings, types]."""
+def calibration_metrics(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Compute ECE over 15 bins of equal mass, Brier score and log loss: [recordings, types], [recordings]."""
     bins = reliability_bins(probabilities, truth)
     gaps = sum(part["count"] * abs(part["confidence"] - part["accuracy"]) for part in bins)
     return {"ece": gaps / len(truth), "brier": brier(probabilities, truth), "log_loss": log_loss(probabilities, truth)}
 
 
 def ece_by_chance(probabilities: np.ndarray, draws: int = 500, seed: int = 0) -> float:
-    """ECE to expect of so many recordings if every confidence were right: bins of two or three are never even."""
+    """Compute the expected ECE of perfectly calibrated probabilities, which is above 0 with few recordings per bin."""
     confidence = np.sort(probabilities.max(axis=1))
-    right = np.random.default_rng(seed).random((draws, len(confidence))) < confidence  # [draws, recordings]
+    correct = np.random.default_rng(seed).random((draws, len(confidence))) < confidence  # [draws, recordings]
     parts = np.array_split(np.arange(len(confidence)), min(BINS, len(confidence)))
-    gaps = [abs((right[:, part] - confidence[part]).sum(axis=1)) for part in parts]
+    gaps = [abs((correct[:, part] - confidence[part]).sum(axis=1)) for part in parts]
     return float(np.sum(gaps, axis=0).mean() / len(confidence))
+
+
+def check_target_accuracy(target: object) -> None:
+    """Raise `ValueError` for an `evaluation.target_accuracy` that is not a share above 0."""
+    if isinstance(target, bool) or not isinstance(target, int | float) or not 0 < target <= 1:
+        raise ValueError(f"evaluation.target_accuracy={target} must be a share above 0 and at most 1, such as 0.8")
+
+
+def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, target_accuracy: float) -> float | None:
+    """Return the smallest threshold above which predictions reach the accuracy: [recordings, types], [recordings].
+
+    Returns 0 when all predictions together reach it, and None when no threshold that leaves ten predictions does: then
+    every prediction is uncertain.
+    """
+    confidence, correct, ends = _by_confidence(probabilities, truth)
+    accuracy = correct.cumsum() / np.arange(1, len(correct) + 1)
+    sufficient = [end for end in ends if end + 1 >= MIN_CERTAIN and accuracy[end] >= target_accuracy]
+    if not sufficient:
+        return None
+    last = sufficient[-1]
+    if last == len(correct) - 1:
+        return 0.0
+    return float((confidence[last] + confidence[last + 1]) / 2)
+
+
+def is_certain(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Return the mask of predictions at or above the threshold, bool [recordings]; none without a threshold."""
+    if threshold is None:
+        return np.zeros(len(probabilities), dtype=bool)
+    return probabilities.max(axis=1) >= threshold
+
+
+def coverage_curve(probabilities: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
+    """Compute the accuracy of the most confident share of the recordings, from all down to the most confident one."""
+    _, correct, ends = _by_confidence(probabilities, truth)
+    accuracy = correct.cumsum() / np.arange(1, len(correct) + 1)
+    chosen = ends[np.unique(np.linspace(0, len(ends) - 1, MAX_POINTS).round().astype(int))]
+    return [{"coverage": float((end + 1) / len(correct)), "accuracy": float(accuracy[end])} for end in reversed(chosen)]
+
+
+def selective_metrics(probabilities: np.ndarray, truth: np.ndarray, threshold: float | None) -> dict[str, float | None]:
+    """Compute the share of certain predictions (`answered`) and their accuracy (None when there are none)."""
+    certain = is_certain(probabilities, threshold)
+    correct = probabilities.argmax(axis=1) == truth
+    return {
+        "answered": float(certain.mean()),
+        "accuracy_answered": float(correct[certain].mean()) if certain.any() else None,
+    }
+
+
+def _by_confidence(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort by falling confidence; returns confidence, correctness and the last index of each group of ties."""
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    order = (-confidence).argsort(kind="stable")
+    confidence = confidence[order]
+    return confidence, correct[order], np.flatnonzero(np.append(np.diff(confidence) < 0, True))

@@ -1,4 +1,4 @@
-"""What a classifier is worth: figures per segment, and per recording after pooling its segments."""
+"""Classification metrics of predictions on segments or on recordings, with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchmetrics.functional import classification as metrics
+from torchmetrics.functional import classification as functional
 
 from birdnet_nl.evaluation.intervals import bootstrap_intervals
 from birdnet_nl.training.module import types_of_recordings
@@ -16,15 +16,15 @@ OVERALL = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "average_precis
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers on one split, before any temperature.
+    """Predictions on one split, before calibration.
 
     Attributes:
         probabilities: float32 [segments, types]; true_types, recordings: int64 [segments].
         recording_ids: id of each recording index.
-        whole: what a network that decides on whole recordings answered to them, float32 [recordings, types]; None for
-            one that knows segments only.
-        species: slug of the species of each recording index; empty where nobody asks.
-        activity: of each segment, float32 [segments] (`data/segment_activity.py`); None where it is not known.
+        whole: predictions of a network for whole recordings, float32 [recordings, types]; None for a network that
+            predicts segments.
+        species: slug of the species of each recording index; empty where it is not needed.
+        activity: bird activity of each segment, float32 [segments]; None where it is unknown.
     """
 
     probabilities: torch.Tensor
@@ -43,7 +43,7 @@ class Predictions:
         species: Sequence[str] = (),
         activity: torch.Tensor | None = None,
     ) -> "Predictions":
-        """From what `predict_step` of a classifier gave for each batch."""
+        """Concatenate the outputs of a classifier's `predict_step`."""
         probabilities, types, recordings, *whole = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
         return cls(probabilities, types, recordings, recording_ids, whole[0] if whole else None, species, activity)
 
@@ -54,44 +54,45 @@ class Predictions:
 
 
 def score(probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence[str]) -> dict[str, Any]:
-    """Figures for answers [items, types] against true types [items].
+    """Compute all metrics of predictions [items, types] against true types [items].
 
-    Balanced accuracy is the mean recall over types, so that guessing scores 1/types whatever the counts; AUROC and
-    average precision are means of one type against the rest. `confusion` has true types in rows and answers in columns.
-    A figure that the items do not define is None, and `absent` says why.
+    Balanced accuracy is the mean recall over types, so that chance is 1/types whatever the counts; AUROC and average
+    precision are means of one type against the rest. `confusion` has true types in rows and predicted types in columns.
+    A metric that the items do not define is None, with the reason in `absent`.
     """
     n = len(types)
     counts = torch.bincount(true_types, minlength=n).tolist()
-    answered = torch.bincount(probabilities.argmax(dim=1), minlength=n).tolist()
-    recall = metrics.multiclass_recall(probabilities, true_types, num_classes=n, average=None).tolist()
-    precision = metrics.multiclass_precision(probabilities, true_types, num_classes=n, average=None).tolist()
-    lacking = [name for name, count in zip(types, counts, strict=True) if not count]
-    absent = {f"recall/{name}": f"no {name} among the {len(true_types)}" for name in lacking}
+    predicted_counts = torch.bincount(probabilities.argmax(dim=1), minlength=n).tolist()
+    recall = functional.multiclass_recall(probabilities, true_types, num_classes=n, average=None).tolist()
+    precision = functional.multiclass_precision(probabilities, true_types, num_classes=n, average=None).tolist()
+    missing = [name for name, count in zip(types, counts, strict=True) if not count]
+    absent = {f"recall/{name}": f"no {name} among the {len(true_types)}" for name in missing}
     absent |= {
-        f"precision/{name}": f"{name} was never answered" for name, a in zip(types, answered, strict=True) if not a
+        f"precision/{name}": f"{name} was never predicted"
+        for name, count in zip(types, predicted_counts, strict=True)
+        if not count
     }
-    figures: dict[str, float | None] = {
-        "accuracy": float(metrics.multiclass_accuracy(probabilities, true_types, num_classes=n, average="micro"))
+    overall: dict[str, float | None] = {
+        "accuracy": float(functional.multiclass_accuracy(probabilities, true_types, num_classes=n, average="micro"))
     }
-    if lacking:
-        why = f"needs every type, and there is no {' and no '.join(lacking)}"
-        absent |= {name: why for name in OVERALL if name not in figures}
+    if missing:
+        reason = f"needs every type, and there is no {' and no '.join(missing)}"
+        absent |= {name: reason for name in OVERALL if name not in overall}
     else:
-        figures |= {
-            "balanced_accuracy": float(np.mean(recall)),
-            "macro_f1": float(metrics.multiclass_f1_score(probabilities, true_types, num_classes=n, average="macro")),
-            "auroc": float(metrics.multiclass_auroc(probabilities, true_types, num_classes=n, average="macro")),
-            "average_precision": float(
-                metrics.multiclass_average_precision(probabilities, true_types, num_classes=n, average="macro")
-            ),
-        }
+        overall["balanced_accuracy"] = float(np.mean(recall))
+        for name, metric in (
+            ("macro_f1", functional.multiclass_f1_score),
+            ("auroc", functional.multiclass_auroc),
+            ("average_precision", functional.multiclass_average_precision),
+        ):
+            overall[name] = float(metric(probabilities, true_types, num_classes=n, average="macro"))
     return {
-        **{name: figures.get(name) for name in OVERALL},
-        "recall": {name: None if f"recall/{name}" in absent else recall[kind] for kind, name in enumerate(types)},
+        **{name: overall.get(name) for name in OVERALL},
+        "recall": {name: None if f"recall/{name}" in absent else recall[index] for index, name in enumerate(types)},
         "precision": {
-            name: None if f"precision/{name}" in absent else precision[kind] for kind, name in enumerate(types)
+            name: None if f"precision/{name}" in absent else precision[index] for index, name in enumerate(types)
         },
-        "confusion": metrics.multiclass_confusion_matrix(probabilities, true_types, num_classes=n).tolist(),
+        "confusion": functional.multiclass_confusion_matrix(probabilities, true_types, num_classes=n).tolist(),
         "count": len(true_types),
         "counts": dict(zip(types, counts, strict=True)),
         "absent": absent,
@@ -101,6 +102,6 @@ def score(probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence
 def score_with_intervals(
     probabilities: torch.Tensor, true_types: torch.Tensor, groups: np.ndarray, types: Sequence[str]
 ) -> dict[str, Any]:
-    """`score`, and for each figure its interval over `groups`, indices of recordists [items]."""
+    """Compute `score` and the interval of each metric over `groups`, the indices of recordists [items]."""
     intervals = bootstrap_intervals(probabilities.numpy(), true_types.numpy(), groups, types)
     return {**score(probabilities, true_types, types), "intervals": intervals}

@@ -1,5 +1,6 @@
-"""Pictures of a run: confusion matrices, curves, and example mels with the answers given."""
+"""Plots of a run: confusion matrices, training curves, example mels, reliability, coverage and precision–recall."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
 
 TYPE_COLOURS = {"song": "#2a9d5c", "call": "#3977b5", "alarm": "#d1495b"}
 INK, PALE = "#2b2b2b", "#b8b8b8"
@@ -19,50 +21,51 @@ def new_figure(width: float, height: float, title: str, synthetic: bool) -> Figu
     return figure
 
 
+def encode_png(figure: Figure) -> bytes:
+    """Encode as PNG with 256 colours, which are enough for one colour map, in a quarter of the bytes."""
+    rgba = io.BytesIO()
+    figure.savefig(rgba, format="rgba")
+    width, height = figure.canvas.get_width_height(physical=True)
+    image = Image.frombytes("RGBA", (width, height), rgba.getvalue()).convert("RGB")
+    png = io.BytesIO()
+    image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(png, "PNG")
+    return png.getvalue()
+
+
 def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=8)
 
 
 def draw_confusion(results: dict[str, dict[str, Any]], types: Sequence[str], title: str, synthetic: bool) -> Figure:
-    """True type against answer, per recording and per segment; shade is the share of the true type."""
+    """Draw true against predicted types, per recording and per segment; shade is the share of the true type."""
     figure = new_figure(8.2, 4.2, title, synthetic)
     for axes, unit in zip(figure.subplots(1, 2), ("recording", "segment"), strict=True):
         counts = np.array(results[unit]["confusion"])
         shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
         axes.imshow(shares, cmap="Greens", vmin=0, vmax=1)
-        for true in range(len(types)):
-            for answer in range(len(types)):
-                colour = "white" if shares[true, answer] > 0.55 else INK
-                axes.text(
-                    answer, true, f"{shares[true, answer]:.0%}", ha="center", va="bottom", color=colour, fontsize=12
-                )
-                axes.text(
-                    answer, true + 0.12, f"{counts[true, answer]}", ha="center", va="top", color=colour, fontsize=8
-                )
+        for true, predicted in np.ndindex(*shares.shape):
+            colour = "white" if shares[true, predicted] > 0.55 else INK
+            share, count = f"{shares[true, predicted]:.0%}", f"{counts[true, predicted]}"
+            axes.text(predicted, true, share, ha="center", va="bottom", color=colour, fontsize=12)
+            axes.text(predicted, true + 0.12, count, ha="center", va="top", color=colour, fontsize=8)
         axes.set_xticks(range(len(types)), types)
         axes.set_yticks(range(len(types)), types, rotation=90, va="center")
-        axes.set_xlabel("answer", color=INK)
+        axes.set_xlabel("predicted type", color=INK)
         axes.set_ylabel("true type", color=INK)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0, colors=INK)
-        axes.set_title(
-            f"{results[unit]['count']} {unit}s{_balanced_accuracy(results[unit])} (chance {1 / len(types):.0%})",
-            fontsize=9,
-            color=INK,
-        )
+        balanced_accuracy = results[unit]["balanced_accuracy"]  # None where a type is not in the test split
+        shown = "" if balanced_accuracy is None else f", balanced accuracy {balanced_accuracy:.0%}"
+        heading = f"{results[unit]['count']} {unit}s{shown} (chance {1 / len(types):.0%})"
+        axes.set_title(heading, fontsize=9, color=INK)
     return figure
-
-
-def _balanced_accuracy(scores: dict[str, Any]) -> str:
-    value = scores["balanced_accuracy"]  # None where a type was not among those tested
-    return "" if value is None else f", balanced accuracy {value:.0%}"
 
 
 def draw_curves(
     history: Sequence[dict[str, float]], best_epoch: int, n_types: int, title: str, synthetic: bool
 ) -> Figure:
-    """Loss, accuracy and learning rate per epoch; a line marks the epoch whose weights were kept."""
+    """Draw loss, accuracy and learning rate per epoch; a line marks the epoch whose weights were kept."""
     figure = new_figure(10.5, 3.4, title, synthetic)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] + 1 for row in history]
@@ -94,20 +97,99 @@ def draw_curves(
 
 
 def draw_examples(
-    mels: np.ndarray, true_types: Sequence[str], answers: Sequence[str], certainty: Sequence[float],
+    mels: np.ndarray, true_types: Sequence[str], predicted_types: Sequence[str], confidence: Sequence[float],
     names: Sequence[str], title: str, synthetic: bool, columns: int = 3,
 ) -> Figure:  # fmt: skip
-    """Mels of test segments [examples, mels, frames], scaled 0…1, with true type and answer; wrong answers in red."""
+    """Draw mels of segments [examples, mels, frames], scaled 0…1, with true and predicted type; errors in red."""
     rows = -(-len(mels) // columns)
     figure = new_figure(3.4 * columns, 0.5 + 1.9 * rows, title, synthetic)
     axes_grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in axes_grid:
         axes.set_axis_off()
-    for axes, mel, true, answer, share, name in zip(
-        axes_grid, mels, true_types, answers, certainty, names, strict=False
+    for axes, mel, true, predicted, probability, name in zip(
+        axes_grid, mels, true_types, predicted_types, confidence, names, strict=False
     ):
         axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
-        verdict = "✓" if true == answer else f"answered {answer}"
-        colour = INK if true == answer else TYPE_COLOURS["alarm"]
-        axes.set_title(f"{true}  {verdict} ({share:.0%})  {name}", fontsize=7.5, color=colour)
+        outcome = "✓" if true == predicted else f"predicted {predicted}"
+        colour = INK if true == predicted else TYPE_COLOURS["alarm"]
+        axes.set_title(f"{true}  {outcome} ({probability:.0%})  {name}", fontsize=7.5, color=colour)
+    return figure
+
+
+def draw_reliability(
+    calibration: dict[str, Any], decision: dict[str, Any], n_types: int, title: str, synthetic: bool
+) -> Figure:
+    """Draw accuracy against confidence in bins of equal mass, and accuracy against coverage."""
+    figure = new_figure(8.2, 3.9, title, synthetic)
+    reliability, coverage = figure.subplots(1, 2)
+    bins = calibration["bins"]
+    reliability.plot([0, 1], [0, 1], color=PALE, linewidth=0.9, linestyle="--", label="perfect calibration")
+    reliability.scatter(
+        [part["confidence"] for part in bins],
+        [part["accuracy"] for part in bins],
+        s=[14 + 6 * part["count"] for part in bins],
+        color=TYPE_COLOURS["call"],
+        alpha=0.75,
+        label=f"bins of about {bins[0]['count']} recordings",
+    )
+    reliability.set_xlabel("probability of the predicted type", fontsize=8)
+    reliability.set_ylabel("accuracy", fontsize=8)
+    before, after = calibration["before"]["ece"], calibration["after"]["ece"]
+    reliability.set_title(
+        f"ECE {before:.2f} → {after:.2f} (by chance {calibration['ece_by_chance']:.2f})", fontsize=9, color=INK
+    )
+    points = decision["coverage"]
+    coverage.plot(
+        [point["coverage"] for point in points],
+        [point["accuracy"] for point in points],
+        color=TYPE_COLOURS["song"],
+        marker="o",
+        markersize=2.5,
+        linewidth=1.3,
+        label="test recordings, most confident first",
+    )
+    if decision["wanted_accuracy"] is not None:
+        coverage.axhline(decision["wanted_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="target")
+    coverage.axhline(1 / n_types, color=TYPE_COLOURS["alarm"], linewidth=0.8, linestyle=":", label="chance")
+    if decision["threshold"] is not None:
+        coverage.axvline(
+            decision["answered"], color=INK, linewidth=0.8, linestyle="--", label=f"p ≥ {decision['threshold']:.2f}"
+        )
+    coverage.set_xlabel("coverage: share of recordings", fontsize=8)
+    coverage.set_ylabel("accuracy of these", fontsize=8)
+    coverage.set_title("the rest is uncertain", fontsize=9, color=INK)
+    for axes in (reliability, coverage):
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.legend(fontsize=7, frameon=False, loc="lower left" if axes is coverage else "upper left")
+        tidy(axes)
+    return figure
+
+
+def draw_precision_recall(
+    probabilities: np.ndarray, true_types: np.ndarray, types: Sequence[str], title: str, synthetic: bool
+) -> Figure:
+    """Draw a curve per type against the rest, from [recordings, types] and [recordings]; dotted: the type's share."""
+    from sklearn.metrics import precision_recall_curve  # takes a second, and comparisons use the rest of this module
+
+    figure = new_figure(6.2, 4.2, title, synthetic)
+    axes = figure.subplots()
+    for index, name in enumerate(types):
+        is_type = true_types == index
+        if not is_type.any():
+            continue
+        precision, recall, _ = precision_recall_curve(is_type, probabilities[:, index])
+        average = float(-(np.diff(recall) * precision[:-1]).sum())
+        colour = TYPE_COLOURS[name]
+        label = f"{name} ({int(is_type.sum())}), average precision {average:.2f}"
+        axes.plot(recall, precision, color=colour, linewidth=1.4, drawstyle="steps-post", label=label)
+        axes.axhline(float(is_type.mean()), color=colour, linewidth=0.7, linestyle=":")
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("recall", fontsize=8)
+    axes.set_ylabel("precision", fontsize=8)
+    axes.legend(fontsize=7, frameon=False, loc="lower left")
+    tidy(axes)
     return figure

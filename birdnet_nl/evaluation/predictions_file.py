@@ -1,4 +1,4 @@
-"""`predictions.csv`: the answer to each test recording, for comparing runs and for looking things up."""
+"""`predictions.csv` of a run: the prediction for each test recording."""
 
 import csv
 import os
@@ -12,12 +12,12 @@ from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
 
-COLUMNS = ("recording_id", "file", "species", "recordist", "true_type", "answer", "certain", "segments")
+RECORDING_COLUMNS = ("recording_id", "file", "species", "recordist", "true_type")
 
 
 @dataclass(frozen=True)
 class RecordingPrediction:
-    """One row: `probabilities` by type in the order of the run, `certain` false where the answer is "onzeker"."""
+    """Row of the file: `probabilities` by type in the order of the run; not `certain` below the run's threshold."""
 
     recording_id: str
     file: str
@@ -25,7 +25,7 @@ class RecordingPrediction:
     recordist: str
     true_type: str
     probabilities: dict[str, float]
-    answer: str
+    predicted_type: str
     certain: bool
     segments: int
 
@@ -38,7 +38,7 @@ def recording_predictions(
     segments: np.ndarray,
     types: Sequence[str],
 ) -> list[RecordingPrediction]:
-    """Rows from what was computed: [recordings, types] and, for the rest, [recordings]; types as indices."""
+    """Build the rows from probabilities [recordings, types] and arrays [recordings]; types as indices."""
     return [
         RecordingPrediction(
             recording_id=recording.id,
@@ -46,8 +46,8 @@ def recording_predictions(
             species=recording.species,
             recordist=recording.recordist,
             true_type=types[true_types[index]],
-            probabilities={name: float(share) for name, share in zip(types, probabilities[index], strict=True)},
-            answer=types[probabilities[index].argmax()],
+            probabilities={name: float(value) for name, value in zip(types, probabilities[index], strict=True)},
+            predicted_type=types[probabilities[index].argmax()],
             certain=bool(certain[index]),
             segments=int(segments[index]),
         )
@@ -55,38 +55,37 @@ def recording_predictions(
     ]
 
 
-def write_predictions(path: Path, answers: Sequence[RecordingPrediction]) -> None:
-    names = list(answers[0].probabilities)
-    head, tail = COLUMNS[:5], COLUMNS[5:]
-    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+def write_predictions(path: Path, predictions: Sequence[RecordingPrediction]) -> None:
+    types = list(predictions[0].probabilities)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*head, *(f"p_{name}" for name in names), *tail])
-        for row in answers:
-            shares = [f"{row.probabilities[name]:.6g}" for name in names]
+        writer.writerow([*RECORDING_COLUMNS, *(f"p_{name}" for name in types), "answer", "certain", "segments"])
+        for row in predictions:
+            probabilities = [f"{row.probabilities[name]:.6g}" for name in types]
             certain = "true" if row.certain else "false"
-            writer.writerow([*(getattr(row, name) for name in head), *shares, row.answer, certain, row.segments])
+            texts = [getattr(row, name) for name in RECORDING_COLUMNS]
+            writer.writerow([*texts, *probabilities, row.predicted_type, certain, row.segments])
 
 
 def read_predictions(path: Path) -> list[RecordingPrediction]:
-    """The rows of a run's `predictions.csv`; raises `RunError` when it is not there or not whole."""
+    """Read a run's `predictions.csv`; raises `RunError` when it does not exist or is incomplete."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_row_of(row) for row in csv.DictReader(file)]
+            return [_parse_row(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
-        raise RunError(f"{path} is not there; a run writes it when it is tested, so finish it with resume=") from None
+        raise RunError(f"{path} does not exist; a run writes it at its end, so finish the run with resume=") from None
     except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(f"{path} is not a list of predictions of a run ({error}); train anew") from error
+        raise RunError(f"{path} is not a list of predictions of a run ({error}); train again") from error
 
 
-def _row_of(row: dict[str, str]) -> RecordingPrediction:
+def _parse_row(row: dict[str, str]) -> RecordingPrediction:
     probabilities = {name.removeprefix("p_"): float(row[name]) for name in row if name and name.startswith("p_")}
     if row["certain"] not in ("true", "false") or row["answer"] not in probabilities:
         raise ValueError(f"certain={row['certain']}, answer={row['answer']}")
-    texts = {name: row[name] for name in COLUMNS[:5]}
     return RecordingPrediction(
-        **texts,
+        **{name: row[name] for name in RECORDING_COLUMNS},
         probabilities=probabilities,
-        answer=row["answer"],
+        predicted_type=row["answer"],
         certain=row["certain"] == "true",
         segments=int(row["segments"]),
     )

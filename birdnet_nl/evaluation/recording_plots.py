@@ -1,4 +1,4 @@
-"""Pictures of what one has: types by quality, durations, recordists, months, and places."""
+"""Plots of the recordings of a species: types by quality, duration, recordist, month and place."""
 
 import io
 import math
@@ -24,7 +24,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 DURATION_EDGES_S = (0.3, 1, 3, 5, 10, 20, 30, 60, 120, 300, 3600)
 MAX_RECORDISTS = 12
 MAP_SHAPE = 2.6  # width to height
-CITIES = (  # name, latitude, longitude: a map without coasts needs something to hold on to
+CITIES = (  # name, latitude, longitude: orientation on a map without coasts
     ("Amsterdam", 52.4, 4.9), ("London", 51.5, -0.1), ("Paris", 48.9, 2.4), ("Berlin", 52.5, 13.4),
     ("Oslo", 59.9, 10.8), ("Madrid", 40.4, -3.7), ("Rome", 41.9, 12.5), ("Warsaw", 52.2, 21.0),
     ("Helsinki", 60.2, 24.9), ("Lisbon", 38.7, -9.1), ("Dublin", 53.3, -6.3), ("Athens", 38.0, 23.7),
@@ -36,21 +36,21 @@ CITIES = (  # name, latitude, longitude: a map without coasts needs something to
 )  # fmt: skip
 
 
-def kind_of(one: InspectedRecording) -> str:
-    """A key of `KIND_COLOURS`; unknown types are drawn with the others."""
-    return one.kind if one.kind in KIND_COLOURS else "other"
+def kind_of(inspected: InspectedRecording) -> str:
+    """Return the key of `KIND_COLOURS`; unknown types count as `other`."""
+    return inspected.kind if inspected.kind in KIND_COLOURS else "other"
 
 
 def draw_qualities(recordings: Sequence[InspectedRecording]) -> Figure | None:
-    """Bars per quality, stacked by type; None when no recording has a rating."""
-    if not any(one.recording.quality for one in recordings):
+    """Draw bars per quality, stacked by type; None when no recording has a rating."""
+    if not any(item.recording.quality for item in recordings):
         return None
-    return _bars(recordings, lambda one: one.recording.quality or "none", QUALITIES, QUALITIES, "quality")
+    return _bars(recordings, lambda item: item.recording.quality or "none", QUALITIES, QUALITIES, "quality")
 
 
 def draw_durations(recordings: Sequence[InspectedRecording]) -> Figure | None:
-    """Bars per range of durations, stacked by type."""
-    known = [one for one in recordings if one.facts.duration_s > 0]
+    """Draw bars per range of durations, stacked by type; None when no duration is known."""
+    known = [item for item in recordings if item.facts.duration_s > 0]
     if not known:
         return None
     edges = DURATION_EDGES_S
@@ -58,7 +58,7 @@ def draw_durations(recordings: Sequence[InspectedRecording]) -> Figure | None:
     names = [f"{low:g}–{high:g}" for low, high in pairwise(edges)]
     names[0], names[-1] = f"< {edges[1]}", f"> {edges[-2]}"
     figure = _bars(
-        known, lambda one: int(np.clip(np.searchsorted(edges, one.facts.duration_s, "right") - 1, 0, places[-1])),
+        known, lambda item: int(np.clip(np.searchsorted(edges, item.facts.duration_s, "right") - 1, 0, places[-1])),
         places, names, "duration in seconds",
     )  # fmt: skip
     figure.axes[0].tick_params(axis="x", labelsize=7)
@@ -66,14 +66,14 @@ def draw_durations(recordings: Sequence[InspectedRecording]) -> Figure | None:
 
 
 def draw_months(recordings: Sequence[InspectedRecording]) -> Figure | None:
-    """Bars per month, stacked by type; None when no date is known."""
-    known = [one for one in recordings if one.recording.month]
-    return _bars(known, lambda one: one.recording.month, range(1, 13), MONTHS, "month") if known else None
+    """Draw bars per month, stacked by type; None when no date is known."""
+    known = [item for item in recordings if item.recording.month]
+    return _bars(known, lambda item: item.recording.month, range(1, 13), MONTHS, "month") if known else None
 
 
 def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
-    """The people who recorded most, stacked by type; None when none is known."""
-    counts = Counter(one.recording.recordist for one in recordings if one.recording.recordist)
+    """Draw bars per recordist, most recordings first, stacked by type; None when no recordist is known."""
+    counts = Counter(item.recording.recordist for item in recordings if item.recording.recordist)
     if not counts:
         return None
     names = [name for name, _ in counts.most_common(MAX_RECORDISTS)]
@@ -81,12 +81,12 @@ def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
     left = np.zeros(len(names))
     for kind, colour in KIND_COLOURS.items():
         values = np.array(
-            [sum(one.recording.recordist == name and kind_of(one) == kind for one in recordings) for name in names]
+            [sum(item.recording.recordist == name and kind_of(item) == kind for item in recordings) for name in names]
         )
         if values.any():
             axes.barh(range(len(names)), values, 0.72, left=left, color=colour, label=kind)
         left += values
-    axes.set_yticks(range(len(names)), [_shown_name(name) for name in names])
+    axes.set_yticks(range(len(names)), [_display_name(name) for name in names])
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     others = len(counts) - len(names)
@@ -95,23 +95,23 @@ def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
 
 
 def draw_places(recordings: Sequence[InspectedRecording]) -> Figure | None:
-    """Where they were made, with cities to hold on to; None when no place is known."""
-    known = [one for one in recordings if one.recording.latitude is not None]
+    """Draw a map of the places, with cities for orientation; None when no place is known."""
+    known = [item for item in recordings if item.recording.latitude is not None]
     if not known:
         return None
-    latitudes = np.array([one.recording.latitude for one in known])
-    longitudes = np.array([one.recording.longitude for one in known])
+    latitudes = np.array([item.recording.latitude for item in known])
+    longitudes = np.array([item.recording.longitude for item in known])
     figure, axes = _axes(height=4.6, width=11.6)
     axes.grid(color=PALE, linewidth=0.4, alpha=0.6)
     for kind, colour in KIND_COLOURS.items():
-        of_kind = [index for index, one in enumerate(known) if kind_of(one) == kind]
+        of_kind = [index for index, item in enumerate(known) if kind_of(item) == kind]
         if of_kind:
             axes.scatter(
                 longitudes[of_kind], latitudes[of_kind], s=22, color=colour, alpha=0.75, linewidths=0, label=kind,
                 zorder=3,
             )  # fmt: skip
     degree_ratio = 1 / math.cos(math.radians(min(75, abs(float(latitudes.mean())))))
-    height, width = np.ptp(latitudes) + 6, np.ptp(longitudes) + 8  # in degrees, with room around
+    height, width = np.ptp(latitudes) + 6, np.ptp(longitudes) + 8  # in degrees, with a margin
     height = max(height, width / degree_ratio / MAP_SHAPE)
     width = height * degree_ratio * MAP_SHAPE
     axes.set_xlim((longitudes.min() + longitudes.max() - width) / 2, (longitudes.min() + longitudes.max() + width) / 2)
@@ -140,10 +140,10 @@ def draw_places(recordings: Sequence[InspectedRecording]) -> Figure | None:
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure to be set into a page: text stays text, and what is drawn in ink takes the page's colour of text."""
+    """Render for an HTML page: text stays text, and `INK` becomes the text colour of the page."""
     text = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "birdnet_nl"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts draw the names, not ours
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser's fonts are used
         figure.savefig(text, format="svg", transparent=True)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -152,8 +152,8 @@ def to_svg(figure: Figure) -> str:
     return svg.replace(INK, "currentColor")
 
 
-def _shown_name(name: str) -> str:
-    """Short, without control characters, and without dollar signs, which would start a formula."""
+def _display_name(name: str) -> str:
+    """Shorten, and remove control characters and dollar signs, which would start a formula."""
     name = "".join(char for char in name if char.isprintable()).replace("$", r"\$")
     return name if len(name) < 26 else f"{name[:24]}…"
 
@@ -174,10 +174,10 @@ def _bars(
     names: Sequence[str],
     label: str,
 ) -> Figure:
-    """A bar for each value, stacked by type."""
+    """Draw a bar for each value, stacked by type."""
     counts: dict[str, Counter] = defaultdict(Counter)
-    for one in recordings:
-        counts[kind_of(one)][value_of(one)] += 1
+    for item in recordings:
+        counts[kind_of(item)][value_of(item)] += 1
     figure, axes = _axes(height=2.6)
     axes.grid(axis="y", color=PALE, linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)

@@ -1,4 +1,7 @@
-"""What a finished run adds to TensorBoard beside its curves: figures, sounds, counts, neighbours, a line of HParams."""
+"""Results of a finished run in TensorBoard: plots, clips, counts, embeddings, and a row in HParams.
+
+The functions use TensorBoard's writer, so they accept only a `TensorBoardLogger`; callers skip other loggers.
+"""
 
 import io
 from collections.abc import Mapping
@@ -12,13 +15,13 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction
 
-RESULT_FIGURES = ("balanced_accuracy", "macro_f1", "auroc")
+HPARAMS_METRICS = ("balanced_accuracy", "macro_f1", "auroc")
 
 
-def add_pictures(logger: TensorBoardLogger, pictures: Mapping[str, bytes], step: int) -> None:
-    """PNG files as they are; all but the curves, which TensorBoard has as such."""
+def add_plots(logger: TensorBoardLogger, pngs: Mapping[str, bytes], step: int) -> None:
+    """Add PNG files, except the training curves, which TensorBoard already has."""
     writer = logger.experiment._get_file_writer()  # add_image would decode and encode them again
-    for name, png in pictures.items():
+    for name, png in pngs.items():
         if name != "curves":
             width, height = Image.open(io.BytesIO(png)).size
             image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
@@ -27,11 +30,11 @@ def add_pictures(logger: TensorBoardLogger, pictures: Mapping[str, bytes], step:
 
 
 def add_result(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:
-    """The run's line in HParams: its parameters, and the test figures that are there."""
+    """Add the run to HParams: its parameters and the test metrics that are defined."""
     results = {
         f"test/{unit}_{name}": scores[name]
         for unit, scores in report["results"].items()
-        for name in RESULT_FIGURES
+        for name in HPARAMS_METRICS
         if scores[name] is not None
     }
     logger.log_hyperparams(dict(report["parameters"]), results, step=report["best_epoch"])
@@ -42,7 +45,7 @@ def add_counts(logger: TensorBoardLogger, report: Mapping[str, Any]) -> None:
 
 
 def counts_as_markdown(report: Mapping[str, Any]) -> str:
-    """Recordings and segments of each type in each split, as a table."""
+    """Format recordings and segments of each type in each split as a table."""
     types = report["types"]
     lines = ["| | " + " | ".join(types) + " |", "|---|" + "---:|" * len(types)]
     for split in SPLITS:
@@ -57,11 +60,11 @@ def add_clip(logger: TensorBoardLogger, name: str, clip: Any, sample_rate_hz: in
     logger.experiment.add_audio(name, samples, global_step=step, sample_rate=sample_rate_hz)
 
 
-def add_embeddings(logger: TensorBoardLogger, features: torch.Tensor, answers: list[RecordingPrediction]) -> None:
-    """Features of the test recordings [recordings, features] for the projector, to be coloured by type or answer."""
+def add_embeddings(logger: TensorBoardLogger, embeddings: torch.Tensor, predictions: list[RecordingPrediction]) -> None:
+    """Add embeddings of the test recordings [recordings, dimensions] to the projector, with types as colours."""
     logger.experiment.add_embedding(
-        features,
-        metadata=[[row.true_type, row.answer, row.recording_id, row.species] for row in answers],
-        metadata_header=["type", "answer", "recording", "species"],
+        embeddings,
+        metadata=[[row.true_type, row.predicted_type, row.recording_id, row.species] for row in predictions],
+        metadata_header=["type", "prediction", "recording", "species"],
         tag="test_recordings",
     )

@@ -1,4 +1,4 @@
-"""What a checkpoint was trained on, as `splits.csv` beside it tells, and whether it has met a recording before."""
+"""Recordings that a checkpoint was trained on, read from `splits.csv`, and their detection in other data."""
 
 import csv
 from collections import Counter
@@ -12,25 +12,25 @@ from birdnet_nl.data.splits import SPLITS, group_of
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 from birdnet_nl.util.errors import RunError
 
-LEARNED_FROM = ("train", "val")  # validation chose the epoch, the temperature, the pooling and the threshold
+TRAINING_SPLITS = ("train", "val")  # validation chose the epoch, the temperature, the pooling and the threshold
 
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """The recordings that training or validation used.
+    """Recordings used for training or validation.
 
     Attributes:
-        numbers: Xeno-canto numbers, and other ids where the file is gone: what tells a recording without its file.
-            Numbers of demo recordings and names such as `song/001` are used more than once, so their files decide.
-        files: those that are still there.
-        recordists: as `group_of` writes them.
-        of_type: how many of each one type were trained on.
+        numbers: Xeno-canto numbers, and other ids of files that no longer exist. Numbers of demo recordings and names
+            such as `song/001` are not unique, so these recordings are identified by their files.
+        files: the files that exist.
+        recordists: as normalised by `group_of`.
+        type_counts: number of training recordings of each type.
     """
 
     numbers: frozenset[str]
     files: tuple[Path, ...]
     recordists: frozenset[str]
-    of_type: Counter
+    type_counts: Counter
 
     @cached_property
     def _by_size(self) -> dict[int, list[Path]]:
@@ -40,23 +40,23 @@ class TrainedOn:
         return sizes
 
     def reason_seen(self, recording: Recording) -> str:
-        """In what way the recording was met before; empty when it was not."""
+        """Return how the recording was recognised as seen in training; empty when it was not."""
         if (xeno_canto_number(recording.id) or recording.id) in self.numbers:
             return "the same number"
         try:
             size = recording.path.stat().st_size
-            alike = self._by_size.get(size, ()) if size else ()
-            content = content_hash(recording.path) if alike else ""
-            return f"the same content as {twin.name}" if (twin := _of_content(alike, content)) else ""
+            candidates = self._by_size.get(size, ()) if size else ()
+            content = content_hash(recording.path) if candidates else ""
+            return f"the same content as {twin.name}" if (twin := _with_content(candidates, content)) else ""
         except OSError:
-            return ""  # a file that is not there or cannot be read is told when its mel is made
+            return ""  # a missing or unreadable file is reported when its mel is computed
 
-    def knows_recordist(self, recording: Recording) -> bool:
-        """Whether other recordings of the same recordist were met; never where nobody is named."""
+    def recordist_seen(self, recording: Recording) -> bool:
+        """Return whether training had recordings of the same recordist; false where the recordist is unknown."""
         return bool(recording.recordist) and group_of(recording) in self.recordists
 
-    def joined(self, other: "TrainedOn") -> "TrainedOn":
-        """What either met; `of_type` stays this one's."""
+    def union(self, other: "TrainedOn") -> "TrainedOn":
+        """Combine the recordings of two trainings, with this one's `type_counts`."""
         return replace(
             self,
             numbers=self.numbers | other.numbers,
@@ -65,32 +65,32 @@ class TrainedOn:
         )
 
 
-def _of_content(paths: Sequence[Path], content: str) -> Path | None:
+def _with_content(paths: Sequence[Path], content: str) -> Path | None:
     return next((path for path in paths if content_hash(path) == content), None)
 
 
 def read_trained_on(path: Path, synthetic: bool, split_by: str) -> TrainedOn | None:
-    """From a run's `splits.csv`, None where it is not there; `split_by="segment"` learned from every recording."""
+    """Read a run's `splits.csv`; None where it does not exist. `split_by="segment"` trained on every recording."""
     if not path.is_file():
         return None
-    learned_from = SPLITS if split_by == "segment" else LEARNED_FROM
+    splits = SPLITS if split_by == "segment" else TRAINING_SPLITS
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] in learned_from]
+            rows = [row for row in csv.DictReader(file) if row["split"] in splits]
         recordings = [Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"]) for row in rows]
-        of_type = Counter(row["type"] for row in rows if row["split"] == "train" and row["type"])
+        type_counts = Counter(row["type"] for row in rows if row["split"] == "train" and row["type"])
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
-            f"{path} is not the list of recordings of a run ({error!r}); put it back, or train anew"
+            f"{path} is not the list of recordings of a run ({error!r}); restore it, or train again"
         ) from None
-    there = {recording.path for recording in recordings if recording.path.is_file()}
+    existing = {recording.path for recording in recordings if recording.path.is_file()}
     return TrainedOn(
         numbers=frozenset(
             xeno_canto_number(recording.id) or recording.id
             for recording in recordings
-            if (xeno_canto_number(recording.id) and not synthetic) or recording.path not in there
+            if (xeno_canto_number(recording.id) and not synthetic) or recording.path not in existing
         ),
-        files=tuple(sorted(there)),
+        files=tuple(sorted(existing)),
         recordists=frozenset(group_of(recording) for recording in recordings if recording.recordist),
-        of_type=of_type,
+        type_counts=type_counts,
     )

@@ -1,4 +1,4 @@
-"""The folds of a cross-validation become one result, with every figure that a run has and the fold's own beside it."""
+"""The folds of a cross-validation are joined to one result, with all metrics and those of each fold."""
 
 import numpy as np
 import pytest
@@ -22,27 +22,27 @@ def test_a_single_set_has_its_cross_validation(tmp_path, make_finished_run):
     comparison = compare_runs(find_runs([tmp_path]))
     assert comparison.sections == () and comparison.others == ()
     (joined,) = comparison.cross_validations
-    answers, scores = joined.result.answers, joined.result.scores
-    assert len(answers.ids) == 3 * 8 * 3
+    predictions, scores = joined.result.predictions, joined.result.scores
+    assert len(predictions.ids) == 3 * 8 * 3
     assert scores["balanced_accuracy"] == pytest.approx(
-        sklearn.metrics.balanced_accuracy_score(answers.truth, answers.answers)
+        sklearn.metrics.balanced_accuracy_score(predictions.truth, predictions.predicted)
     )
     low, high = scores["intervals"]["balanced_accuracy"]
     assert low < scores["balanced_accuracy"] < high
     assert len(joined.fold_accuracies) == 3 and joined.metadata is None
-    squares = (answers.probabilities - np.eye(3)[answers.truth]) ** 2
+    squares = (predictions.probabilities - np.eye(3)[predictions.truth]) ** 2
     assert joined.calibration["brier"] == pytest.approx(squares.sum(axis=1).mean())
 
 
-def test_a_missing_fold_leaves_no_cross_validation_and_is_named(tmp_path, make_finished_run):
+def test_a_missing_fold_is_reported_instead_of_a_cross_validation(tmp_path, make_finished_run):
     for fold in (0, 2):
         make_finished_run(tmp_path / str(fold), "turbo", fold=fold, folds=3)
     comparison = compare_runs(find_runs([tmp_path]))
     assert comparison.cross_validations == ()
-    assert [one.reason for one in comparison.left_out] == ["fold 1 of 3 (counted from 0) is missing"]
+    assert [item.reason for item in comparison.left_out] == ["fold 1 of 3 (counted from 0) is missing"]
 
 
-def test_seeds_stand_together_and_variants_apart(tmp_path, make_finished_run):
+def test_seeds_are_grouped_and_variants_are_not(tmp_path, make_finished_run):
     for seed in (2, 1):
         for fold in range(2):
             make_finished_run(tmp_path / f"{seed}{fold}", "turbo", seed=seed, fold=fold, folds=2)
@@ -50,19 +50,19 @@ def test_seeds_stand_together_and_variants_apart(tmp_path, make_finished_run):
                 tmp_path / f"m{seed}{fold}", "turbo", seed=seed, fold=fold, folds=2, overrides=["mel=wide"]
             )
     groups = over_seeds(compare_runs(find_runs([tmp_path])).cross_validations)
-    assert [[one.result.seed for one in group] for group in groups] == [[1, 2], [1, 2]]
+    assert [[item.result.seed for item in group] for group in groups] == [[1, 2], [1, 2]]
     assert [group[0].kind.variant for group in groups] == [(), ("mel=wide",)]
 
 
 def test_song_against_call_ignores_alarm():
-    answers = recording_predictions(
+    predictions = recording_predictions(
         [0, 0, 1, 1, 2],
         [[0.3, 0.1, 0.6], [0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]],
     )
-    figures = song_against_call(answers)
-    assert figures["balanced_accuracy"] == pytest.approx(0.75)  # song 1 of 2, call 2 of 2
+    scores = song_against_call(predictions)
+    assert scores["balanced_accuracy"] == pytest.approx(0.75)  # song 1 of 2, call 2 of 2
     shares = [0.75, 0.4, 1 / 9, 1 / 3]
-    assert figures["auroc"] == pytest.approx(sklearn.metrics.roc_auc_score([1, 1, 0, 0], shares))
+    assert scores["auroc"] == pytest.approx(sklearn.metrics.roc_auc_score([1, 1, 0, 0], shares))
 
 
 @pytest.mark.parametrize("types", [("song", "alarm"), ("song", "call", "alarm")])

@@ -1,4 +1,4 @@
-"""Only like is compared with like, and whatever is left out is named with the reason."""
+"""Only comparable runs are paired, and every other one is listed with the reason."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def keys(pairing, name="fast"):
 
 
 def reasons(pairing):
-    return [one.reason for one in pairing.left_out]
+    return [item.reason for item in pairing.left_out]
 
 
 def test_species_and_seed_make_a_pair(tmp_path, make_finished_run, paired):
@@ -58,12 +58,12 @@ def test_kinds_are_never_mixed(tmp_path, make_finished_run, paired, change, sect
     pairing = paired()
     assert keys(pairing) == []
     assert sorted(reasons(pairing)) == ["no finished run of fast", "no finished run of legacy"]
-    assert any(f"({section})" in one.what for one in pairing.left_out)
+    assert any(f"({section})" in item.what for item in pairing.left_out)
     make_finished_run(tmp_path / "c", "legacy", **change)
     assert [key[0] for key in keys(paired())] == [section]
 
 
-def test_other_test_recordings_are_refused(tmp_path, make_finished_run, paired):
+def test_runs_with_different_test_recordings_are_not_paired(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy")
     make_finished_run(tmp_path / "b", "fast", first_id=500)
     pairing = paired()
@@ -71,7 +71,7 @@ def test_other_test_recordings_are_refused(tmp_path, make_finished_run, paired):
     assert "their test recordings differ (72 are not in both)" in reasons(pairing)[0]
 
 
-def test_without_fingerprints_the_answers_say_which_recordings(tmp_path, make_finished_run, paired):
+def test_without_fingerprints_the_predictions_identify_the_recordings(tmp_path, make_finished_run, paired):
     for name, first_id in (("legacy", 1), ("fast", 1), ("turbo", 500)):
         folder = make_finished_run(tmp_path / name, name, first_id=first_id)
         change(folder, test_fingerprint=None, data_fingerprint=None)
@@ -79,38 +79,38 @@ def test_without_fingerprints_the_answers_say_which_recordings(tmp_path, make_fi
     assert keys(paired(others=("turbo",)), "turbo") == []
 
 
-def test_older_runs_are_compared_when_they_had_the_same_data(tmp_path, make_finished_run, paired):
+def test_older_runs_are_compared_when_their_data_are_the_same(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy", old=True)
     fast = make_finished_run(tmp_path / "b", "fast", old=True)
     assert len(keys(paired())) == 1
     change(fast, data_fingerprint=None)
-    assert "nothing says whether their test recordings are the same" in reasons(paired())[0]
+    assert "it is unknown whether their test recordings are the same" in reasons(paired())[0]
 
 
-def test_other_training_recordings_are_refused(tmp_path, make_finished_run, paired):
+def test_runs_with_different_training_recordings_are_not_paired(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy")
     change(make_finished_run(tmp_path / "b", "fast"), data_fingerprint="0" * 16)
-    assert "they were trained on other recordings" in reasons(paired())[0]
+    assert "their training recordings differ" in reasons(paired())[0]
 
 
-def test_other_types_are_refused(tmp_path, make_finished_run, paired):
+def test_runs_with_different_types_are_not_paired(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy")
     make_finished_run(tmp_path / "b", "fast", types=("song", "call"))
-    assert reasons(paired()) == ["they tell other types apart (song, call, alarm and song, call)"]
+    assert reasons(paired()) == ["they have different types (song, call, alarm and song, call)"]
 
 
-def test_the_newest_counts_and_the_others_are_named(tmp_path, make_finished_run, paired):
+def test_the_newest_run_counts_and_the_others_are_listed(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy")
     make_finished_run(tmp_path / "old", "fast", finished=1)
     make_finished_run(tmp_path / "new", "fast", finished=9)
     pairing = paired()
     assert [pair.other.runs[0].folder.name for pair in next(iter(pairing.pairs.values()))["fast"]] == ["new"]
-    assert [(one.what, one.reason) for one in pairing.left_out] == [
+    assert [(item.what, item.reason) for item in pairing.left_out] == [
         (str(tmp_path / "old"), f"newer: {tmp_path / 'new'}")
     ]
 
 
-def test_a_newer_run_with_other_workers_does_not_stand_for_its_set(tmp_path, make_finished_run, paired):
+def test_a_newer_run_with_other_workers_does_not_represent_its_set(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "legacy", "legacy")
     make_finished_run(tmp_path / "configured", "fast", finished=1)
     make_finished_run(tmp_path / "equal", "fast", num_workers=0, finished=9)
@@ -139,31 +139,31 @@ def test_runs_with_other_switches_of_the_engine_are_not_equal(tmp_path, make_fin
     assert [pairs["fast"] for pairs in paired().equal_workers.values()] == [()]
 
 
-def test_folds_are_joined_and_missing_ones_named(tmp_path, make_finished_run, paired):
+def test_folds_are_joined_and_missing_ones_listed(tmp_path, make_finished_run, paired):
     for name in ("legacy", "fast"):
         for fold in range(3):
             make_finished_run(tmp_path / name / str(fold), name, fold=fold, folds=3, per_type=5)
     pairing = paired()
     assert keys(pairing) == [("real recordings, 3 folds", "koolmees", 1)]
     (pair,) = next(iter(pairing.pairs.values()))["fast"]
-    assert len(pair.baseline.runs) == 3 and len(pair.baseline.answers.ids) == 45
+    assert len(pair.baseline.runs) == 3 and len(pair.baseline.predictions.ids) == 45
     assert pair.baseline.test_counts == {"song": 15, "call": 15, "alarm": 15}
     shutil.rmtree(tmp_path / "fast" / "1")
     assert "fold 1 of 3 (counted from 0) is missing" in reasons(paired())
 
 
-def test_answers_that_are_not_the_runs_own_are_refused(tmp_path, make_finished_run, paired):
+def test_predictions_of_another_run_are_detected(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy", right=1.0)
     make_finished_run(tmp_path / "b", "fast", right=0.5)
     shutil.copy(tmp_path / "a" / "predictions.csv", tmp_path / "b" / "predictions.csv")
-    assert "predictions.csv has 100.0% right answers, metrics.json" in reasons(paired())[0]
+    assert "predictions.csv has 100.0% correct predictions, metrics.json" in reasons(paired())[0]
 
 
-def test_a_broken_table_of_answers_is_named(tmp_path, make_finished_run, paired):
+def test_a_broken_predictions_file_is_reported(tmp_path, make_finished_run, paired):
     make_finished_run(tmp_path / "a", "legacy")
     fast = make_finished_run(tmp_path / "b", "fast")
     (fast / "predictions.csv").write_text("recording_id,true_type\nXC1,song\n")
-    assert "predictions.csv is not the table of answers" in reasons(paired())[0]
+    assert "predictions.csv is not the list of predictions" in reasons(paired())[0]
 
 
 def change(folder, **values):

@@ -1,4 +1,4 @@
-"""The fitted temperature is the true one, and the figures equal scikit-learn's and arithmetic by hand."""
+"""Calibration: fitted temperatures, metrics equal to scikit-learn's, and thresholds of certain predictions."""
 
 from dataclasses import replace
 
@@ -11,17 +11,24 @@ from birdnet_nl.evaluation.calibration import (
     Calibration,
     brier,
     calibrate,
-    calibration_figures,
+    calibration_metrics,
+    check_target_accuracy,
+    choose_threshold,
+    coverage_curve,
     ece_by_chance,
+    is_certain,
     log_loss,
     reliability_bins,
+    selective_metrics,
     soften,
 )
 from birdnet_nl.evaluation.metrics import Predictions
 
 
-def honest(recordings: int, seed: int, segments: int = 1, scale: float = 1.5) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [recordings × segments, 3], and true types drawn with just the probabilities that these mean."""
+def calibrated_logits(
+    recordings: int, seed: int, segments: int = 1, scale: float = 1.5
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [recordings × segments, 3], and true types drawn from their softmax."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, scale, (recordings, 3))
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -36,14 +43,14 @@ def as_predictions(logits: torch.Tensor, truth: torch.Tensor, segments: int = 1)
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("segments", [1, 3])
-def test_the_temperature_that_spoilt_the_probabilities_is_found(true_temperature, segments):
-    logits, truth = honest(3000, 1, segments)
-    found = calibrate(as_predictions(logits * true_temperature, truth, segments))
-    assert found.temperature == pytest.approx(true_temperature, rel=0.1)
-    assert (found.pooling, found.fitted_on) == ("mean", 3000)
+def test_a_known_temperature_is_recovered(true_temperature, segments):
+    logits, truth = calibrated_logits(3000, 1, segments)
+    calibration = calibrate(as_predictions(logits * true_temperature, truth, segments))
+    assert calibration.temperature == pytest.approx(true_temperature, rel=0.1)
+    assert (calibration.pooling, calibration.fitted_on) == ("mean", 3000)
 
 
-def test_calibration_never_changes_the_order_of_types_in_a_segment():
+def test_softening_keeps_the_order_of_types():
     probabilities = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45]])
     for temperature in (0.3, 2.0):
         softened = soften(probabilities, temperature)
@@ -52,19 +59,18 @@ def test_calibration_never_changes_the_order_of_types_in_a_segment():
     torch.testing.assert_close(soften(probabilities, 1.0), probabilities)
 
 
-def test_with_few_recordings_nothing_is_fitted():
-    logits, truth = honest(9, 2)
+def test_nothing_is_fitted_with_few_recordings():
+    logits, truth = calibrated_logits(9, 2)
     assert calibrate(as_predictions(logits * 5, truth)) == Calibration(1.0, "mean", 0)
 
 
-def test_a_dozen_right_answers_do_not_ask_for_certainty():
+def test_a_dozen_correct_predictions_do_not_give_certainty():
     truth = torch.arange(12) % 3
     logits = torch.nn.functional.one_hot(truth, 3).float() * 2
     assert 0.2 < calibrate(as_predictions(logits, truth)).temperature < 0.8
 
 
-def test_silent_segments_make_log_mean_exp_the_better_pooling():
-    """One segment of eight holds the bird; the others say nothing."""
+def test_log_mean_exp_is_chosen_with_silent_segments():
     generator = torch.Generator().manual_seed(3)
     truth = torch.randint(0, 3, (120,), generator=generator)
     logits = 0.3 * torch.randn(120, 8, 3, generator=generator)
@@ -72,31 +78,30 @@ def test_silent_segments_make_log_mean_exp_the_better_pooling():
     assert calibrate(as_predictions(logits.flatten(0, 1), truth, 8)).pooling == "log_mean_exp"
 
 
-def test_noise_between_the_calls_makes_activity_the_better_pooling():
-    """Where nothing is heard the network guesses, as surely as anywhere."""
+def test_activity_is_chosen_with_confident_errors_in_noise():
     generator = torch.Generator().manual_seed(4)
     truth = torch.randint(0, 3, (200,), generator=generator)
     logits = torch.randn(200, 6, 3, generator=generator) * 2
     logits[:, 0] += 3 * torch.nn.functional.one_hot(truth, 3)
     predictions = as_predictions(logits.flatten(0, 1), truth, 6)
-    assert calibrate(predictions).pooling != "activity"  # of which nothing is known
-    heard = torch.tensor([8.0, 0, 0, 0, 0, 0]).repeat(200)
-    assert calibrate(replace(predictions, activity=heard)).pooling == "activity"
+    assert calibrate(predictions).pooling != "activity"  # which is unknown here
+    activity = torch.tensor([8.0, 0, 0, 0, 0, 0]).repeat(200)
+    assert calibrate(replace(predictions, activity=activity)).pooling == "activity"
 
 
 @pytest.mark.parametrize("types", [2, 3])
-def test_log_loss_and_brier_are_scikit_learns(types):
+def test_log_loss_and_brier_equal_scikit_learns(types):
     rng = np.random.default_rng(4)
     probabilities = rng.dirichlet(np.ones(types), 200)
     truth = rng.integers(0, types, 200)
     assert log_loss(probabilities, truth) == pytest.approx(
         sklearn.metrics.log_loss(truth, probabilities, labels=range(types))
     )
-    of_each = [sklearn.metrics.brier_score_loss(truth == kind, probabilities[:, kind]) for kind in range(types)]
-    assert brier(probabilities, truth) == pytest.approx(sum(of_each))
+    per_type = [sklearn.metrics.brier_score_loss(truth == kind, probabilities[:, kind]) for kind in range(types)]
+    assert brier(probabilities, truth) == pytest.approx(sum(per_type))
 
 
-def test_ece_by_hand():
+def test_ece_equals_arithmetic_by_hand():
     # two bins: confidence 0.6, 0.7 (one right) and 0.9, 1.0 (both right)
     probabilities = np.array([[0.6, 0.4], [0.3, 0.7], [0.9, 0.1], [0.0, 1.0]])
     truth = np.array([0, 0, 0, 1])
@@ -104,80 +109,137 @@ def test_ece_by_hand():
         {"confidence": pytest.approx(0.65), "accuracy": 0.5, "count": 2},
         {"confidence": pytest.approx(0.95), "accuracy": 1.0, "count": 2},
     ]
-    # with fifteen bins each recording is its own: (0.4 + 0.7 + 0.1 + 0) / 4
-    assert calibration_figures(probabilities, truth)["ece"] == pytest.approx(0.3)
+    # with fifteen bins each recording has its own: (0.4 + 0.7 + 0.1 + 0) / 4
+    assert calibration_metrics(probabilities, truth)["ece"] == pytest.approx(0.3)
 
 
-def test_bins_hold_equal_numbers():
-    probabilities, truth = honest(100, 5)
+def test_bins_have_equal_counts():
+    probabilities, truth = calibrated_logits(100, 5)
     counts = [part["count"] for part in reliability_bins(probabilities.softmax(dim=1).numpy(), truth.numpy())]
     assert len(counts) == 15 and sum(counts) == 100 and max(counts) - min(counts) <= 1
 
 
-def test_the_ece_to_expect_by_chance_is_that_of_honest_probabilities():
-    found, expected = [], []
+def test_ece_by_chance_is_the_mean_ece_of_calibrated_probabilities():
+    actual, expected = [], []
     for seed in range(60):
-        logits, truth = honest(45, 10 + seed)
+        logits, truth = calibrated_logits(45, 10 + seed)
         probabilities = logits.softmax(dim=1).numpy()
-        found.append(calibration_figures(probabilities, truth.numpy())["ece"])
+        actual.append(calibration_metrics(probabilities, truth.numpy())["ece"])
         expected.append(ece_by_chance(probabilities, draws=200))
-    assert np.mean(found) == pytest.approx(np.mean(expected), abs=0.02)
-    assert np.mean(expected) > 0.1  # forty-five recordings cannot show a small ECE
+    assert np.mean(actual) == pytest.approx(np.mean(expected), abs=0.02)
+    assert np.mean(expected) > 0.1  # 45 recordings cannot have a small ECE
 
 
 def of_two_species(counts: tuple[int, int], temperatures: tuple[float, float]) -> Predictions:
-    """Recordings of merel and vink, whose logits are too sharp by these factors."""
-    parts = [honest(count, seed + 10) for seed, count in enumerate(counts)]
+    """Recordings of merel and vink, with logits scaled by these factors."""
+    parts = [calibrated_logits(count, seed + 10) for seed, count in enumerate(counts)]
     logits = torch.cat([logits * factor for (logits, _), factor in zip(parts, temperatures, strict=True)])
     truth = torch.cat([truth for _, truth in parts])
     species = ["merel"] * counts[0] + ["vink"] * counts[1]
     return replace(as_predictions(logits, truth), species=species)
 
 
-def test_each_of_two_large_species_gets_its_own_temperature():
-    found = calibrate(of_two_species((2000, 2000), (0.6, 2.5)))
-    assert found.of_species["merel"] == pytest.approx(0.6, rel=0.1)
-    assert found.of_species["vink"] == pytest.approx(2.5, rel=0.1)
-    assert 0.6 < found.temperature < 2.5
+def test_species_with_many_recordings_get_their_own_temperature():
+    calibration = calibrate(of_two_species((2000, 2000), (0.6, 2.5)))
+    assert calibration.of_species["merel"] == pytest.approx(0.6, rel=0.1)
+    assert calibration.of_species["vink"] == pytest.approx(2.5, rel=0.1)
+    assert 0.6 < calibration.temperature < 2.5
 
 
-def test_the_fewer_recordings_the_closer_a_species_stays_to_all():
-    many, many_truth = honest(20_000, 7)
-    few, few_truth = honest(40, 8)
+def test_a_species_temperature_shrinks_towards_all_with_few_recordings():
+    many, many_truth = calibrated_logits(8_000, 7)
+    few, few_truth = calibrated_logits(40, 8)
     own = []
-    for copies in (1, 5, 25):  # the same vinken again and again: what they ask for stays the same
+    for copies in (1, 3, 9):  # copies, so that only the number changes
         logits = torch.cat([many, few.repeat(copies, 1) * 3])
         truth = torch.cat([many_truth, few_truth.repeat(copies)])
         species = ["merel"] * len(many) + ["vink"] * (40 * copies)
-        found = calibrate(replace(as_predictions(logits, truth), species=species))
-        own.append(found.of_species["vink"])
-        assert found.temperature == pytest.approx(1, abs=0.1)
+        calibration = calibrate(replace(as_predictions(logits, truth), species=species))
+        own.append(calibration.of_species["vink"])
+        assert calibration.temperature == pytest.approx(1, abs=0.1)
     assert 1.2 < own[0] < own[1] < own[2]
 
 
 def test_a_species_with_too_few_recordings_has_the_temperature_of_all():
-    found = calibrate(of_two_species((500, 9), (1.0, 3.0)))
-    assert set(found.of_species) == {"merel"}
-    assert found.temperature_of("vink") == found.temperature
+    calibration = calibrate(of_two_species((500, 9), (1.0, 3.0)))
+    assert set(calibration.of_species) == {"merel"}
+    assert calibration.temperature_of("vink") == calibration.temperature
 
 
 def test_a_single_species_has_one_temperature():
-    logits, truth = honest(200, 5)
+    logits, truth = calibrated_logits(200, 5)
     assert calibrate(replace(as_predictions(logits, truth), species=["merel"] * 200)).of_species == {}
 
 
-def test_a_recording_is_answered_at_the_temperature_of_its_species():
+def test_a_recording_is_calibrated_with_the_temperature_of_its_species():
     predictions = of_two_species((3, 2), (1.0, 1.0))
     calibration = Calibration(2.0, "mean", 0, {"vink": 0.5})
-    answers = calibration.answers(predictions)
-    torch.testing.assert_close(answers[:3], soften(predictions.probabilities[:3], 2.0))
-    torch.testing.assert_close(answers[3:], soften(predictions.probabilities[3:], 0.5))
+    probabilities = calibration.recording_probabilities(predictions)
+    torch.testing.assert_close(probabilities[:3], soften(predictions.probabilities[:3], 2.0))
+    torch.testing.assert_close(probabilities[3:], soften(predictions.probabilities[3:], 0.5))
 
 
-def test_what_a_network_answered_to_whole_recordings_is_only_softened():
-    logits, truth = honest(300, 6)
+def test_predictions_for_whole_recordings_are_only_softened():
+    logits, truth = calibrated_logits(300, 6)
     segments = as_predictions(torch.zeros(600, 3), truth, 2)
     whole = replace(segments, whole=(logits * 2).softmax(dim=1))
-    found = calibrate(whole)
-    assert found.pooling == "network" and found.temperature == pytest.approx(2, rel=0.25)
-    torch.testing.assert_close(found.answers(whole), soften(whole.whole, found.temperature))
+    calibration = calibrate(whole)
+    assert calibration.pooling == "network" and calibration.temperature == pytest.approx(2, rel=0.25)
+    torch.testing.assert_close(calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature))
+
+
+def binary_predictions(confidence: list[float], correct: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Two types, of which the first is always predicted, and the true types."""
+    top = np.array(confidence)
+    return np.stack([top, 1 - top], axis=1), 1 - np.array(correct)
+
+
+CONFIDENT = [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90]
+MIXED = binary_predictions([*CONFIDENT, 0.8, 0.7, 0.6, 0.55], [1] * 10 + [0, 1, 0, 0])
+
+
+@pytest.mark.parametrize(("target", "threshold"), [(0.7, 0.0), (0.8, 0.575), (0.9, 0.65), (0.92, 0.85), (1.0, 0.85)])
+def test_the_threshold_is_the_smallest_that_reaches_the_target_accuracy(target, threshold):
+    # correct of all 14: 11 (0.79); of the first 13: 11 (0.85); 12: 11 (0.917); 11: 10 (0.909); 10: 10
+    assert choose_threshold(*MIXED, target) == pytest.approx(threshold)
+
+
+def test_nothing_is_certain_when_no_threshold_suffices():
+    probabilities, truth = binary_predictions([*CONFIDENT, 0.6], [1, 0] * 5 + [0])
+    assert choose_threshold(probabilities, truth, 0.8) is None
+    assert not is_certain(probabilities, None).any()
+    assert selective_metrics(probabilities, truth, None) == {"answered": 0.0, "accuracy_answered": None}
+
+
+def test_a_threshold_needs_ten_predictions():
+    assert choose_threshold(*binary_predictions(CONFIDENT[:9], [1] * 9), 0.8) is None
+    assert choose_threshold(*binary_predictions(CONFIDENT, [1] * 10), 0.8) == 0.0
+
+
+def test_a_threshold_does_not_separate_ties():
+    probabilities, truth = binary_predictions([0.9] * 12 + [0.6] * 4, [1] * 12 + [1, 0, 0, 0])
+    assert choose_threshold(probabilities, truth, 0.9) == pytest.approx(0.75)
+    assert [point["coverage"] for point in coverage_curve(probabilities, truth)] == [1.0, 0.75]
+
+
+def test_selective_metrics_equal_arithmetic_by_hand():
+    assert selective_metrics(*MIXED, 0.65) == {
+        "answered": pytest.approx(12 / 14),
+        "accuracy_answered": pytest.approx(11 / 12),
+    }
+
+
+def test_the_coverage_curve_goes_from_all_to_the_most_confident():
+    curve = coverage_curve(*MIXED)
+    assert len(curve) == 14
+    assert curve[0] == {"coverage": 1.0, "accuracy": pytest.approx(11 / 14)}
+    assert curve[-1] == {"coverage": pytest.approx(1 / 14), "accuracy": 1.0}
+    rng = np.random.default_rng(1)
+    many = coverage_curve(rng.dirichlet(np.ones(3), 1000), rng.integers(0, 3, 1000))
+    assert len(many) <= 50 and many[0]["coverage"] == 1.0
+
+
+@pytest.mark.parametrize("target", [0, 80, -0.5, "high", True, None])
+def test_an_invalid_target_accuracy_raises(target):
+    with pytest.raises(ValueError, match="must be a share above 0 and at most 1"):
+        check_target_accuracy(target)

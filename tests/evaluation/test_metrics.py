@@ -1,4 +1,4 @@
-"""The figures equal scikit-learn's and arithmetic by hand."""
+"""Metrics equal scikit-learn's and arithmetic by hand; undefined ones are absent with the reason."""
 
 import json
 
@@ -12,8 +12,8 @@ from birdnet_nl.evaluation.metrics import Predictions, score, score_with_interva
 TYPES = ["song", "call", "alarm"]
 
 
-def random_answers(count: int, types: int, seed: int, skill: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities that favour the true type by `skill`, and the unevenly distributed true types."""
+def random_predictions(count: int, types: int, seed: int, skill: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities that favour the true type by `skill`, and unevenly distributed true types."""
     generator = torch.Generator().manual_seed(seed)
     truth = torch.multinomial(torch.tensor([0.6, 0.3, 0.1][:types]), count, replacement=True, generator=generator)
     truth[:types] = torch.arange(types)
@@ -25,81 +25,81 @@ def random_answers(count: int, types: int, seed: int, skill: float) -> tuple[tor
 @pytest.mark.parametrize("types", [2, 3])
 @pytest.mark.parametrize("skill", [0.0, 1.0, 5.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_every_figure_is_scikit_learns(types, skill, seed):
-    probabilities, truth = random_answers(200, types, seed, skill)
-    answers, y = probabilities.argmax(dim=1).numpy(), truth.numpy()
-    figures = score(probabilities, truth, TYPES[:types])
-    recall = sklearn.metrics.recall_score(y, answers, average=None)
-    one_against_rest = [sklearn.metrics.roc_auc_score(y == kind, probabilities[:, kind]) for kind in range(types)]
-    assert figures["balanced_accuracy"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(y, answers))
-    assert figures["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(y, answers, average="macro"))
-    assert figures["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y, answers))
-    assert figures["auroc"] == pytest.approx(sum(one_against_rest) / types)
-    assert figures["recall"] == pytest.approx(dict(zip(TYPES, recall, strict=False)))
+def test_every_metric_equals_scikit_learns(types, skill, seed):
+    probabilities, truth = random_predictions(200, types, seed, skill)
+    predicted, y = probabilities.argmax(dim=1).numpy(), truth.numpy()
+    scores = score(probabilities, truth, TYPES[:types])
+    recall = sklearn.metrics.recall_score(y, predicted, average=None)
+    one_against_rest = [sklearn.metrics.roc_auc_score(y == index, probabilities[:, index]) for index in range(types)]
+    assert scores["balanced_accuracy"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(y, predicted))
+    assert scores["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(y, predicted, average="macro"))
+    assert scores["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(y, predicted))
+    assert scores["auroc"] == pytest.approx(sum(one_against_rest) / types)
+    assert scores["recall"] == pytest.approx(dict(zip(TYPES, recall, strict=False)))
     average_precision = [sklearn.metrics.average_precision_score(y == k, probabilities[:, k]) for k in range(types)]
-    assert figures["average_precision"] == pytest.approx(sum(average_precision) / types)
-    precision = sklearn.metrics.precision_score(y, answers, average=None)
-    assert figures["precision"] == pytest.approx(dict(zip(TYPES, precision, strict=False)))
-    assert list(figures["counts"].values()) == np.bincount(y).tolist()
-    assert figures["absent"] == {}
-    assert figures["confusion"] == sklearn.metrics.confusion_matrix(y, answers).tolist()
-    assert figures["count"] == 200
+    assert scores["average_precision"] == pytest.approx(sum(average_precision) / types)
+    precision = sklearn.metrics.precision_score(y, predicted, average=None)
+    assert scores["precision"] == pytest.approx(dict(zip(TYPES, precision, strict=False)))
+    assert list(scores["counts"].values()) == np.bincount(y).tolist()
+    assert scores["absent"] == {}
+    assert scores["confusion"] == sklearn.metrics.confusion_matrix(y, predicted).tolist()
+    assert scores["count"] == 200
 
 
-def test_a_small_case_by_hand():
+def test_a_small_case_equals_arithmetic_by_hand():
     probabilities = torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
-    figures = score(probabilities, torch.tensor([0, 0, 0, 1]), ["song", "call"])
-    assert figures["recall"] == pytest.approx({"song": 1 / 3, "call": 1.0})
-    assert figures["balanced_accuracy"] == pytest.approx(2 / 3)
-    assert figures["accuracy"] == pytest.approx(0.5)
+    scores = score(probabilities, torch.tensor([0, 0, 0, 1]), ["song", "call"])
+    assert scores["recall"] == pytest.approx({"song": 1 / 3, "call": 1.0})
+    assert scores["balanced_accuracy"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == pytest.approx(0.5)
     # F1 of song: precision 1, recall 1/3 -> 1/2; of call: precision 1/3, recall 1 -> 1/2
-    assert figures["macro_f1"] == pytest.approx(0.5)
-    assert figures["auroc"] == pytest.approx(1.0)
-    assert figures["confusion"] == [[1, 2], [0, 1]]
+    assert scores["macro_f1"] == pytest.approx(0.5)
+    assert scores["auroc"] == pytest.approx(1.0)
+    assert scores["confusion"] == [[1, 2], [0, 1]]
 
 
-def test_guessing_one_type_scores_chance_whatever_the_counts():
+def test_a_constant_prediction_has_chance_balanced_accuracy():
     truth = torch.tensor([0] * 90 + [1] * 8 + [2] * 2)
-    figures = score(torch.tensor([[0.9, 0.05, 0.05]]).expand(100, 3), truth, TYPES)
-    assert figures["balanced_accuracy"] == pytest.approx(1 / 3)
-    assert figures["accuracy"] == pytest.approx(0.9)
-    assert figures["auroc"] == pytest.approx(0.5)
+    scores = score(torch.tensor([[0.9, 0.05, 0.05]]).expand(100, 3), truth, TYPES)
+    assert scores["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert scores["accuracy"] == pytest.approx(0.9)
+    assert scores["auroc"] == pytest.approx(0.5)
 
 
-def test_figures_are_plain_values_for_json():
-    figures = score(*random_answers(50, 3, 1, 1.0), TYPES)
-    assert json.loads(json.dumps(figures)) == figures
+def test_scores_are_plain_values_for_json():
+    scores = score(*random_predictions(50, 3, 1, 1.0), TYPES)
+    assert json.loads(json.dumps(scores)) == scores
 
 
-def test_what_a_missing_type_leaves_undefined_is_absent_with_the_reason():
-    figures = score(torch.tensor([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]), TYPES)
-    assert figures["recall"] == {"song": 0.5, "call": None, "alarm": None}
-    assert figures["precision"] == {"song": 1.0, "call": 0.0, "alarm": None}
-    assert figures["accuracy"] == 0.5
+def test_metrics_of_a_missing_type_are_absent_with_the_reason():
+    scores = score(torch.tensor([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1]]), torch.tensor([0, 0]), TYPES)
+    assert scores["recall"] == {"song": 0.5, "call": None, "alarm": None}
+    assert scores["precision"] == {"song": 1.0, "call": 0.0, "alarm": None}
+    assert scores["accuracy"] == 0.5
     for name in ("balanced_accuracy", "macro_f1", "auroc", "average_precision"):
-        assert figures[name] is None
-        assert figures["absent"][name] == "needs every type, and there is no call and no alarm"
-    assert figures["absent"]["recall/call"] == "no call among the 2"
-    assert figures["absent"]["precision/alarm"] == "alarm was never answered"
-    assert figures["counts"] == {"song": 2, "call": 0, "alarm": 0}
+        assert scores[name] is None
+        assert scores["absent"][name] == "needs every type, and there is no call and no alarm"
+    assert scores["absent"]["recall/call"] == "no call among the 2"
+    assert scores["absent"]["precision/alarm"] == "alarm was never predicted"
+    assert scores["counts"] == {"song": 2, "call": 0, "alarm": 0}
 
 
 @pytest.mark.parametrize("types", [2, 3])
-def test_every_figure_that_is_given_lies_in_its_interval(types):
-    probabilities, truth = random_answers(60, types, 2, 1.0)
-    figures = score_with_intervals(probabilities, truth, np.arange(60) // 2, TYPES[:types])
-    assert json.loads(json.dumps(figures)) == figures
-    for name, (low, high) in figures["intervals"].items():
-        figure, _, kind = name.partition("/")
-        assert low <= (figures[figure][kind] if kind else figures[figure]) + 1e-6 <= high + 2e-6, name
+def test_every_defined_metric_is_within_its_interval(types):
+    probabilities, truth = random_predictions(60, types, 2, 1.0)
+    scores = score_with_intervals(probabilities, truth, np.arange(60) // 2, TYPES[:types])
+    assert json.loads(json.dumps(scores)) == scores
+    for name, (low, high) in scores["intervals"].items():
+        metric, _, type_name = name.partition("/")
+        assert low <= (scores[metric][type_name] if type_name else scores[metric]) + 1e-6 <= high + 2e-6, name
 
 
-def test_the_true_type_of_a_recording_is_that_of_its_segments():
+def test_the_true_type_of_a_recording_is_the_type_of_its_segments():
     predictions = Predictions(torch.ones(4, 2) / 2, torch.tensor([1, 1, 0, 1]), torch.tensor([2, 0, 1, 0]), list("abc"))
     assert predictions.types_of_recordings.tolist() == [1, 0, 1]
 
 
-def test_batches_are_joined_in_order():
+def test_batches_are_concatenated_in_order():
     batches = [
         (torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 1]), torch.tensor([0, 1])),
         (torch.tensor([[0.3, 0.7]]), torch.tensor([1]), torch.tensor([1])),

@@ -1,14 +1,23 @@
-"""Figures are drawn, carry their counts, and say when the recordings are synthetic."""
+"""Plots show the values of the report, and mark synthetic recordings."""
 
 import io
 
 import numpy as np
 import pytest
+import sklearn.metrics
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.image import imread
+from PIL import Image
 
-from birdnet_nl.evaluation.plots import SYNTHETIC_NOTE, draw_confusion, draw_curves, draw_examples
+from birdnet_nl.evaluation.plots import (
+    SYNTHETIC_NOTE,
+    draw_confusion,
+    draw_curves,
+    draw_examples,
+    draw_precision_recall,
+    draw_reliability,
+    encode_png,
+)
 
 TYPES = ["song", "call", "alarm"]
 RESULTS = {
@@ -22,14 +31,14 @@ ROW = {
 HISTORY = [{**ROW, "epoch": epoch, "val/loss": 1.1 - 0.1 * epoch} for epoch in range(4)]
 
 
-def figures(synthetic: bool) -> dict[str, Figure]:
+def draw_all(synthetic: bool) -> dict[str, Figure]:
     mels = np.linspace(0, 1, 5 * 16 * 24).reshape(5, 16, 24)
-    truth, answers = ["song", "song", "call", "call", "alarm"], ["song", "call", "call", "call", "song"]
+    truth, predicted = ["song", "song", "call", "call", "alarm"], ["song", "call", "call", "call", "song"]
     names = [f"XC{number} 1.5 s" for number in range(5)]
     return {
         "confusion": draw_confusion(RESULTS, TYPES, "Merel · fast", synthetic),
         "curves": draw_curves(HISTORY, 2, 3, "Merel · fast", synthetic),
-        "examples": draw_examples(mels, truth, answers, [0.9, 0.5, 0.8, 0.7, 0.6], names, "Merel · fast", synthetic),
+        "examples": draw_examples(mels, truth, predicted, [0.9, 0.5, 0.8, 0.7, 0.6], names, "Merel · fast", synthetic),
     }
 
 
@@ -38,24 +47,23 @@ def texts_of(axes) -> list[str]:
 
 
 def is_drawn(figure: Figure) -> bool:
-    """Whether the figure becomes a picture with more than a few colours."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    buffer.seek(0)
-    return len(np.unique(imread(buffer).reshape(-1, 4), axis=0)) > 20
+    """Return whether the rendered figure has more than a few colours."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return len(np.unique(np.asarray(canvas.buffer_rgba()).view(np.uint32))) > 20
 
 
 @pytest.mark.parametrize("name", ["confusion", "curves", "examples"])
-def test_every_figure_renders_and_says_when_it_is_synthetic(name):
-    real, synthetic = figures(False)[name], figures(True)[name]
+def test_every_plot_renders_and_marks_synthetic_recordings(name):
+    real, synthetic = draw_all(False)[name], draw_all(True)[name]
     assert is_drawn(synthetic)
     assert real.get_suptitle() == "Merel · fast"
     assert synthetic.get_suptitle().startswith("Merel · fast") and SYNTHETIC_NOTE in synthetic.get_suptitle()
 
 
 @pytest.mark.parametrize("name", ["confusion", "curves", "examples"])
-def test_nothing_is_cut_off_or_overlaps_the_title(name):
-    figure = figures(True)[name]
+def test_titles_are_not_cut_off_and_do_not_overlap(name):
+    figure = draw_all(True)[name]
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -69,31 +77,31 @@ def test_nothing_is_cut_off_or_overlaps_the_title(name):
             assert box.x0 >= -1 and box.x1 <= width + 1, axes.get_title()
 
 
-def test_counts_and_shares_of_the_true_type_are_drawn_where_they_belong():
-    recording, segment = figures(False)["confusion"].axes
+def test_the_confusion_plot_shows_counts_and_shares_of_the_true_type():
+    recording, segment = draw_all(False)["confusion"].axes
     for axes, unit in ((recording, "recording"), (segment, "segment")):
         drawn = {(*np.round(text.get_position()), text.get_text()) for text in axes.texts}
         confusion = np.array(RESULTS[unit]["confusion"])
-        for true, answer in np.ndindex(3, 3):
-            share = confusion[true, answer] / confusion[true].sum()
-            assert (answer, true, str(confusion[true, answer])) in drawn
-            assert (answer, true, f"{share:.0%}") in drawn
+        for true, predicted in np.ndindex(3, 3):
+            share = confusion[true, predicted] / confusion[true].sum()
+            assert (predicted, true, str(confusion[true, predicted])) in drawn
+            assert (predicted, true, f"{share:.0%}") in drawn
     assert [label.get_text() for label in recording.get_xticklabels()] == TYPES
     assert [label.get_text() for label in recording.get_yticklabels()] == TYPES
-    assert (recording.get_xlabel(), recording.get_ylabel()) == ("answer", "true type")
+    assert (recording.get_xlabel(), recording.get_ylabel()) == ("predicted type", "true type")
     assert recording.get_title() == "19 recordings, balanced accuracy 73% (chance 33%)"
     assert segment.get_title() == "190 segments, balanced accuracy 68% (chance 33%)"
 
 
-def test_a_type_that_does_not_occur_is_drawn_without_a_division_by_zero():
+def test_a_type_that_does_not_occur_does_not_divide_by_zero():
     results = {unit: {**RESULTS[unit], "confusion": [[1, 0], [0, 0]]} for unit in RESULTS}
     with np.errstate(all="raise"):
         figure = draw_confusion(results, TYPES[:2], "two", False)
     assert texts_of(figure.axes[0]) == ["100%", "1", "0%", "0", "0%", "0", "0%", "0"]
 
 
-def test_curves_show_every_epoch_and_the_one_that_was_kept():
-    loss, accuracy, rate = figures(False)["curves"].axes
+def test_curves_show_every_epoch_and_the_best():
+    loss, accuracy, rate = draw_all(False)["curves"].axes
     lines = {line.get_label(): line for line in loss.get_lines()}
     np.testing.assert_array_equal(lines["validation"].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_allclose(lines["validation"].get_ydata(), [1.1, 1.0, 0.9, 0.8])
@@ -103,15 +111,15 @@ def test_curves_show_every_epoch_and_the_one_that_was_kept():
     assert rate.get_yscale() == "log"
 
 
-def test_one_epoch_is_enough_for_curves():
+def test_curves_of_a_single_epoch_are_drawn():
     assert is_drawn(draw_curves(HISTORY[:1], 0, 2, "one", False))
 
 
-def test_examples_name_truth_answer_and_certainty():
-    axes = figures(False)["examples"].axes
-    titles = [one.get_title() for one in axes]
+def test_examples_show_true_and_predicted_type_and_confidence():
+    axes = draw_all(False)["examples"].axes
+    titles = [item.get_title() for item in axes]
     assert titles[0] == "song  ✓ (90%)  XC0 1.5 s"
-    assert titles[1] == "song  answered call (50%)  XC1 1.5 s"
+    assert titles[1] == "song  predicted call (50%)  XC1 1.5 s"
     assert titles[5] == ""  # five examples on two rows of three
     assert axes[0].title.get_color() != axes[1].title.get_color()
 
@@ -119,3 +127,63 @@ def test_examples_name_truth_answer_and_certainty():
 def test_a_single_example_is_drawn():
     figure = draw_examples(np.zeros((1, 8, 8)), ["song"], ["song"], [0.5], ["XC1"], "one", False, columns=1)
     assert is_drawn(figure) or len(figure.axes) == 1
+
+
+CALIBRATION = {
+    "before": {"ece": 0.31}, "after": {"ece": 0.12}, "ece_by_chance": 0.11,
+    "bins": [{"confidence": 0.5, "accuracy": 0.4, "count": 3}, {"confidence": 0.9, "accuracy": 1.0, "count": 2}],
+}  # fmt: skip
+DECISION = {
+    "threshold": 0.6, "answered": 0.4, "wanted_accuracy": 0.8,
+    "coverage": [{"coverage": 1.0, "accuracy": 0.64}, {"coverage": 0.4, "accuracy": 1.0}],
+}  # fmt: skip
+
+
+def test_reliability_shows_bins_and_threshold():
+    figure = draw_reliability(CALIBRATION, DECISION, 3, "Merel", True)
+    reliability, coverage = figure.axes
+    np.testing.assert_allclose(reliability.collections[0].get_offsets(), [[0.5, 0.4], [0.9, 1.0]])
+    assert reliability.get_title() == "ECE 0.31 → 0.12 (by chance 0.11)"
+    lines = {line.get_label(): line for line in coverage.get_lines()}
+    np.testing.assert_allclose(lines["test recordings, most confident first"].get_xydata(), [[1.0, 0.64], [0.4, 1.0]])
+    assert set(lines["p ≥ 0.60"].get_xdata()) == {0.4} and set(lines["chance"].get_ydata()) == {1 / 3}
+    assert "synthetic" in figure.get_suptitle()
+    assert is_drawn(figure)
+
+
+def test_reliability_without_a_threshold_has_no_line_for_it():
+    figure = draw_reliability(CALIBRATION, DECISION | {"threshold": None}, 2, "Merel", False)
+    assert not any(line.get_label().startswith("p ≥") for line in figure.axes[1].get_lines())
+
+
+@pytest.mark.parametrize("types", [["song", "call", "alarm"], ["song", "alarm"]])
+def test_the_average_precision_in_the_legend_equals_scikit_learns(types):
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, len(types), 40)
+    probabilities = rng.dirichlet(np.ones(len(types)), 40).astype(np.float32)
+    probabilities[np.arange(40), truth] += 0.3
+    figure = draw_precision_recall(probabilities, truth, types, "Merel", False)
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    for index, label in enumerate(labels):
+        expected = sklearn.metrics.average_precision_score(truth == index, probabilities[:, index])
+        assert label == f"{types[index]} ({(truth == index).sum()}), average precision {expected:.2f}"
+    assert is_drawn(figure)
+
+
+def test_a_type_without_test_recordings_has_no_curve():
+    figure = draw_precision_recall(np.eye(3)[:2], np.array([0, 1]), TYPES, "Merel", False)
+    assert [text.get_text().split()[0] for text in figure.axes[0].get_legend().get_texts()] == ["song", "call"]
+
+
+def test_a_png_of_256_colours_is_similar_and_small():
+    figure = Figure(figsize=(6, 3), dpi=120)
+    noise = np.random.default_rng(0).random((96, 200)).cumsum(axis=1) % 1
+    figure.subplots().imshow(noise, cmap="magma", aspect="auto")
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=120)
+    small = encode_png(figure)
+    expected = np.asarray(Image.open(whole).convert("RGB")).astype(int)
+    actual = np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int)
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).mean() < 6  # of 255
+    assert len(small) < whole.tell() / 2

@@ -1,4 +1,4 @@
-"""predictions.csv comes back as it was written, and says so when it does not."""
+"""predictions.csv is read as written, and a broken file raises."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ TYPES = ["song", "alarm"]
 
 
 @pytest.fixture
-def answers():
+def predictions():
     recordings = [
         Recording("XC1", Path("/data/song/XC1.mp3"), "merel", "song", "song", recordist='Anna "de Wit", Zwolle'),
         Recording("call/7, oud", Path("/data/alarm/7.wav"), "merel", "alarm", "alarm"),
@@ -25,20 +25,20 @@ def answers():
     )
 
 
-def test_rows_are_read_as_they_were_written(answers, tmp_path):
-    write_predictions(tmp_path / "predictions.csv", answers)
-    found = read_predictions(tmp_path / "predictions.csv")
-    for was, now in zip(answers, found, strict=True):
-        assert now.probabilities == pytest.approx(was.probabilities, abs=1e-6)
-        assert {**vars(now), "probabilities": 0} == {**vars(was), "probabilities": 0}
-    assert [(row.true_type, row.answer, row.certain) for row in found] == [
+def test_rows_are_read_as_written(predictions, tmp_path):
+    write_predictions(tmp_path / "predictions.csv", predictions)
+    rows = read_predictions(tmp_path / "predictions.csv")
+    for written, row in zip(predictions, rows, strict=True):
+        assert row.probabilities == pytest.approx(written.probabilities, abs=1e-6)
+        assert {**vars(row), "probabilities": 0} == {**vars(written), "probabilities": 0}
+    assert [(row.true_type, row.predicted_type, row.certain) for row in rows] == [
         ("song", "song", True),
         ("alarm", "song", False),
     ]
 
 
-def test_the_columns_are_those_of_the_run_in_its_order(answers, tmp_path):
-    write_predictions(tmp_path / "predictions.csv", answers)
+def test_the_columns_follow_the_types_of_the_run(predictions, tmp_path):
+    write_predictions(tmp_path / "predictions.csv", predictions)
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         head, first, _ = csv.reader(file)
     assert head == [
@@ -48,12 +48,10 @@ def test_the_columns_are_those_of_the_run_in_its_order(answers, tmp_path):
     assert first[-3:] == ["song", "true", "12"]
 
 
-def test_a_file_that_is_not_there_or_another_one_is_told(tmp_path):
-    with pytest.raises(RunError, match="is not there; a run writes it when it is tested"):
+def test_a_missing_or_broken_file_raises(tmp_path):
+    with pytest.raises(RunError, match="does not exist; a run writes it at its end"):
         read_predictions(tmp_path / "predictions.csv")
-    (tmp_path / "predictions.csv").write_text("id,split\nXC1,test\n")
-    with pytest.raises(RunError, match="is not a list of predictions of a run"):
-        read_predictions(tmp_path / "predictions.csv")
-    (tmp_path / "predictions.csv").write_text("recording_id,file,species,recordist,true_type,p_song,answer\nXC1,a,b\n")
-    with pytest.raises(RunError, match="is not a list of predictions of a run"):
-        read_predictions(tmp_path / "predictions.csv")
+    for content in ("id,split\nXC1,test\n", "recording_id,file,species,recordist,true_type,p_song,answer\nXC1,a,b\n"):
+        (tmp_path / "predictions.csv").write_text(content)
+        with pytest.raises(RunError, match="is not a list of predictions of a run"):
+            read_predictions(tmp_path / "predictions.csv")

@@ -1,4 +1,4 @@
-"""What the screen says of a finished run: every figure with its interval, and a dash where there is none."""
+"""Screen summary of a finished run: metrics with intervals, a dash for undefined ones, and warnings."""
 
 import io
 
@@ -18,7 +18,7 @@ SCORES = {
     "balanced_accuracy": 0.694, "macro_f1": 0.68, "accuracy": 0.7, "auroc": 0.873, "average_precision": 0.8,
     "recall": {"song": 0.67, "alarm": 0.5}, "precision": {"song": 1.0, "alarm": None},
     "confusion": [[8, 4], [6, 6]], "count": 24, "counts": {"song": 12, "alarm": 12},
-    "absent": {"precision/alarm": "alarm was never answered"},
+    "absent": {"precision/alarm": "alarm was never predicted"},
     "intervals": {
         "balanced_accuracy": [0.541, 0.812], "macro_f1": [0.5, 0.8], "auroc": [0.75, 0.94], "recall/song": [0.4, 0.9],
         "recall/alarm": [0.2, 0.8], "precision/song": [0.7, 1.0],
@@ -53,7 +53,7 @@ def printed(monkeypatch, tmp_path):
     return show
 
 
-def test_the_table_shows_figures_with_intervals(printed):
+def test_the_table_shows_metrics_with_intervals(printed):
     text = printed()
     for piece in ("per recording (24)", "per segment (300)", "69.4% [54–81]", "0.873 [0.75–0.94]", "50% [20–80]"):
         assert piece in text
@@ -61,31 +61,34 @@ def test_the_table_shows_figures_with_intervals(printed):
     assert "chance is 50%" in text and "Few test" not in text
 
 
-def test_few_recordings_are_said_to_be_few(printed):
+def test_few_test_recordings_give_a_warning(printed):
     few = {"recording": SCORES | {"counts": {"song": 12, "alarm": 3}}, "segment": SCORES}
     assert "Few test recordings (alarm 3)" in printed(results=few)
 
 
-def test_a_leak_is_told(printed):
+def test_a_leak_gives_a_warning(printed):
     assert "LEAK" in printed(split_by="segment") and "LEAK" not in printed()
     assert (leak_mark(REPORT), leak_mark({"split_by": "segment"})) == ("", " · LEAK")
 
 
-def test_controls_fit_on_a_line():
+def test_controls_are_described_on_one_line():
     line = describe_controls(REPORT["controls"])
     assert line == (
-        "without listening: always song 50%; metadata alone (month, duration) 58% \\[41–74] (balanced accuracy)"
+        "baselines without audio: always song 50%; metadata only (month, duration) 58% \\[41–74] (balanced accuracy)"
     )
     absent = {**REPORT["controls"], "metadata": {"absent": "nothing is known"}}
-    assert describe_controls(absent).endswith("metadata alone: nothing is known")
+    assert describe_controls(absent).endswith("metadata only: nothing is known")
 
 
-def test_calibration_and_decision_say_what_was_decided_or_why_not():
+def test_calibration_and_decision_are_described_with_the_reason_for_none():
     assert "1.80: ECE 0.31 → 0.12" in describe_calibration(REPORT)
     unfitted = REPORT["calibration"] | {"temperature": 1.0, "fitted_on": 0}
     assert "too few validation recordings" in describe_calibration({"calibration": unfitted})
-    assert describe_decision(REPORT) == "onzeker (below 0.62, where validation reached 80%): 25%, 83% of the rest right"
+    assert (
+        describe_decision(REPORT)
+        == "uncertain (below 0.62, where validation reached 80%): 25%, 83% of the rest correct"
+    )
     none = REPORT["decision"] | {"threshold": None, "accuracy_answered": None, "answered": 0.0}
-    assert describe_decision({"decision": none}).startswith("onzeker: all;")
-    nobody = REPORT["decision"] | {"accuracy_answered": None, "answered": 0.0}
-    assert describe_decision({"decision": nobody}).endswith("100%")
+    assert describe_decision({"decision": none}).startswith("uncertain: all;")
+    nothing_certain = REPORT["decision"] | {"accuracy_answered": None, "answered": 0.0}
+    assert describe_decision({"decision": nothing_certain}).endswith("100%")

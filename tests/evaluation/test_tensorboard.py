@@ -1,4 +1,4 @@
-"""What a run adds to TensorBoard can be read back from its event file."""
+"""Results in TensorBoard are read back from the event file."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from birdnet_nl.evaluation.pictures import encode_figure
+from birdnet_nl.evaluation.plots import encode_png
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction
 from birdnet_nl.evaluation.tensorboard import (
     add_clip,
     add_counts,
     add_embeddings,
-    add_pictures,
+    add_plots,
     add_result,
     counts_as_markdown,
 )
@@ -39,26 +39,26 @@ def read(logger: TensorBoardLogger) -> EventAccumulator:
     return EventAccumulator(logger.log_dir, size_guidance={"audio": 0, "images": 0}).Reload()
 
 
-def test_figures_sounds_counts_and_results_have_readable_names(logger):
+def test_plots_clips_counts_and_results_have_readable_names(logger):
     figure = Figure()
     figure.subplots().plot([0, 1])
-    picture = encode_figure(figure)
-    add_pictures(logger, {"confusion": picture, "curves": picture}, 4)
+    png = encode_png(figure)
+    add_plots(logger, {"confusion": png, "curves": png}, 4)
     add_counts(logger, REPORT)
-    add_clip(logger, "test/error 1: XC7 1.5 s, song answered call", np.zeros(2400, dtype=np.float32), 24000, 4)
+    add_clip(logger, "test/error 1: XC7 1.5 s, song predicted call", np.zeros(2400, dtype=np.float32), 24000, 4)
     add_result(logger, REPORT)
     events = read(logger)
     tags = events.Tags()
     assert tags["images"] == ["test/confusion"]
     (image,) = events.Images("test/confusion")
-    assert (image.encoded_image_string, image.step) == (picture, 4) and image.width > image.height > 100
-    assert tags["audio"] == ["test/error 1: XC7 1.5 s, song answered call"]
+    assert (image.encoded_image_string, image.step) == (png, 4) and image.width > image.height > 100
+    assert tags["audio"] == ["test/error 1: XC7 1.5 s, song predicted call"]
     assert "recordings and segments/text_summary" in tags["tensors"]
     assert events.Scalars("test/recording_balanced_accuracy")[-1].value == pytest.approx(0.5)
     assert "test/recording_auroc" not in tags["scalars"]
 
 
-def test_counts_are_a_table_of_splits_and_types():
+def test_counts_are_formatted_as_a_table():
     assert counts_as_markdown(REPORT).splitlines() == [
         "| | song | call |",
         "|---|---:|---:|",
@@ -68,12 +68,12 @@ def test_counts_are_a_table_of_splits_and_types():
     ]
 
 
-def test_the_projector_can_colour_by_type_and_answer(logger, tmp_path):
-    answers = [
+def test_embeddings_have_types_and_predictions_as_metadata(logger, tmp_path):
+    predictions = [
         RecordingPrediction(f"XC{n}", f"XC{n}.mp3", "merel", "", "song", {"song": 0.6, "call": 0.4}, "song", True, 3)
         for n in range(3)
     ]
-    add_embeddings(logger, torch.randn(3, 8), answers)
+    add_embeddings(logger, torch.randn(3, 8), predictions)
     lines = next(tmp_path.rglob("metadata.tsv")).read_text().splitlines()
-    assert lines == ["type\tanswer\trecording\tspecies", *(f"song\tsong\tXC{n}\tmerel" for n in range(3))]
+    assert lines == ["type\tprediction\trecording\tspecies", *(f"song\tsong\tXC{n}\tmerel" for n in range(3))]
     assert len(next(tmp_path.rglob("tensors.tsv")).read_text().splitlines()) == 3
