@@ -1,1 +1,1 @@
-"""Networks: log-mel segments to one logit per vocalization type."""
+"""Networks for log-mel segments and for embeddings of whole recordings: one logit per vocalization type."""

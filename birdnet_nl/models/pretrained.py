@@ -1,6 +1,6 @@
-"""Weights of a network that has practised on invented birds, for a training on real ones to start from.
+"""Weights of a network pretrained on synthetic recordings, as the start of a training on real ones.
 
-They come with the package, made by `birdnet-nl pretrain`; another file of the same make can be given.
+One file comes with the package; `birdnet-nl pretrain` makes others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,54 +13,73 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.models.weights_file import halved, in_full, read_tensors
+from birdnet_nl.models.registry import read_tensors, to_float, to_half
+from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
 
 SHIPPED = Path(str(files("birdnet_nl.models"))) / "pretrained_compact_cnn.pt"
-CARD = "practised"
-OF_TYPES = "head."  # weights with one row for each type
-MAY_DIFFER = ("types", "dropout")  # of a network's description: these do not change what the weights mean
+COMMAND = "birdnet-nl pretrain"
+METADATA = "metadata"
+METADATA_OF_0_1 = "practised"
+PER_TYPE = "head."  # prefix of weights with one row for each type
+IGNORED = ("types", "dropout", "pretrained")  # of a network's description: these do not change what the weights mean
 
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """Weights in float32 by name, and the card: network, mel, types, segment_s, generator, and how they were made."""
+    """Weights in float32 by name, and their metadata.
 
-    card: dict[str, Any]
+    The metadata are plain values: network, mel, types, segment_s, generator, recordings, steps, seed, and the accuracy
+    on further synthetic recordings.
+    """
+
+    metadata: dict[str, Any]
     weights: dict[str, torch.Tensor]
 
-    def misfit(self, network: Mapping[str, Any], mel: MelParams, segment_s: float, types: Sequence[str]) -> str | None:
-        """Why a network of this description cannot start from them, in a few words; None when it can."""
-        if _sizes(network) != _sizes(self.card["network"]):
-            return f"they are of {self.card['network']['_target_'].rpartition('.')[2]} of other sizes or kind"
-        if asdict(mel) != self.card["mel"] or segment_s != self.card["segment_s"]:
-            return "they were made with another front end (mel) or length of segments"
-        unknown = [name for name in types if name not in self.card["types"]]
-        return f"they do not know {', '.join(unknown)}" if unknown else None
+    def mismatch(
+        self, network_description: Mapping[str, Any], mel: MelParams, segment_s: float, types: Sequence[str]
+    ) -> str | None:
+        """The reason why such a network cannot start from these weights, as a clause; None when it can."""
+        own = self.metadata["network"]
+        if _architecture(network_description) != _architecture(own):
+            return f"they are for a {own['_target_'].rpartition('.')[2]} with {_sizes(own)}"
+        if asdict(mel) != self.metadata["mel"] or segment_s != self.metadata["segment_s"]:
+            return "they were trained with another mel front end or segment length"
+        missing = [name for name in types if name not in self.metadata["types"]]
+        return f"they were not trained on {', '.join(missing)}" if missing else None
 
-    def give_to(self, network: nn.Module, types: Sequence[str]) -> None:
-        """Into a network of these types, in this order."""
-        rows = [self.card["types"].index(name) for name in types]
+    def load_into(self, network: nn.Module, types: Sequence[str]) -> None:
+        """Copy the weights into a network with these types, in this order."""
+        rows = [self.metadata["types"].index(name) for name in types]
         network.load_state_dict(
-            {name: value[rows] if name.startswith(OF_TYPES) else value for name, value in self.weights.items()}
+            {name: value[rows] if name.startswith(PER_TYPE) else value for name, value in self.weights.items()}
         )
 
 
-def _sizes(network: Mapping[str, Any]) -> dict[str, Any]:
-    return {"pooling": "log_mean_exp"} | {key: value for key, value in network.items() if key not in MAY_DIFFER}
+def _architecture(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in description.items() if key == "_target_" or _is_argument(key)}
 
 
-def write_pretrained(path: Path, network: nn.Module, card: Mapping[str, Any]) -> None:
-    """In half precision."""
-    with atomic_path(path) as beside:
-        torch.save({CARD: dict(card), "weights": halved(network.state_dict())}, beside)
+def _sizes(description: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in description.items() if _is_argument(key))
+
+
+def _is_argument(key: str) -> bool:
+    return not key.startswith("_") and key not in IGNORED
+
+
+def write_pretrained(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
+    """Write the weights in half precision."""
+    with atomic_path(path) as temporary:
+        torch.save({METADATA: dict(metadata), "weights": to_half(network.state_dict())}, temporary)
 
 
 def read_pretrained(path: Path) -> PretrainedWeights:
-    """Raises `RunError` for a file that is not of `write_pretrained`."""
-    return read_tensors(
-        path,
-        lambda content: PretrainedWeights(content[CARD], in_full(content["weights"])),
-        wanted="practised weights",
-        maker="birdnet-nl practise",
-    )
+    """Raises `RunError` for a file that `write_pretrained` did not write."""
+
+    def parse(content: Any) -> PretrainedWeights:
+        if METADATA_OF_0_1 in content:
+            raise RunError(f"{path} was made by birdnet_nl 0.1 (birdnet-nl practise); make it again with {COMMAND}")
+        return PretrainedWeights(content[METADATA], to_float(content["weights"]))
+
+    return read_tensors(path, parse, content="pretrained weights", command=COMMAND)
