@@ -1,1 +1,1 @@
-""" """
+"""Embeddings: vectors that pretrained networks compute from windows of recordings."""

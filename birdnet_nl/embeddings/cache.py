@@ -1,4 +1,4 @@
-"""Features of each recording, in a file named after the content, the extractor and the distance between windows."""
+"""Cached embeddings of recordings, in files named after the content, the model and the distance between windows."""
 
 import hashlib
 import json
@@ -12,123 +12,161 @@ import numpy as np
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.decode import decode
-from birdnet_nl.embeddings.base import EmbeddingModel, Extract
+from birdnet_nl.embeddings.base import Embed, EmbeddingModel
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
+from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.files import atomic_path, touch_cached
 
-FORMAT_VERSION = 1  # raise when what is kept changes, so that old files are not taken for new ones
+FORMAT_VERSION = 1  # increase when the content of the files changes, so that old ones are not used
 
 
-def embeddings_key(embedding_model: EmbeddingModel, window_hop_s: float) -> str:
-    """A folder's name that differs when the extractor, its version, the windows or the format differ."""
-    text = json.dumps(
-        [FORMAT_VERSION, embedding_model.version, embedding_model.window_s, embedding_model.dimensions, window_hop_s]
-    )
-    return f"{embedding_model.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def check_windows(model: EmbeddingModel, segment_s: float, source: str) -> None:
+    """Raise `ValueError` for segments that the model cannot embed, `SetupError` where it is not installed."""
+    if segment_s != model.window_s:
+        raise ValueError(
+            f"data.segment_s={segment_s} must be {model.window_s} with embeddings of {model.name}, the length of its "
+            "input in seconds"
+        )
+    if source == "spectrograms":
+        raise ValueError(f"data=spectrograms has no sound, which {model.name} needs; give recordings")
+    model.check_installed()
+
+
+def check_demo(model: EmbeddingModel, synthetic: bool) -> None:
+    """Raise `ValueError` where a model was pretrained on recordings like those it would be tested on."""
+    if synthetic and model.pretrained_on_synthetic:
+        raise ValueError(
+            f"embeddings of {model.name} cannot be evaluated on the demo: the network was pretrained on synthetic "
+            "recordings, which are made as the demo's are, so the metrics would be too high; give real recordings "
+            "(data.root=<folder>, without data=demo), or take another trainer, such as turbo"
+        )
+
+
+def embeddings_key(model: EmbeddingModel, segment_hop_s: float) -> str:
+    """The name of a folder, which differs when the model, its version, the windows or the format differ."""
+    text = json.dumps([FORMAT_VERSION, model.version, model.window_s, model.dimensions, segment_hop_s])
+    return f"{model.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def embed_recordings(
+    recordings: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
+    windows: Mapping[str, int],
+    model: EmbeddingModel,
+    segment_hop_s: float,
+    embeddings_dir: Path,
+    workers: int,
+) -> dict[str, np.ndarray]:
+    """As `cache_embeddings`, with a progress bar."""
+    with progress_bar() as bar:
+        task = bar.add_task(f"embeddings of {model.name}", total=len(recordings) * model.num_models)
+        return cache_embeddings(
+            recordings, mels, windows, model, segment_hop_s, embeddings_dir, workers, lambda: bar.advance(task)
+        )
 
 
 def cache_embeddings(
     recordings: Sequence[Recording],
     mels: Mapping[str, CachedMel],
     windows: Mapping[str, int],
-    embedding_model: EmbeddingModel,
-    window_hop_s: float,
-    cache_dir: Path,
+    model: EmbeddingModel,
+    segment_hop_s: float,
+    embeddings_dir: Path,
     workers: int,
     on_progress: Callable[[], None] = lambda: None,
 ) -> dict[str, np.ndarray]:
-    """Features by recording id, float16 [windows, 1 + dimensions]: presence of the recording's species first.
+    """Embed recordings: by id, float16 [windows, 1 + dimensions], the score of the recording's species first.
 
-    Those of extractors that stand beside it follow; `on_progress` is called once for each recording and extractor.
+    The embeddings of models concatenated with it follow; `on_progress` is called once per recording and model.
 
-    Window n begins at n · `window_hop_s` seconds; `windows` says how many there are of each recording, and `mels` the
-    hash of its content. Each worker is a thread with a network of its own, opened when there is something to compute.
-    Killed at any moment, what is finished stays and the rest is made next time.
+    Window n starts at n · `segment_hop_s` seconds; `windows` holds their number for each recording, and `mels` the hash
+    of its content. Each worker is a thread with a network of its own, loaded when there is something to compute. After
+    a stop at any moment, finished files stay and the rest is computed next time.
     """
-    folder = cache_dir / embeddings_key(embedding_model, window_hop_s)
-    found: dict[str, np.ndarray | None] = dict.fromkeys([recording.id for recording in recordings])
-    if embedding_model.kept_on_disk:
+    folder = embeddings_dir / embeddings_key(model, segment_hop_s)
+    embeddings: dict[str, np.ndarray | None] = dict.fromkeys([recording.id for recording in recordings])
+    if model.cached:
         for recording in recordings:
-            place = _place(folder, recording, mels[recording.id])
-            found[recording.id] = _read(place, windows[recording.id], embedding_model.dimensions)
-    missing = [recording for recording in recordings if found[recording.id] is None]
+            path = _path(folder, recording, mels[recording.id])
+            embeddings[recording.id] = _read(path, windows[recording.id], model.dimensions)
+    missing = [recording for recording in recordings if embeddings[recording.id] is None]
     for _ in range(len(recordings) - len(missing)):
         on_progress()
 
-    def make(recording: Recording, extract: Extract) -> np.ndarray:
-        features = _extract(recording, windows[recording.id], embedding_model, window_hop_s, extract)
-        if embedding_model.kept_on_disk:
-            place = _place(folder, recording, mels[recording.id])
-            with atomic_path(place, sync=False) as beside, beside.open("wb") as file:
-                np.save(file, features)
-        return features
+    def compute(recording: Recording, embed: Embed) -> np.ndarray:
+        vectors = _embed_recording(recording, windows[recording.id], model, segment_hop_s, embed)
+        if model.cached:
+            path = _path(folder, recording, mels[recording.id])
+            with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
+                np.save(file, vectors)
+        return vectors
 
-    with closing(_by_threads(missing, embedding_model, workers, make)) as finished:
-        for id, features in finished:
-            found[id] = features
+    with closing(_in_threads(missing, model, workers, compute)) as finished:
+        for id, vectors in finished:
+            embeddings[id] = vectors
             on_progress()
-    if embedding_model.beside is None:
-        return found
-    shared = (recordings, mels, windows, embedding_model.beside, window_hop_s, cache_dir, workers, on_progress)
+    if model.concatenated_with is None:
+        return embeddings
+    shared = (recordings, mels, windows, model.concatenated_with, segment_hop_s, embeddings_dir, workers, on_progress)
     others = cache_embeddings(*shared)
-    return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in found.items()}
+    return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in embeddings.items()}
 
 
-def _by_threads(
+def _in_threads(
     missing: Sequence[Recording],
-    embedding_model: EmbeddingModel,
+    model: EmbeddingModel,
     workers: int,
-    make: Callable[[Recording, Extract], np.ndarray],
+    compute: Callable[[Recording, Embed], np.ndarray],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """What `make` gives for each recording, by id, in the order in which they are finished."""
+    """The id and the result of each recording, in the order in which they are finished."""
     if not missing:
         return
-    embedding_model.check()
+    model.check_installed()
     workers = max(1, min(workers, len(missing)))
-    networks: queue.SimpleQueue[Extract] = queue.SimpleQueue()
+    networks: queue.SimpleQueue[Embed] = queue.SimpleQueue()
     for _ in range(workers):
-        networks.put(embedding_model.open())
+        networks.put(model.load())
 
-    def lend_a_network(recording: Recording) -> np.ndarray:
-        extract = networks.get()  # there is one for each thread
+    def compute_with_network(recording: Recording) -> np.ndarray:
+        embed = networks.get()  # there is one per thread
         try:
-            return make(recording, extract)
+            return compute(recording, embed)
         finally:
-            networks.put(extract)
+            networks.put(embed)
 
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="features")
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="embeddings")
     try:
-        futures = {pool.submit(lend_a_network, recording): recording.id for recording in missing}
+        futures = {pool.submit(compute_with_network, recording): recording.id for recording in missing}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _place(folder: Path, recording: Recording, mel: CachedMel) -> Path:
-    """The species belongs to the name: its presence stands among the features."""
+def _path(folder: Path, recording: Recording, mel: CachedMel) -> Path:
+    """The name includes the species, whose score is in the file."""
     return folder / f"{mel.content}-{recording.species}.npy"
 
 
 def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
-    """None when the file is not there, is cut, or holds fewer windows than are wanted."""
+    """None when the file is missing, is cut, or has fewer windows than `windows`."""
     try:
-        features = np.load(path)
+        vectors = np.load(path)
     except (FileNotFoundError, ValueError, EOFError):
         return None
     touch_cached(path)
-    whole = features.ndim == 2 and features.shape[1] == 1 + dimensions and len(features) >= windows
-    return features[:windows] if whole else None
+    complete = vectors.ndim == 2 and vectors.shape[1] == 1 + dimensions and len(vectors) >= windows
+    return vectors[:windows] if complete else None
 
 
-def _extract(
-    recording: Recording, windows: int, embedding_model: EmbeddingModel, window_hop_s: float, extract: Extract
+def _embed_recording(
+    recording: Recording, windows: int, model: EmbeddingModel, segment_hop_s: float, embed: Embed
 ) -> np.ndarray:
-    """Decode and extract, float16 [windows, 1 + dimensions]."""
-    rate_hz, species = embedding_model.sample_rate_hz, get_species(recording.species)
+    """Decode and embed, float16 [windows, 1 + dimensions]."""
+    rate_hz, species = model.sample_rate_hz, get_species(recording.species)
     samples = decode(recording.path, rate_hz)
-    features = np.empty((windows, 1 + embedding_model.dimensions), dtype=np.float16)
+    vectors = np.empty((windows, 1 + model.dimensions), dtype=np.float16)
     for window in range(windows):
-        features[window] = extract(samples, round(window * window_hop_s * rate_hz), species)
-    return features
+        vectors[window] = embed(samples, round(window * segment_hop_s * rate_hz), species)
+    return vectors

@@ -1,7 +1,7 @@
-"""What a network that has practised on invented birds makes of a window, layer by layer; no real recording taught it.
+"""Frozen layers of a network pretrained on synthetic recordings as an embedding model; no real recording trains it.
 
-Its last layer has learned what song, call and alarm of invented birds are like, its first ones what sounds are made of.
-Which of it holds for real birds, the decision learns from recordings. How sounds move stands beside it.
+The last layers tell song, call and alarm of synthetic recordings apart, the first ones describe what sounds consist
+of. The classifier learns from real recordings which of these hold for real birds.
 """
 
 import hashlib
@@ -11,69 +11,67 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.mel_embedding import MEL, ExtractMel, MelEmbeddingModel, window_for_network
+from birdnet_nl.embeddings.base import MEL, EmbedMel, MelEmbeddingModel, mel_window
 from birdnet_nl.embeddings.modulation import Modulation
-from birdnet_nl.models.compact_cnn import CompactCnn
-from birdnet_nl.models.distilled_cnn import BACKBONE
-from birdnet_nl.models.layer_statistics import STATISTICS, layer_statistics
+from birdnet_nl.models.compact_cnn import STATISTICS, CompactCnn, layer_statistics
 from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
-from birdnet_nl.models.weights_file import halved, in_full
+from birdnet_nl.models.registry import to_float, to_half
 
-BLOCKS = tuple(STATISTICS * channels for channels in BACKBONE["channels"])
-"""Sizes of the parts of a window's vector: one for each residual block."""
+CHANNELS = (32, 64, 128)  # of the weights that come with the package
+BLOCKS = tuple(STATISTICS * channels for channels in CHANNELS)
+"""Sizes of the parts of an embedding: one for each residual block."""
 
 
 class FrozenCnn(MelEmbeddingModel):
-    """Of three seconds, four numbers for each channel of the three residual blocks; `Modulation` stands beside it.
+    """Four numbers for each channel of the three residual blocks, over three seconds; `Modulation` follows.
 
-    The weights are those that come with the package, or, of a finished run, those it was made with.
+    The weights are those that come with the package, or, for a finished run, those that it was trained with.
     """
 
-    name = "practised"
+    name = "frozen"
     dimensions = sum(BLOCKS)
     pretrained_on_synthetic = True
 
     def __init__(self) -> None:
-        self.beside = Modulation()
+        self.concatenated_with = Modulation()
         self._network: CompactCnn | None = None
 
     @property
     def network(self) -> CompactCnn:
         if self._network is None:
-            self._take(read_pretrained(SHIPPED).weights)
+            self._load_weights(read_pretrained(SHIPPED).weights)
         return self._network
 
     @property
     def version(self) -> str:
-        """Differs with the weights: what was kept of others is not taken for these."""
+        """Differs with the weights, so that cached embeddings of other weights are not used."""
         content = hashlib.sha256()
-        for value in self.weights().values():
+        for value in self.state().values():
             content.update(value.numpy().tobytes())
         return f"1-{content.hexdigest()[:8]}"
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """In half precision, for a checkpoint."""
-        return halved(self.network.state_dict())
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the weights in half precision."""
+        return to_half(self.network.state_dict())
 
-    def give(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Those of `weights()`."""
-        self._take(in_full(weights))
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        self._load_weights(to_float(state))
 
-    def open_mel(self) -> ExtractMel:
+    def load_for_mels(self) -> EmbedMel:
         network, frames, normalise = self.network, MEL.segment_frames(self.window_s), Normalise(MEL)
 
         @torch.inference_mode()
-        def extract(mel_db: np.ndarray, first: int) -> np.ndarray:
-            mel = window_for_network(mel_db, first, frames, normalise)
-            heard, layers = network.stem(mel), []  # [1, 1, mels, frames] -> [1, channels, mels/4, frames/4]
+        def embed(mel_db: np.ndarray, first: int) -> np.ndarray:
+            mel = mel_window(mel_db, first, frames, normalise)
+            features, layers = network.stem(mel), []  # [1, 1, mels, frames] -> [1, channels, mels/4, frames/4]
             for block in network.blocks:
-                heard = block(heard)  # each but the first halves mels and frames
-                layers.append(layer_statistics(heard)[0].numpy())
+                features = block(features)  # each but the first halves mels and frames
+                layers.append(layer_statistics(features)[0].numpy())
             return np.concatenate([[0.0], *layers]).astype(np.float32)
 
-        return extract
+        return embed
 
-    def _take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        network = CompactCnn(types=3, **BACKBONE)
+    def _load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
+        network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)
         network.load_state_dict(weights)
         self._network = network.eval().to(memory_format=torch.channels_last)

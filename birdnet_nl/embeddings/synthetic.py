@@ -1,4 +1,4 @@
-"""Features of invented recordings, kept in files of a hundred, so that a killed computation goes on where it was."""
+"""Cached mels and embeddings of synthetic recordings, in files of a hundred, so that a stopped computation resumes."""
 
 import os
 import random
@@ -9,30 +9,29 @@ from pathlib import Path
 from queue import SimpleQueue
 from zipfile import BadZipFile
 
+import joblib
 import numpy as np
 
-from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.base import NOBODY, EmbeddingModel
+from birdnet_nl.audio.cache import params_key, to_float16
+from birdnet_nl.audio.decode import resample
+from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.embeddings.base import NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.embeddings.cache import embeddings_key
-from birdnet_nl.embeddings.mel_embedding import MelEmbeddingModel
-from birdnet_nl.embeddings.synthetic_mels import synthetic_mel_file
 from birdnet_nl.synthetic.generator import GENERATOR, generate, type_of
 from birdnet_nl.util.files import atomic_path, touch_cached
 
-IN_A_FILE = 100
-PRETRAINED_ON_SYNTHETIC = (
-    "practised",
-    "student",
-)  # extractors that learned from invented birds before, or beside, real ones
-MELS = "practice"  # beside the folder of features
+RECORDINGS_PER_FILE = 100
+MEL_FOLDER = "synthetic"  # beside the folder of embeddings
+PRETRAINED_ON_SYNTHETIC = ("frozen", "distilled")  # embedding models that are trained on synthetic recordings too
+NOT_READABLE = (OSError, ValueError, EOFError, KeyError, BadZipFile)  # of a missing or damaged .npz
 
-Hear = Callable[[int], Iterator[np.ndarray]]
-"""The features of each of the hundred recordings from a number on, float16 [windows, 1 + dimensions], one by one."""
+EmbedFile = Callable[[int], Iterator[np.ndarray]]
+"""The embeddings of each of the hundred recordings from a number on, float16 [windows, 1 + dimensions]."""
 
 
 @dataclass(frozen=True)
 class SyntheticEmbeddings:
-    """What an extractor made of invented recordings.
+    """Embeddings of synthetic recordings.
 
     Attributes:
         windows: float16 [windows, 1 + dimensions].
@@ -46,125 +45,177 @@ class SyntheticEmbeddings:
 
 
 def embed_synthetic(
-    embedding_model: EmbeddingModel,
+    model: EmbeddingModel,
     count: int,
-    window_hop_s: float,
-    cache_dir: Path,
+    hop_s: float,
+    embeddings_dir: Path,
     workers: int,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> SyntheticEmbeddings:
-    """Of the first `count` invented recordings, from the cache where they are there; `on_progress` is told how many.
+    """Embed the first `count` synthetic recordings, or read their embeddings from the cache.
 
-    What extractors beside it make of them stands after its own; each of them counts.
+    The embeddings of models concatenated with it follow; `on_progress` gets the number of recordings finished, by each
+    of the models.
     """
-    folder = cache_dir / f"{embeddings_key(embedding_model, window_hop_s)}-{GENERATOR}"
-    starts = range(0, count, IN_A_FILE)
-    found: dict[int, list[np.ndarray]] = {}
+    folder = embeddings_dir / f"{embeddings_key(model, hop_s)}-{GENERATOR}"
+    starts = range(0, count, RECORDINGS_PER_FILE)
+    files: dict[int, list[np.ndarray]] = {}
     for start in starts:
-        kept = _read(folder / f"{start:06d}.npz", embedding_model)
-        if kept is not None:
-            found[start] = kept
-            on_progress(min(IN_A_FILE, count - start))
-    missing = [start for start in starts if start not in found]
+        cached = _read_embeddings(folder / f"{start:06d}.npz", model)
+        if cached is not None:
+            files[start] = cached
+            on_progress(min(RECORDINGS_PER_FILE, count - start))
+    missing = [start for start in starts if start not in files]
     if missing:
-        embedding_model.check()
-        _compute(missing, found, embedding_model, window_hop_s, folder, workers, count, on_progress)
-    rows = [features for start in starts for features in found[start]][:count]
-    recordings = np.repeat(np.arange(count), [len(features) for features in rows])
-    windows = np.concatenate(rows)
-    if embedding_model.beside is not None:
-        others = embed_synthetic(embedding_model.beside, count, window_hop_s, cache_dir, workers, on_progress)
+        model.check_installed()
+        _compute(missing, files, model, hop_s, folder, workers, count, on_progress)
+    embeddings = [vectors for start in starts for vectors in files[start]][:count]
+    recordings = np.repeat(np.arange(count), [len(vectors) for vectors in embeddings])
+    windows = np.concatenate(embeddings)
+    if model.concatenated_with is not None:
+        others = embed_synthetic(model.concatenated_with, count, hop_s, embeddings_dir, workers, on_progress)
         windows = np.concatenate([windows, others.windows[:, 1:]], axis=1)
     return SyntheticEmbeddings(windows, recordings, [type_of(index) for index in range(count)])
 
 
 def _compute(
     missing: list[int],
-    found: dict[int, list[np.ndarray]],
-    embedding_model: EmbeddingModel,
-    window_hop_s: float,
+    files: dict[int, list[np.ndarray]],
+    model: EmbeddingModel,
+    hop_s: float,
     folder: Path,
     workers: int,
     count: int,
     on_progress: Callable[[int], None],
 ) -> None:
-    """Whole files into `folder` and `found`; each worker is a thread with a network of its own.
+    """Add whole files to `folder` and `files`; each worker is a thread with a network of its own.
 
-    Jobs of a sweep that begin together take the files in different orders, so that they share the work.
+    Jobs of a sweep that start together take the files in different orders, so that they share the work.
     """
     missing = random.Random(os.getpid()).sample(missing, len(missing))
-    networks: SimpleQueue[Hear] = SimpleQueue()
-    for _ in range(min(workers, len(missing))):
-        if isinstance(embedding_model, MelEmbeddingModel):
-            networks.put(_hearing_mels(embedding_model, window_hop_s, folder.parents[1] / MELS))
+    workers = min(workers, len(missing))
+    networks: SimpleQueue[EmbedFile] = SimpleQueue()
+    for _ in range(workers):
+        if isinstance(model, MelEmbeddingModel):
+            networks.put(_embed_mels(model, hop_s, folder.parents[1] / MEL_FOLDER))
         else:
-            networks.put(_hearing_samples(embedding_model, window_hop_s))
+            networks.put(_embed_samples(model, hop_s))
 
-    def make(start: int) -> list[np.ndarray]:
-        kept = _read(folder / f"{start:06d}.npz", embedding_model)
-        if kept is not None:  # by another job of a sweep, meanwhile
-            on_progress(min(IN_A_FILE, count - start))
-            return kept
-        hear = networks.get()
+    def compute_file(start: int) -> list[np.ndarray]:
+        path = folder / f"{start:06d}.npz"
+        cached = _read_embeddings(path, model)
+        if cached is not None:  # computed meanwhile by another job of a sweep
+            on_progress(min(RECORDINGS_PER_FILE, count - start))
+            return cached
+        embed_file = networks.get()
         try:
-            made = []
-            for index, features in enumerate(hear(start), start):
-                made.append(features)
+            embeddings = []
+            for index, vectors in enumerate(embed_file(start), start):
+                embeddings.append(vectors)
                 if index < count:
                     on_progress(1)
         finally:
-            networks.put(hear)
-        if embedding_model.kept_on_disk:
-            with atomic_path(folder / f"{start:06d}.npz", sync=False) as beside, beside.open("wb") as file:
-                np.savez(file, windows=np.concatenate(made), counts=[len(features) for features in made])
-        return made
+            networks.put(embed_file)
+        if model.cached:
+            with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
+                counts = [len(vectors) for vectors in embeddings]
+                np.savez(file, windows=np.concatenate(embeddings), counts=counts)
+        return embeddings
 
-    pool = ThreadPoolExecutor(max_workers=min(workers, len(missing)), thread_name_prefix="practice")
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="synthetic")
     try:
-        futures = {pool.submit(make, start): start for start in missing}
+        futures = {pool.submit(compute_file, start): start for start in missing}
         for future in as_completed(futures):
-            found[futures[future]] = future.result()
+            files[futures[future]] = future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _hearing_samples(embedding_model: EmbeddingModel, window_hop_s: float) -> Hear:
-    extract, rate_hz = embedding_model.open(), embedding_model.sample_rate_hz
+def _embed_samples(model: EmbeddingModel, hop_s: float) -> EmbedFile:
+    embed, rate_hz = model.load(), model.sample_rate_hz
 
-    def hear(start: int) -> Iterator[np.ndarray]:
-        for index in range(start, start + IN_A_FILE):
-            recording = generate(index)
-            samples = resample(recording.samples, recording.sample_rate_hz, rate_hz)
-            starts = range(0, len(samples) - embedding_model.window_samples + 1, round(window_hop_s * rate_hz))
-            yield np.stack([extract(samples, start, NOBODY) for start in starts]).astype(np.float16)
+    def embed_file(start: int) -> Iterator[np.ndarray]:
+        for index in range(start, start + RECORDINGS_PER_FILE):
+            samples = _samples(index, rate_hz)
+            starts = range(0, len(samples) - model.window_samples + 1, round(hop_s * rate_hz))
+            yield np.stack([embed(samples, start, NO_SPECIES) for start in starts]).astype(np.float16)
 
-    return hear
+    return embed_file
 
 
-def _hearing_mels(embedding_model: MelEmbeddingModel, window_hop_s: float, mel_dir: Path) -> Hear:
-    """From the mels that `birdnet-nl pretrain` uses too, so that nothing need be synthesised where these are there."""
-    extract, params = embedding_model.open_mel(), embedding_model.mel
-    frames, hop = params.segment_frames(embedding_model.window_s), window_hop_s * params.frames_per_s
+def _embed_mels(model: MelEmbeddingModel, hop_s: float, mel_dir: Path) -> EmbedFile:
+    """From the mels that `birdnet-nl pretrain` uses too, so that none is computed twice."""
+    embed, params = model.load_for_mels(), model.mel
+    frames, hop_frames = params.segment_frames(model.window_s), hop_s * params.frames_per_s
 
-    def hear(start: int) -> Iterator[np.ndarray]:
-        for mel in synthetic_mel_file(start, params, mel_dir):
-            windows = 1 + int((mel.shape[1] - frames) / hop)
+    def embed_file(start: int) -> Iterator[np.ndarray]:
+        path = _mel_path(mel_dir, params, start)
+        _make_mel_file(path, start, params)
+        for mel in _read_mels(path):
+            windows = 1 + int((mel.shape[1] - frames) / hop_frames)
             mel = mel.astype(np.float32)
-            yield np.stack([extract(mel, round(window * hop)) for window in range(windows)]).astype(np.float16)
+            yield np.stack([embed(mel, round(window * hop_frames)) for window in range(windows)]).astype(np.float16)
 
-    return hear
+    return embed_file
 
 
-def _read(path: Path, embedding_model: EmbeddingModel) -> list[np.ndarray] | None:
-    """None when the file is not there, or is cut."""
-    if not embedding_model.kept_on_disk:
+def _read_embeddings(path: Path, model: EmbeddingModel) -> list[np.ndarray] | None:
+    """None when the file is missing or damaged."""
+    if not model.cached:
         return None
     try:
         with np.load(path, allow_pickle=False) as content:
             windows, counts = content["windows"], content["counts"]
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+    except NOT_READABLE:
         return None
-    if windows.ndim != 2 or windows.shape[1] != 1 + embedding_model.dimensions or counts.sum() != len(windows):
+    if windows.ndim != 2 or windows.shape[1] != 1 + model.dimensions or counts.sum() != len(windows):
         return None
     touch_cached(path)
     return np.split(windows, np.cumsum(counts)[:-1])
+
+
+def synthetic_mels(
+    count: int, params: MelParams, mel_dir: Path, workers: int, on_progress: Callable[[int], None]
+) -> list[np.ndarray]:
+    """Compute, or read, the mels of the first `count` synthetic recordings, float16 [mels, frames] each.
+
+    `workers` are processes; `on_progress` gets the number of recordings finished.
+    """
+    starts = list(range(0, count, RECORDINGS_PER_FILE))
+    finished = joblib.Parallel(n_jobs=min(workers, len(starts)), return_as="generator_unordered")(
+        joblib.delayed(_make_mel_file)(_mel_path(mel_dir, params, start), start, params) for start in starts
+    )
+    for start in finished:
+        on_progress(min(RECORDINGS_PER_FILE, count - start))
+    return [mel for start in starts for mel in _read_mels(_mel_path(mel_dir, params, start))][:count]
+
+
+def _mel_path(mel_dir: Path, params: MelParams, start: int) -> Path:
+    return mel_dir / f"{GENERATOR}-{params_key(params)}" / f"{start:06d}.npz"
+
+
+def _make_mel_file(path: Path, start: int, params: MelParams) -> int:
+    """Write the file unless it exists; returns `start`."""
+    try:
+        _read_mels(path)
+        touch_cached(path)
+        return start
+    except NOT_READABLE:
+        pass  # missing or damaged
+    mels = [
+        to_float16(log_mel(_samples(index, params.sample_rate_hz), params))
+        for index in range(start, start + RECORDINGS_PER_FILE)
+    ]
+    with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
+        np.savez(file, mels=np.concatenate(mels, axis=1), frames=[mel.shape[1] for mel in mels])
+    return start
+
+
+def _read_mels(path: Path) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as content:
+        return np.split(content["mels"], np.cumsum(content["frames"])[:-1], axis=1)
+
+
+def _samples(index: int, sample_rate_hz: int) -> np.ndarray:
+    recording = generate(index)
+    return resample(recording.samples, recording.sample_rate_hz, sample_rate_hz)

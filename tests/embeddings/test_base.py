@@ -1,39 +1,41 @@
-"""What a checkpoint keeps of an extractor builds it again, and nothing else."""
+"""Embedding models: built again from what a checkpoint keeps, and from no other code."""
 
 import numpy as np
 import pytest
 
-from birdnet_nl.embeddings.bands import Bands
-from birdnet_nl.embeddings.base import build_embedding_model, stretch
+from birdnet_nl.embeddings.base import build_embedding_model, cut_clip
 from birdnet_nl.embeddings.birdnet import BirdNet
+from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.util.errors import RunError
 
 
-@pytest.mark.parametrize("kind", [Bands, BirdNet])
-def test_a_description_is_plain_and_builds_the_same(kind):
-    described = kind().describe()
-    assert all(isinstance(value, str) for value in described.values())
-    assert type(build_embedding_model(described)) is kind
+@pytest.mark.parametrize("kind", [Modulation, BirdNet])
+def test_a_description_is_plain_and_builds_the_same_class(kind):
+    description = kind().describe()
+    assert all(isinstance(value, str) for value in description.values())
+    assert type(build_embedding_model(description)) is kind
 
 
-def test_what_is_not_ours_names_its_licence_and_its_makers():
-    described = BirdNet().describe()
-    assert described["licence"] == "CC BY-NC-SA 4.0" and "Cornell" in described["credit"]
+def test_a_model_of_others_is_described_with_licence_and_credit():
+    description = BirdNet().describe()
+    assert description["licence"] == "CC BY-NC-SA 4.0" and "Cornell" in description["credit"]
 
 
-def test_other_code_is_not_run():
-    with pytest.raises(RunError, match=r"must come from birdnet_nl\.features, not from os\.system"):
+def test_other_code_is_refused():
+    with pytest.raises(RunError, match=r"os\.system is not a subclass of birdnet_nl\.embeddings\.base\.EmbeddingModel"):
         build_embedding_model({"_target_": "os.system", "version": "1"})
 
 
-def test_features_of_another_version_are_refused():
-    with pytest.raises(RunError, match=r"features of birdnet 2\.3, which this version of birdnet_nl does not make"):
+def test_embeddings_of_another_version_are_refused():
+    with pytest.raises(RunError, match=r"embeddings of birdnet 2\.3, which this version .* does not compute"):
         build_embedding_model({**BirdNet().describe(), "version": "2.3"})
 
 
-@pytest.mark.parametrize(
-    ("start", "wanted"),
-    [(0, [1, 2, 3]), (2, [3, 4, 5]), (3, [4, 5, 0]), (7, [0, 0, 0])],
-)
-def test_beyond_the_end_of_a_recording_there_is_silence(start, wanted):
-    np.testing.assert_array_equal(stretch(np.arange(1, 6), start, 3), wanted)
+def test_weights_for_a_model_without_any_are_refused():
+    with pytest.raises(RunError, match="modulation has no weights in a checkpoint"):
+        build_embedding_model(Modulation().describe(), {})
+
+
+@pytest.mark.parametrize(("start", "expected"), [(0, [1, 2, 3]), (2, [3, 4, 5]), (3, [4, 5, 0]), (7, [0, 0, 0])])
+def test_a_clip_has_zeros_beyond_the_end_of_the_recording(start, expected):
+    np.testing.assert_array_equal(cut_clip(np.arange(1, 6), start, 3), expected)

@@ -1,4 +1,4 @@
-"""Features are made once, for the windows asked for, by as many workers as wanted; broken files are made anew."""
+"""Cached embeddings: computed once, for the windows asked for, by any number of workers; damaged files are replaced."""
 
 from pathlib import Path
 
@@ -7,135 +7,133 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.cache import cache_mels
-from birdnet_nl.embeddings.base import EmbeddingModel, Extract, stretch
-from birdnet_nl.embeddings.cache import cache_embeddings, embeddings_key
+from birdnet_nl.embeddings.base import EmbeddingModel
+from birdnet_nl.embeddings.cache import check_demo, check_windows, embed_recordings, embeddings_key
+from birdnet_nl.embeddings.frozen_cnn import FrozenCnn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
 
 RATE_HZ, HOP_S = 8000, 0.5
 
 
-class Loudness(EmbeddingModel):
-    """Mean and largest sample of a second; presence is the length of the species' name."""
-
-    name, version, sample_rate_hz, window_s, dimensions = "loudness", "1", RATE_HZ, 1.0, 2
-    licence, credit = "MIT", "this test"
-
-    def __init__(self) -> None:
-        self.opened, self.extracted, self.installed = 0, 0, True
-
-    def check(self) -> None:
-        if not self.installed:
-            raise SetupError("loudness is not installed")
-
-    def open(self) -> Extract:
-        self.opened += 1
-
-        def extract(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
-            clip = stretch(samples, start, RATE_HZ)
-            assert clip.shape == (RATE_HZ,) and clip.dtype == np.float32
-            self.extracted += 1
-            return np.array([len(species.slug), clip.mean(), clip.max()], dtype=np.float32)
-
-        return extract
-
-
 @pytest.fixture
 def recordings(tmp_path) -> list[Recording]:
-    """Two seconds and a bit of steps: half a second of 0.1, 0.2, … each."""
-    made = []
+    """Recordings of half a second of 0.1, half a second of 0.2, and so on."""
+    recordings = []
     for number, steps in enumerate((5, 3)):
         samples = np.repeat(np.arange(1, steps + 1) / 10, RATE_HZ // 2).astype(np.float32)
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, samples, RATE_HZ, subtype="FLOAT")
-        made.append(Recording(f"XC{number}", path, "koolmees", "song", "song"))
-    return made
+        recordings.append(Recording(f"XC{number}", path, "koolmees", "song", "song"))
+    return recordings
 
 
 @pytest.fixture
-def features_of(recordings, small_mel, tmp_path):
+def embed(recordings, small_mel, tmp_path):
     mels, unusable = cache_mels(recordings, small_mel, tmp_path / "mel", workers=1)
     assert not unusable
 
-    def make(embedding_model: EmbeddingModel, windows=(4, 2), workers: int = 1, hop_s: float = HOP_S):
+    def embed(model: EmbeddingModel, windows=(4, 2), workers: int = 1, hop_s: float = HOP_S):
         counts = {recording.id: count for recording, count in zip(recordings, windows, strict=True)}
-        return cache_embeddings(recordings, mels, counts, embedding_model, hop_s, tmp_path / "features", workers)
+        return embed_recordings(recordings, mels, counts, model, hop_s, tmp_path / "embeddings", workers)
 
-    return make
+    return embed
 
 
 def files(tmp_path: Path) -> list[Path]:
-    return sorted((tmp_path / "features").rglob("*.npy"))
+    return sorted((tmp_path / "embeddings").rglob("*.npy"))
 
 
-def test_a_row_holds_the_presence_and_the_features_of_its_window(features_of):
-    rows = features_of(Loudness())["XC0"]
-    assert rows.dtype == np.float16 and rows.shape == (4, 3)
+def test_a_row_holds_the_species_score_and_the_embedding_of_its_window(embed, loudness):
+    rows = embed(loudness(), windows=(5, 3))["XC0"]
+    assert rows.dtype == np.float16 and rows.shape == (5, 3)
     np.testing.assert_allclose(rows[:, 0], len("koolmees"))
-    np.testing.assert_allclose(rows[:, 2], [0.2, 0.3, 0.4, 0.5], atol=1e-3)
+    np.testing.assert_allclose(rows[:, 2], [0.2, 0.3, 0.4, 0.5, 0.5], atol=1e-3)
+    np.testing.assert_allclose(rows[4, 1], 0.25, atol=1e-3)  # half of the last window is beyond the end
 
 
-def test_beyond_the_end_there_is_silence(features_of):
-    rows = features_of(Loudness(), windows=(5, 3))["XC0"]
-    np.testing.assert_allclose(rows[4, 1:], [0.25, 0.5], atol=1e-3)
+def test_concatenated_embeddings_follow_without_their_species_score(embed, loudness):
+    model = loudness()
+    model.concatenated_with = type("Other", (loudness,), {"version": "2"})()
+    rows = embed(model)["XC0"]
+    assert model.num_models == 2 and rows.shape == (4, 5)
+    np.testing.assert_array_equal(rows[:, 3:], rows[:, 1:3])
 
 
-def test_what_is_there_is_not_made_again(features_of):
-    first, again = Loudness(), Loudness()
-    made = features_of(first)
-    again.installed = False  # nor is the extra needed to read it
-    kept = features_of(again)
-    assert (first.extracted, again.opened) == (6, 0)
-    for id, rows in made.items():
-        np.testing.assert_array_equal(rows, kept[id])
+def test_cached_embeddings_are_not_computed_again(embed, loudness):
+    first, second = loudness(), loudness()
+    computed = embed(first)
+    second.installed = False  # reading needs no extra package
+    cached = embed(second)
+    assert (first.embedded, second.loaded) == (6, 0)
+    for id, rows in computed.items():
+        np.testing.assert_array_equal(rows, cached[id])
 
 
-def test_fewer_windows_are_read_and_more_are_made(features_of):
-    features_of(Loudness())
-    fewer, more = Loudness(), Loudness()
-    assert len(features_of(fewer, windows=(3, 2))["XC0"]) == 3 and fewer.extracted == 0
-    assert len(features_of(more, windows=(5, 2))["XC0"]) == 5 and more.extracted == 5
+@pytest.mark.parametrize(("windows", "embedded"), [((3, 2), 0), ((5, 2), 5)])
+def test_fewer_windows_are_read_and_more_are_computed(embed, loudness, windows, embedded):
+    embed(loudness())
+    second = loudness()
+    assert len(embed(second, windows=windows)["XC0"]) == windows[0]
+    assert second.embedded == embedded
 
 
-def test_a_cut_file_is_made_anew(features_of, tmp_path):
-    made = features_of(Loudness())
+def test_a_cut_file_is_computed_again(embed, loudness, tmp_path):
+    expected = embed(loudness())
     for file in files(tmp_path):
         file.write_bytes(file.read_bytes()[:-5])
-    again = Loudness()
-    np.testing.assert_array_equal(features_of(again)["XC1"], made["XC1"])
-    assert again.extracted == 6
+    second = loudness()
+    np.testing.assert_array_equal(embed(second)["XC1"], expected["XC1"])
+    assert second.embedded == 6
 
 
-def test_workers_do_not_change_the_result(features_of, tmp_path):
-    made = features_of(Loudness())
+def test_workers_do_not_change_the_result(embed, loudness, tmp_path):
+    expected = embed(loudness())
     for file in files(tmp_path):
         file.unlink()
-    multilabel = Loudness()
-    for id, rows in features_of(multilabel, workers=5).items():
-        np.testing.assert_array_equal(rows, made[id])
-    assert multilabel.opened == 2  # no more than there are recordings to do
+    parallel = loudness()
+    for id, rows in embed(parallel, workers=5).items():
+        np.testing.assert_array_equal(rows, expected[id])
+    assert parallel.loaded == 2  # no more than there are recordings to embed
 
 
-def test_another_version_or_distance_has_a_folder_of_its_own(features_of, tmp_path):
-    newer = type("Newer", (Loudness,), {"version": "2"})()
-    features_of(Loudness())
-    features_of(newer)
-    features_of(Loudness(), hop_s=0.25)
+def test_another_version_or_distance_has_another_folder(embed, loudness, tmp_path):
+    newer = type("Newer", (loudness,), {"version": "2"})()
+    embed(loudness())
+    embed(newer)
+    embed(loudness(), hop_s=0.25)
     assert len({file.parent for file in files(tmp_path)}) == 3
     assert embeddings_key(newer, HOP_S).startswith("loudness-")
 
 
-def test_without_the_extractor_nothing_is_begun(features_of, tmp_path):
-    lacking = Loudness()
-    lacking.installed = False
+def test_without_the_package_nothing_is_computed(embed, loudness, tmp_path):
+    missing = loudness()
+    missing.installed = False
     with pytest.raises(SetupError, match="not installed"):
-        features_of(lacking)
+        embed(missing)
     assert not files(tmp_path)
 
 
-def test_a_worker_that_fails_says_why_and_leaves_no_half_file(features_of, recordings, tmp_path):
+def test_a_worker_that_fails_raises_and_leaves_no_partial_file(embed, recordings, loudness, tmp_path):
     recordings[1].path.unlink()
     with pytest.raises(FileNotFoundError):
-        features_of(Loudness())
+        embed(loudness())
     assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("segment_s", "source", "message"),
+    [
+        (5.0, "demo", r"data\.segment_s=5\.0 must be 1\.0 with embeddings of loudness"),
+        (1.0, "spectrograms", "data=spectrograms has no sound, which loudness needs"),
+    ],
+)
+def test_segments_that_a_model_cannot_embed_are_refused(loudness, segment_s, source, message):
+    with pytest.raises(ValueError, match=message):
+        check_windows(loudness(), segment_s, source)
+
+
+def test_a_model_pretrained_on_synthetic_recordings_is_refused_for_the_demo():
+    check_demo(FrozenCnn(), synthetic=False)
+    with pytest.raises(ValueError, match="embeddings of frozen cannot be evaluated on the demo"):
+        check_demo(FrozenCnn(), synthetic=True)

@@ -1,92 +1,164 @@
-"""A student hears without its teacher, keeps what it has learned in a checkpoint, and owes its teacher's licence."""
+"""Distilled embeddings: trained once on the windows of a run, kept in a checkpoint, with the licence of the teacher."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from birdnet_nl.embeddings.bands import Bands
-from birdnet_nl.embeddings.base import NOBODY, build_embedding_model
+from birdnet_nl.embeddings import synthetic
+from birdnet_nl.embeddings.base import MEL, NO_SPECIES, TrainingAudio, build_embedding_model
 from birdnet_nl.embeddings.birdnet import BirdNet
-from birdnet_nl.embeddings.distilled import DistilledCnn
+from birdnet_nl.embeddings.distilled import DistillationNetwork, DistillationWindows, Distilled
 from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.embeddings.synthetic import embed_synthetic
-from birdnet_nl.models.distilled_cnn import DistillationNetwork
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.conf_values import conf_values
+from birdnet_nl.util.errors import DataError, RunError
+
+DIMENSIONS = 2  # of the teacher
 
 
 @pytest.fixture
-def student() -> DistilledCnn:
+def model(loudness) -> Distilled:
     torch.manual_seed(1)
-    made = DistilledCnn(Bands())
-    made.give(DistillationNetwork(Bands.dimensions).eval().state_dict())
-    return made
+    model = Distilled(loudness())
+    model.load_state(DistillationNetwork(DIMENSIONS).eval().state_dict())
+    return model
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch) -> TrainingAudio:
+    """Two recordings, of 1.2 and 2.2 s, the louder one second."""
+    monkeypatch.setattr(synthetic, "RECORDINGS_PER_FILE", 2)
+    recordings = []
+    for number, level in enumerate((0.1, 0.2)):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, np.full(round((1.2 + number) * 8000), level, np.float32), 8000, subtype="FLOAT")
+        recordings.append(Recording(f"XC{number}", path, "koolmees", "song", "song"))
+    return TrainingAudio(recordings, tmp_path / "mel", tmp_path / "embeddings", 1.0, 0.5, 1, 5, synthetic=True)
+
+
+class Distill:
+    """Instead of the training loop: keeps its arguments and returns the network."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+
+    def __call__(self, network, *arguments) -> DistillationNetwork:
+        self.calls.append(arguments)
+        arguments[-1](0.5)  # progress
+        return network
 
 
 def noise(seconds: float) -> np.ndarray:
-    samples = np.random.default_rng(2).normal(0, 0.05, round(seconds * DistilledCnn.sample_rate_hz))
-    return samples.astype(np.float32)
+    return np.random.default_rng(2).normal(0, 0.05, round(seconds * MEL.sample_rate_hz)).astype(np.float32)
 
 
-def test_what_it_guesses_stands_before_how_sounds_move(student, tmp_path):
-    heard = embed_synthetic(student, 3, 1.5, tmp_path / "features", 1)
-    moving = embed_synthetic(Modulation(), 3, 1.5, tmp_path / "features", 1)
-    assert student.passes == 2 and heard.windows.shape[1] == 1 + Bands.dimensions + Modulation.dimensions
-    np.testing.assert_array_equal(heard.windows[:, 1 + Bands.dimensions :], moving.windows[:, 1:])
-    kept = {path.parent.name.partition("-")[0] for path in (tmp_path / "features").rglob("*.npz")}
-    assert kept == {"modulation"}  # what each run makes anew is not kept
+def test_a_model_is_trained_on_the_windows_of_all_recordings(training, loudness):
+    distill = Distill()
+    Distilled(loudness(), distill, steps=7).fit(training)
+    (real, synthetic_windows, real_share, mel, steps, seed, _) = distill.calls[0]
+    assert (synthetic_windows, real_share, mel, steps, seed) == (None, 0.6, MEL, 7, 5)
+    assert [len(rows) for rows in real.embeddings] == [1, 3]
+    np.testing.assert_allclose(np.concatenate(real.embeddings)[:, 1], [0.1, 0.2, 0.2, 0.2], atol=1e-3)  # maximum
+    assert real.hop_frames == 0.5 * MEL.frames_per_s
+
+
+def test_beside_real_recordings_it_starts_pretrained_and_gets_synthetic_windows(training, loudness):
+    distill = Distill()
+    model = Distilled(loudness(), distill, synthetic_recordings=2)
+    model.fit(replace(training, synthetic=False))
+    synthetic_windows = distill.calls[0][1]
+    assert len(synthetic_windows.mels) == len(synthetic_windows.embeddings) == 2
+    shipped = read_pretrained(SHIPPED).weights
+    assert torch.equal(model.network.base.stem[0].weight, shipped["stem.0.weight"])
+
+
+def test_the_trained_weights_are_cached_for_the_same_recordings_and_settings(training, loudness):
+    first, second, other_seed = (Distilled(loudness(), Distill(), steps=7) for _ in range(3))
+    first.fit(training)
+    second.fit(training)
+    other_seed.fit(replace(training, seed=6))
+    assert [len(model.distill.calls) for model in (first, second, other_seed)] == [1, 0, 1]
+    for name, value in first.state().items():
+        assert torch.equal(second.state()[name], value)
+
+
+def test_a_recording_that_cannot_be_decoded_is_named(training, loudness):
+    training.recordings[1].path.write_bytes(b"no sound")
+    with pytest.raises(DataError, match=r"1\.wav cannot be used for distillation: it "):
+        Distilled(loudness(), Distill()).fit(training)
+
+
+def test_windows_are_drawn_with_the_teachers_embeddings_and_padded_with_silence(wide_mel):
+    mels = [np.full((wide_mel.n_mels, 20), level, np.float16) for level in range(5)]
+    embeddings = [np.full((2, 3), level, np.float16) for level in range(5)]
+    drawn, targets = DistillationWindows(mels, embeddings, 10.0, wide_mel, 0.15).draw(40, np.random.default_rng(1))
+    assert drawn.shape == (40, wide_mel.n_mels, 16) and targets.shape == (40, 3)
+    np.testing.assert_array_equal(drawn[:, 0, 0], targets[:, 0])
+    assert {row[0, -1] == row[0, 0] for row in drawn if row[0, 0] > 0} == {True, False}
+    assert ((drawn[:, :, -1] == drawn[:, :, 0]) | (drawn[:, :, -1] == wide_mel.padding_db)).all()
+
+
+def test_modulation_follows_and_only_that_is_cached(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "RECORDINGS_PER_FILE", 2)
+    embedded = embed_synthetic(model, 2, 1.5, tmp_path / "embeddings", 1)
+    modulation = embed_synthetic(Modulation(), 2, 1.5, tmp_path / "embeddings", 1)
+    assert model.num_models == 2 and embedded.windows.shape[1] == 1 + DIMENSIONS + Modulation.dimensions
+    np.testing.assert_array_equal(embedded.windows[:, 1 + DIMENSIONS :], modulation.windows[:, 1:])
+    cached = {path.parent.name.partition("-")[0] for path in (tmp_path / "embeddings").rglob("*.npz")}
+    assert cached == {"modulation"}
 
 
 @pytest.mark.parametrize("seconds", [0.2, 3.0])
-def test_short_recordings_and_windows_beyond_the_end_are_finite(student, seconds):
-    extract, samples = student.open(), noise(seconds)
-    assert np.isfinite(extract(samples, 0, NOBODY)).all()
-    assert np.isfinite(extract(samples, round(2.5 * DistilledCnn.sample_rate_hz), NOBODY)).all()
+def test_short_recordings_and_windows_beyond_the_end_are_finite(model, seconds):
+    embed, samples = model.load(), noise(seconds)
+    for start_s in (0, 2.5):
+        assert np.isfinite(embed(samples, round(start_s * MEL.sample_rate_hz), NO_SPECIES)).all()
 
 
-def test_a_checkpoints_description_and_weights_build_the_same(student):
-    described, samples = student.describe(), noise(4)
-    assert all(isinstance(value, str) for value in described.values())
-    built = build_embedding_model(described, student.weights())
-    assert built.teacher is None and built.dimensions == student.dimensions
-    again = build_embedding_model(built.describe(), built.weights())
-    np.testing.assert_array_equal(built.open()(samples, 0, NOBODY), again.open()(samples, 0, NOBODY))
+def test_description_and_weights_of_a_checkpoint_build_the_same_model(model):
+    description, samples = model.describe(), noise(4)
+    assert all(isinstance(value, str) for value in description.values())
+    built = build_embedding_model(description, model.state())
+    assert built.teacher is None and built.dimensions == model.dimensions
+    again = build_embedding_model(built.describe(), built.state())
+    np.testing.assert_array_equal(built.load()(samples, 0, NO_SPECIES), again.load()(samples, 0, NO_SPECIES))
 
 
-def test_it_has_the_licence_of_its_teacher_and_keeps_it():
-    student = DistilledCnn(BirdNet())
-    student.give(DistillationNetwork(5).state_dict())
-    built = build_embedding_model(student.describe(), student.weights())
-    assert built.licence == "CC BY-NC-SA 4.0" and built.credit.startswith("a student of BirdNET V2.4")
-    assert DistilledCnn(Bands()).licence == ""
+def test_it_keeps_the_licence_of_its_teacher():
+    model = Distilled(BirdNet())
+    model.load_state(DistillationNetwork(5).state_dict())
+    built = build_embedding_model(model.describe(), model.state())
+    assert built.licence == "CC BY-NC-SA 4.0" and built.credit.startswith("distilled from BirdNET V2.4")
+    assert Distilled(Modulation()).licence == ""
 
 
-def test_the_blocks_of_the_configuration_are_all_it_says(compose_config):
-    model = compose_config("species=koolmees", "model=student").model
-    assert sum(model.dimensions) == BirdNet.dimensions + Modulation.dimensions  # the latter stands beside
+def test_the_blocks_of_the_configuration_are_those_of_the_embedding():
+    blocks = conf_values("trainer/distilled.yaml")["model"]["blocks"]
+    assert sum(blocks) == BirdNet.dimensions + Modulation.dimensions
 
 
-def test_before_it_has_learned_it_hears_nothing():
-    student = DistilledCnn(Bands())
-    assert not student.has_learned and student.dimensions == Bands.dimensions
-    with pytest.raises(RunError, match="a student hears nothing before it has learned"):
-        student.open()
-    with pytest.raises(RunError, match="has no weights"):
-        student.weights()
-
-
-def test_weights_for_one_that_learns_nothing_are_refused(student):
-    with pytest.raises(RunError, match="bands has no weights of its own"):
-        build_embedding_model(Bands().describe(), student.weights())
+def test_before_training_it_cannot_embed(loudness):
+    model = Distilled(loudness())
+    assert not model.is_trained and model.dimensions == DIMENSIONS
+    with pytest.raises(RunError, match="cannot embed before it is trained"):
+        model.load()
+    with pytest.raises(RunError, match="has no weights before it is trained"):
+        model.state()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("arguments", "message"),
     [
-        ({"steps": 0}, r"data\.features\.steps=0 must be a whole number, at least 1"),
-        ({"invented": 1.5}, r"data\.features\.invented=1\.5 must be a whole number"),
-        ({"real_share": 1}, r"data\.features\.real_share=1 must lie between 0 and 1"),
+        ({"steps": 0}, r"embeddings\.steps=0 must be an integer of at least 1"),
+        ({"synthetic_recordings": 1.5}, r"embeddings\.synthetic_recordings=1\.5 must be an integer"),
+        ({"real_share": 1}, r"embeddings\.real_share=1 must be between 0 and 1"),
     ],
 )
-def test_nonsense_is_refused(wrong, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        DistilledCnn(Bands(), **wrong)
+def test_impossible_settings_are_refused(arguments, message, loudness):
+    with pytest.raises(ValueError, match=message):
+        Distilled(loudness(), **arguments)

@@ -1,4 +1,4 @@
-"""Averaged weights: what is validated and saved, and that a short training is not held back."""
+"""Averaged weights: a short training is not held back, and one from pretrained weights stays near them."""
 
 import pytest
 import torch
@@ -6,27 +6,23 @@ import torch
 from birdnet_nl.training.averaging import RunningWeightAverage, blend
 
 
-def test_the_average_has_the_memory_of_its_decay_and_a_short_one_at_first():
-    average, now = torch.tensor([0.0]), torch.tensor([1.0])
-    assert float(blend(average, now, 0, 0.99)) == pytest.approx(0.9)
-    assert float(blend(average, now, 90, 0.99)) == pytest.approx(1 - 91 / 100)
-    assert float(blend(average, now, 10_000, 0.99)) == pytest.approx(0.01)
+@pytest.mark.parametrize(("step", "kept"), [(0, 0.1), (90, 0.91), (10_000, 0.99)])
+def test_the_share_that_is_kept_grows_to_the_decay(step, kept):
+    assert float(blend(torch.tensor([1.0]), torch.tensor([0.0]), step, 0.99)) == pytest.approx(kept)
 
 
-def test_counts_are_taken_as_they_are():
+def test_counts_are_copied():
     assert blend(torch.tensor(3), torch.tensor(9), 50, 0.99) == 9
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, 1.5])
-def test_a_memory_of_nothing_or_everything_is_refused(decay):
+def test_an_impossible_decay_is_refused(decay):
     with pytest.raises(ValueError, match=r"^callbacks\.averaging\.decay="):
         RunningWeightAverage(decay, 0.9)
 
 
-def test_from_practised_weights_the_memory_is_long_from_the_first_step_on():
+@pytest.mark.parametrize(("starts_pretrained", "kept"), [(True, 0.995), (False, 0.1)])
+def test_from_pretrained_weights_the_first_step_keeps_the_full_share(starts_pretrained, kept):
     callback = RunningWeightAverage(0.9, 0.995)
-    callback.pretrained = True
-    average, now = torch.tensor([0.0]), torch.tensor([1.0])
-    assert float(callback._average(average, now, 0)) == pytest.approx(0.005)
-    callback.pretrained = False
-    assert float(callback._average(average, now, 0)) == pytest.approx(0.9)
+    callback.starts_pretrained = starts_pretrained
+    assert float(callback._average(torch.tensor([1.0]), torch.tensor([0.0]), 0)) == pytest.approx(kept)

@@ -1,73 +1,46 @@
-"""A compact network learns what a teacher makes of windows, and says it of windows that it has not met."""
+"""Training of embedding distillation: a compact network predicts a teacher's embeddings of new windows."""
 
 import numpy as np
 import pytest
 import torch
 
+from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.distilled import DistillationNetwork
-from birdnet_nl.training.distill import BATCH, Lessons, imitate
+from birdnet_nl.embeddings.distilled import DistillationNetwork, DistillationWindows
+from birdnet_nl.training.distill import BATCH, distill
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SEGMENT_S, HOP = 0.3, 10.0
 
 
-def tones(count: int, seed: int, params) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Mels of a tone in noise, and a teacher that says of each window where the tone lies, and a constant."""
+def windows(count: int, seed: int) -> DistillationWindows:
+    """Mels of a tone in noise; the teacher's embedding is the pitch of the tone, and a constant."""
     rng = np.random.default_rng(seed)
-    mels, said = [], []
+    mels, embeddings = [], []
     for _ in range(count):
-        mel, band = rng.normal(0, 2, (params.n_mels, 60)), rng.integers(8, params.n_mels - 8)
+        mel, band = rng.normal(0, 2, (MEL.n_mels, 60)), rng.integers(8, MEL.n_mels - 8)
         mel[band - 2 : band + 2] += 40
         mels.append(mel.astype(np.float16))
-        said.append(np.tile([band / 10, 3.0], (4, 1)).astype(np.float16))
-    return mels, said
+        embeddings.append(np.tile([band / 10, 3.0], (4, 1)).astype(np.float16))
+    return DistillationWindows(mels, embeddings, 10.0, MEL, segment_s=0.3)
 
 
-def lessons(count: int, seed: int, params) -> Lessons:
-    return Lessons(*tones(count, seed, params), HOP, params, SEGMENT_S)
-
-
-def test_a_batch_holds_windows_and_what_is_said_of_them(wide_mel):
-    mels, said = tones(5, 1, wide_mel)
-    drawn, wanted = Lessons(mels, said, HOP, wide_mel, SEGMENT_S).draw(40, np.random.default_rng(1))
-    assert drawn.shape == (40, wide_mel.n_mels, wide_mel.segment_frames(SEGMENT_S)) and wanted.shape == (40, 2)
-    for window, (band, _) in zip(drawn, wanted, strict=True):
-        assert abs(window.astype(np.float32).mean(axis=1).argmax() - round(band * 10)) <= 2
-
-
-def test_beyond_the_end_of_a_recording_there_is_silence(wide_mel):
-    mels, said = tones(1, 1, wide_mel)
-    short = Lessons([mels[0][:, :5]], [said[0][:1]], HOP, wide_mel, SEGMENT_S)
-    drawn, _ = short.draw(1, np.random.default_rng(1))
-    assert (drawn[0, :, 5:] == wide_mel.padding_db).all()
-
-
-def test_a_network_says_of_new_windows_what_its_teacher_would(wide_mel):
+def test_a_network_predicts_the_embeddings_of_new_windows():
     torch.manual_seed(1)
     losses: list[float] = []
-    learned = imitate(
-        DistillationNetwork(2),
-        lessons(150, 1, wide_mel),
-        lessons(50, 2, wide_mel),
-        0.6,
-        wide_mel,
-        120,
-        1,
-        losses.append,
-    )
-    drawn, wanted = lessons(40, 3, wide_mel).draw(BATCH, np.random.default_rng(3))
+    real, synthetic = windows(150, 1), windows(50, 2)
+    network = distill(DistillationNetwork(2), real, synthetic, 0.6, MEL, 40, 1, losses.append)
+    mel_db, targets = windows(40, 3).draw(BATCH, np.random.default_rng(3))
     with torch.inference_mode():
-        said = learned(Normalise(wide_mel)(torch.from_numpy(drawn))[:, None]).numpy()
-    assert len(losses) == 120 and losses[-1] < 0.5 * losses[0]
-    assert np.corrcoef(said[:, 0], wanted[:, 0])[0, 1] > 0.8
-    np.testing.assert_allclose(said[:, 1], 3.0, atol=0.1)
+        predicted = network(Normalise(MEL)(torch.from_numpy(mel_db))[:, None]).numpy()
+    assert len(losses) == 40 and losses[-1] < 0.5 * losses[0]
+    assert np.corrcoef(predicted[:, 0], targets[:, 0])[0, 1] > 0.8
+    np.testing.assert_allclose(predicted[:, 1], 3.0, atol=0.1)
 
 
-def test_the_same_seed_gives_the_same_network(wide_mel):
+def test_the_same_seed_gives_the_same_network():
     networks = []
     for _ in range(2):
         torch.manual_seed(7)
-        networks.append(imitate(DistillationNetwork(2), lessons(20, 1, wide_mel), None, 0.6, wide_mel, 3, 5))
-    for one, other in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=0, rtol=0)
+        networks.append(distill(DistillationNetwork(2), windows(20, 1), None, 0.6, MEL, 3, 5))
+    for first, second in zip(networks[0].parameters(), networks[1].parameters(), strict=True):
+        torch.testing.assert_close(first, second, atol=0, rtol=0)
