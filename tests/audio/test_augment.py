@@ -58,8 +58,8 @@ def test_band_masks_cover_all_frames_and_take_the_mean():
 
 
 def test_draws_depend_on_the_generator_only():
-    one, same, other = (augment(seed, mix_share=0.5, time_masks=2, max_time_mask=0.3)[2] for seed in (1, 1, 2))
-    assert torch.equal(one, same) and not torch.equal(one, other)
+    first, same, other = (augment(seed, mix_share=0.5, time_masks=2, max_time_mask=0.3)[2] for seed in (1, 1, 2))
+    assert torch.equal(first, same) and not torch.equal(first, other)
 
 
 @pytest.mark.parametrize(

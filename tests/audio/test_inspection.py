@@ -74,9 +74,9 @@ def test_an_mp3_that_ends_too_early_is_cut(write, tmp_path):
 
 def test_the_sound_hash_does_not_depend_on_the_container(write):
     samples = (tone(1.0) * 32767).astype(np.int16)
-    one, other = inspect_file(write("a.wav", samples)), inspect_file(write("b.flac", samples))
-    assert one.sound == other.sound and one.content != other.content
-    assert inspect_file(write("c.wav", samples // 2)).sound != one.sound
+    first, second = inspect_file(write("a.wav", samples)), inspect_file(write("b.flac", samples))
+    assert first.sound == second.sound and first.content != second.content
+    assert inspect_file(write("c.wav", samples // 2)).sound != first.sound
 
 
 def test_decoded_blocks_concatenate_to_the_whole_file(write):

@@ -45,24 +45,24 @@ LENGTHS = [1, 700, 2048, 512 * (BLOCK_FRAMES - 1), 512 * BLOCK_FRAMES, 3 * 48000
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_the_emsn_mel_equals_librosas_edges_included(emsn_mel, samples):
     sound = birdlike(48000, samples) if samples > 1 else np.array([0.5], dtype=np.float32)
-    ours, theirs = log_mel(sound, emsn_mel), librosa_mel_db(sound, emsn_mel)
-    assert ours.dtype == np.float32
-    assert ours.shape == theirs.shape == (128, 1 + samples // 512)
-    audible = theirs > -90  # at the floor of 1e-10 one rounding error is decibels
+    actual, expected = log_mel(sound, emsn_mel), librosa_mel_db(sound, emsn_mel)
+    assert actual.dtype == np.float32
+    assert actual.shape == expected.shape == (128, 1 + samples // 512)
+    audible = expected > -90  # at the floor of 1e-10 one rounding error is decibels
     assert audible.any()
-    assert np.abs(ours - theirs)[audible].max() < 0.01
-    assert np.abs(ours - theirs).max() < 0.1
+    assert np.abs(actual - expected)[audible].max() < 0.01
+    assert np.abs(actual - expected).max() < 0.1
 
 
 def test_the_wide_mel_equals_librosas_minus_the_median_of_each_band(wide_mel):
     sound = birdlike(32000, 5 * 32000 + 77)
-    theirs = librosa_mel_db(sound, wide_mel)
-    frames = theirs.shape[1]
-    lower_median = np.sort(theirs, axis=1)[:, (frames - 1) // 2, None]
-    ours = log_mel(sound, wide_mel)
-    audible = theirs > -90
+    expected = librosa_mel_db(sound, wide_mel)
+    frames = expected.shape[1]
+    lower_median = np.sort(expected, axis=1)[:, (frames - 1) // 2, None]
+    actual = log_mel(sound, wide_mel)
+    audible = expected > -90
     assert audible.mean() > 0.5
-    assert np.abs(ours - (theirs - lower_median))[audible].max() < 0.01
+    assert np.abs(actual - (expected - lower_median))[audible].max() < 0.01
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -71,15 +71,15 @@ def test_decoding_and_mel_of_an_mp3_equal_librosas(tmp_path, request, front_end,
     params = request.getfixturevalue(front_end)
     sound = np.stack([birdlike(44100, 6 * 44100 + 123, seed) for seed in range(channels)], axis=1)
     soundfile.write(tmp_path / "a.mp3", sound, 44100)
-    ours = log_mel(decode(tmp_path / "a.mp3", params.sample_rate_hz), params)
-    theirs = librosa_mel_db(librosa.load(tmp_path / "a.mp3", sr=params.sample_rate_hz)[0], params)
-    audible = theirs > theirs.max() - 80
+    actual = log_mel(decode(tmp_path / "a.mp3", params.sample_rate_hz), params)
+    expected = librosa_mel_db(librosa.load(tmp_path / "a.mp3", sr=params.sample_rate_hz)[0], params)
+    audible = expected > expected.max() - 80
     if params.normalisation == "band_median":
-        theirs = theirs - np.sort(theirs, axis=1)[:, (theirs.shape[1] - 1) // 2, None]
+        expected = expected - np.sort(expected, axis=1)[:, (expected.shape[1] - 1) // 2, None]
     inside = np.s_[:, 4:-4]  # without the frames that reach over the edges
-    assert ours.shape == theirs.shape
+    assert actual.shape == expected.shape
     assert audible[inside].mean() > 0.5
-    assert np.abs(ours - theirs)[inside][audible[inside]].max() < 0.01
+    assert np.abs(actual - expected)[inside][audible[inside]].max() < 0.01
 
 
 def test_threads_do_not_interfere(emsn_mel, wide_mel):
@@ -88,8 +88,8 @@ def test_threads_do_not_interfere(emsn_mel, wide_mel):
         alone = [log_mel(sound, params) for sound in sounds]
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(lambda sound, params=params: log_mel(sound, params), sounds))
-        for one, other in zip(alone, together, strict=True):
-            np.testing.assert_array_equal(one, other)
+        for alone_mel, threaded_mel in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(alone_mel, threaded_mel)
 
 
 def test_the_lower_median_is_the_lower_of_the_two_middle_values():
@@ -137,10 +137,10 @@ def test_the_normalised_mel_equals_the_originals_power_to_db_and_min_max(emsn_me
     whole = log_mel(sound, emsn_mel)
     segments = [slice(start, start + 282) for start in (0, 141, 281)]
     seen = Normalise(emsn_mel)(torch.from_numpy(np.stack([whole[:, segment] for segment in segments]))).numpy()
-    for segment, ours in zip(segments, seen, strict=True):
+    for segment, actual in zip(segments, seen, strict=True):
         original = librosa.power_to_db(power[:, segment], ref=np.max, top_db=80)
         original = (original - original.min()) / (original.max() - original.min())
-        assert np.abs(original - ours).max() < 0.01 / 80 * 2
+        assert np.abs(original - actual).max() < 0.01 / 80 * 2
     assert seen.min() == 0 and seen.max() == 1
 
 
@@ -150,17 +150,17 @@ def test_segment_peak_by_hand(small_mel):
     torch.testing.assert_close(Normalise(small_mel)(mel_db), torch.tensor([[[1.0, 0.875], [0.5, 0.0]]]))
 
 
-def test_segment_peak_reaches_from_0_to_1_even_when_less_than_80_db_are_used(small_mel):
+def test_segment_peak_uses_the_range_from_0_to_1_with_less_than_80_db(small_mel):
     torch.testing.assert_close(
         Normalise(small_mel)(torch.tensor([[[-20.0, -30.0, -40.0]]])), torch.tensor([[[1.0, 0.5, 0.0]]])
     )
 
 
-def test_segments_of_a_batch_do_not_touch_each_other(small_mel):
+def test_segments_of_a_batch_are_independent(small_mel):
     generator = torch.Generator().manual_seed(0)
     mel_db = 20 * torch.randn(4, 16, 32, generator=generator) - 40
     normalise = Normalise(small_mel)
-    torch.testing.assert_close(normalise(mel_db), torch.cat([normalise(one[None]) for one in mel_db]))
+    torch.testing.assert_close(normalise(mel_db), torch.cat([normalise(segment[None]) for segment in mel_db]))
 
 
 def test_a_segment_of_one_value_is_finite(small_mel):
@@ -174,7 +174,7 @@ def test_band_median_by_hand(wide_mel):
     torch.testing.assert_close(Normalise(wide_mel)(mel_db), expected)
 
 
-def test_normalise_leaves_its_input_alone_and_takes_the_caches_float16(small_mel, wide_mel):
+def test_normalise_accepts_float16_and_does_not_change_its_input(small_mel, wide_mel):
     for params in (small_mel, wide_mel):
         mel_db = torch.tensor([[[-20.0, -30.0], [-60.0, -100.0]]], dtype=torch.float16)
         before = mel_db.clone()

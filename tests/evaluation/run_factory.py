@@ -1,4 +1,4 @@
-"""Folders of finished runs as a training leaves them, made without training."""
+"""Directories of finished runs, written without training."""
 
 import csv
 import hashlib
@@ -42,34 +42,35 @@ def make_run(
     old: bool = False,
     first_id: int = 1,
 ) -> Path:
-    """`right`: the share of right answers, drawn at random, or whether each test recording is answered rightly.
+    """Write the directory of a run.
 
-    Test recordings are the same for the same species, seed and fold; `old` leaves out what older runs lack.
+    `right` is the accuracy, with errors drawn at random, or the correctness of each test recording. Test recordings are
+    the same for the same species, seed and fold; `old` leaves out what older runs do not have.
     """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(int(fingerprint((parameter_set, slug, seed, fold)), 16))
     count = per_type * len(types)
     truth = np.repeat(np.arange(len(types)), per_type)
-    hits = rng.random(count) < right if isinstance(right, float) else np.array(right, dtype=bool)
-    answers = np.where(hits, truth, (truth + 1 + rng.integers(0, len(types) - 1, count)) % len(types))
-    sure = rng.uniform(0.5, 0.9, count)
-    probabilities = np.full((count, len(types)), ((1 - sure) / (len(types) - 1))[:, None])
-    probabilities[np.arange(count), answers] = sure
+    correct = rng.random(count) < right if isinstance(right, float) else np.array(right, dtype=bool)
+    predicted = np.where(correct, truth, (truth + 1 + rng.integers(0, len(types) - 1, count)) % len(types))
+    confidence = rng.uniform(0.5, 0.9, count)
+    probabilities = np.full((count, len(types)), ((1 - confidence) / (len(types) - 1))[:, None])
+    probabilities[np.arange(count), predicted] = confidence
     probabilities = probabilities.round(6)
     offset = first_id + 1000 * seed + (10_000 * (fold + 1) if fold is not None else 0)
     ids = [f"XC{slug}{offset + index}" for index in range(count)]
     rows = [
         {"recording_id": name, "file": f"{name}.mp3", "species": slug,
-         "recordist": "" if index % 4 == 0 else f"person {index % 7}", "true_type": types[kind],
-         **{f"p_{types[place]}": value for place, value in enumerate(of_row)}, "answer": types[answer],
+         "recordist": "" if index % 4 == 0 else f"person {index % 7}", "true_type": types[true],
+         **{f"p_{name}": value for name, value in zip(types, row, strict=True)}, "answer": types[top],
          "certain": "true", "segments": 5}
-        for index, (name, kind, of_row, answer) in enumerate(zip(ids, truth, probabilities, answers, strict=True))
+        for index, (name, true, row, top) in enumerate(zip(ids, truth, probabilities, predicted, strict=True))
     ]  # fmt: skip
     species = get_species(slug) if pool is None else None
     workers, batch_size, max_epochs = SETTINGS[parameter_set]
     workers = workers if num_workers is None else num_workers
-    scores = scores_of(truth, answers, probabilities, types)
-    per_type_counts = dict(Counter(types[kind] for kind in truth))
+    scores = scores_of(truth, predicted, probabilities, types)
+    per_type_counts = dict(Counter(types[true] for true in truth))
     report = {
         "birdnet_nl": "0.1.0", "synthetic": synthetic,
         "species": {"slug": f"pool-{'-'.join(pool)}" if pool else slug,
@@ -118,19 +119,19 @@ def make_run(
     return folder
 
 
-def scores_of(truth: np.ndarray, answers: np.ndarray, probabilities: np.ndarray, types: Sequence[str]) -> dict:
-    """Figures by scikit-learn."""
-    figures = sklearn.metrics
-    places = list(range(len(types)))
-    recall = figures.recall_score(truth, answers, average=None, labels=places, zero_division=0)
-    one_against_rest = [figures.roc_auc_score(truth == kind, probabilities[:, kind]) for kind in places]
+def scores_of(truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, types: Sequence[str]) -> dict:
+    """Compute metrics with scikit-learn."""
+    metrics = sklearn.metrics
+    labels = list(range(len(types)))
+    recall = metrics.recall_score(truth, predicted, average=None, labels=labels, zero_division=0)
+    one_against_rest = [metrics.roc_auc_score(truth == label, probabilities[:, label]) for label in labels]
     balanced = float(recall.mean())
     return {
         "balanced_accuracy": balanced,
-        "macro_f1": float(figures.f1_score(truth, answers, average="macro", labels=places, zero_division=0)),
-        "accuracy": float((truth == answers).mean()), "auroc": float(np.mean(one_against_rest)),
+        "macro_f1": float(metrics.f1_score(truth, predicted, average="macro", labels=labels, zero_division=0)),
+        "accuracy": float((truth == predicted).mean()), "auroc": float(np.mean(one_against_rest)),
         "recall": dict(zip(types, recall.tolist(), strict=True)),
-        "confusion": figures.confusion_matrix(truth, answers, labels=places).tolist(), "count": len(truth),
+        "confusion": metrics.confusion_matrix(truth, predicted, labels=labels).tolist(), "count": len(truth),
         "intervals": {"balanced_accuracy": [max(0.0, balanced - 0.15), min(1.0, balanced + 0.12)]},
     }  # fmt: skip
 

@@ -83,12 +83,11 @@ def test_draws_depend_on_the_seed():
     assert weights.shape == (500, 10) and (weights.sum(axis=1) == 10).all()
 
 
-@pytest.mark.parametrize(("items", "groups", "max_s"), [(60, 40, 2.0), (1000, 1000, 5.0)])
-def test_two_thousand_draws_take_at_most_seconds(items, groups, max_s):
-    split = random_predictions(items, groups, 8)
+def test_two_thousand_draws_of_a_thousand_recordings_take_seconds():
+    predictions = random_predictions(1000, 1000, 8)
     started = time.process_time()
-    bootstrap_intervals(*split, TYPES)
-    assert time.process_time() - started < 2 * max_s  # processor time of two threads
+    bootstrap_intervals(*predictions, TYPES)
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.slow
