@@ -1,46 +1,65 @@
-"""`birdnet-nl`: get and look at recordings; judge, compare, repeat, follow and ship what was trained on them."""
+"""Command-line interface `birdnet-nl`. Commands import heavy libraries inside functions, so that --help is fast."""
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from birdnet_nl.commands import compare, data, download, evaluate, importing, pretrain, promote, prune, rerun, status
+from birdnet_nl.commands.compare import compare_command
+from birdnet_nl.commands.data import data_command
+from birdnet_nl.commands.download import download_command
+from birdnet_nl.commands.evaluate import evaluate_command
+from birdnet_nl.commands.importing import import_command
+from birdnet_nl.commands.pretrain import pretrain_command
+from birdnet_nl.commands.promote import promote_command
+from birdnet_nl.commands.prune import prune_command
+from birdnet_nl.commands.rerun import rerun_command
+from birdnet_nl.commands.status import status_command
+from birdnet_nl.commands.train import CONTEXT_SETTINGS, train_command
 from birdnet_nl.util.console import screen
 from birdnet_nl.util.errors import BirdnetNlError
 
+RENAMED_COMMANDS = {"practise": "pretrain"}  # old name -> new name
 
-class TidyGroup(TyperGroup):
-    """Shows our errors as one sentence, and ends quietly on Ctrl-C; any other error keeps its traceback."""
 
-    def invoke(self, ctx):  # the library's own signature
+class CommandGroup(TyperGroup):
+    """Commands that show our own errors as one sentence and stop quietly on Ctrl-C."""
+
+    def resolve_command(self, ctx, args):  # the signature of the library
+        if args and (new_name := RENAMED_COMMANDS.get(args[0])):
+            screen.print(f"[red]birdnet-nl {args[0]} is now called birdnet-nl {new_name}[/]", soft_wrap=True)
+            raise typer.Exit(2)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except BirdnetNlError as error:
             screen.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            screen.print("Stopped; what was finished is kept, and the same command goes on from there.")
+            screen.print("Stopped; finished work is kept, and the same command continues from there.")
             raise typer.Exit(130) from None
 
 
 app = typer.Typer(
-    cls=TidyGroup,
-    help="What is a bird doing: song, call or alarm? Recordings for one classifier per species of the Netherlands.",
+    cls=CommandGroup,
+    help="Classify bird vocalizations as song, call or alarm: one classifier per species of the Netherlands.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,  # they would show the values of local variables
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("download")(download.download_command)
-app.command("import")(importing.import_command)
-app.command("data")(data.data_command)
-app.command("evaluate")(evaluate.evaluate_command)
-app.command("compare")(compare.compare_command)
-app.command("rerun")(rerun.rerun_command)
-app.command("practise")(pretrain.practise_command)
-app.command("promote")(promote.promote_command)
-app.command("prune")(prune.prune_command)
-app.command("status")(status.status_command)
+app.command("download")(download_command)
+app.command("import")(import_command)
+app.command("data")(data_command)
+app.command("train", context_settings=CONTEXT_SETTINGS)(train_command)
+app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
+app.command("rerun")(rerun_command)
+app.command("pretrain")(pretrain_command)
+app.command("promote")(promote_command)
+app.command("prune")(prune_command)
+app.command("status")(status_command)
 
 
 def main() -> None:

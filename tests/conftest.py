@@ -135,10 +135,12 @@ def make_shippable_run(make_finished_run, small_mel):
             "optimizer_states": [{"step": torch.zeros(10_000)}],
             "birdnet_nl": {
                 "version": "0.1.0", "types": list(report["types"]), "mel": asdict(small_mel), "network": SMALL_NETWORK,
-                "temperature": 1.5, "segment_s": 3.0, "species": report["species"], "history": [{"epoch": 0}],
+                "temperature": 1.5, "segment_s": 3.0, "species": report["species"], "synthetic": report["synthetic"],
+                "history": [{"epoch": 0}],
             },
         }  # fmt: skip
         torch.save(content, made / "checkpoints" / "best.ckpt")
+        (made / "config.yaml").write_text(f"species: {report['species']['slug']}\n")
         (made / "splits.csv").write_text(
             "id,split,type,recordist,quality,licence,file\n"
             "XC1,train,song,Ann,A,CC BY-NC-SA 4.0,a.mp3\nXC2,val,call,Ben,B,CC BY-NC-SA 4.0,b.mp3\n"

@@ -1,1 +1,1 @@
-"""The commands of `birdnet-nl`, one file each; imported by `birdnet_nl.cli` alone."""
+"""Commands of `birdnet-nl`, one module each, with their tables and pages beside them."""

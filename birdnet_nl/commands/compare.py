@@ -1,4 +1,4 @@
-"""`birdnet-nl compare`: which parameter set is worth its time."""
+"""`birdnet-nl compare`: compare parameter sets by their finished runs."""
 
 import json
 from pathlib import Path
@@ -7,67 +7,69 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from birdnet_nl.util.console import display_path, progress_bar, screen
+from birdnet_nl.util.console import display_path, progress_bar
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.extras import require_extra
 
 
 def compare_command(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="[FOLDER]...", help="Folders with runs anywhere below; default logs.")
     ] = None,
-    sets: Annotated[str, typer.Option(help="Parameter sets, such as legacy,fast,turbo; default all there are.")] = "",
-    baseline: Annotated[str, typer.Option(help="What the others are compared with; default legacy.")] = "",
-    html: Annotated[Path | None, typer.Option(help="Write one page with pictures here.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown here.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write a row per training here.")] = None,
-    json_: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON here.")] = None,
+    sets: Annotated[str, typer.Option(help="Parameter sets, such as legacy,fast,turbo; default all.")] = "",
+    baseline: Annotated[str, typer.Option(help="Set that the others are compared with; default legacy.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables as Markdown to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per training to this file.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON to this file.")] = None,
 ) -> None:
-    """Compare parameter sets by their finished runs: accuracy, speed, and what the data decide.
+    """Compare parameter sets by their finished runs: accuracy, speed, and the claims that the data decide.
 
-    Runs are compared when they are of the same species, seed and test recordings; whatever is left out is listed. The
-    folds of a cross-validation are joined into one result, of a single set too.
+    Runs are compared when species, seed and test recordings are the same; all others are listed. The folds of a
+    cross-validation are joined into one result, also of a single set.
 
     Example: birdnet-nl compare logs --sets legacy,fast --html compare.html
     """
-    from birdnet_nl.commands.compare_tables import markdown_of, show_comparison
-    from birdnet_nl.commands.compare_values import as_csv, as_values
+    if html:
+        require_extra("matplotlib", "train")
+    from birdnet_nl.commands.compare_text import comparison_markdown, print_comparison
+    from birdnet_nl.commands.compare_values import comparison_csv, comparison_values
     from birdnet_nl.comparison.compare import compare_runs
     from birdnet_nl.comparison.finished_runs import find_runs
 
+    out = Console(highlight=False)
     tops = [folder.expanduser() for folder in folders or [Path("logs")]]
+    names = ", ".join(map(str, tops))
     with progress_bar() as bar:
         bar.add_task("reading runs", total=None)
         found = find_runs(tops)
-        where = ", ".join(map(str, tops))
         if not found.runs:
-            others = f" ({len(found.unfinished)} unfinished, {len(found.broken)} broken)" if _any(found) else ""
+            counts = f" ({len(found.unfinished)} unfinished, {len(found.broken)} broken)"
+            others = counts if found.unfinished or found.broken else ""
             raise DataError(
-                f"nothing finished below {where}{others}; train first: python train.py -m species=… trainer=legacy,fast"
+                f"no finished runs below {names}{others}; train first: python train.py -m species=… trainer=legacy,fast"
             )
         comparison = compare_runs(found, [name.strip() for name in sets.split(",") if name.strip()], baseline)
-    show_comparison(Console(highlight=False), comparison)
+    print_comparison(out, comparison)
     if html:
-        from birdnet_nl.commands.compare_page import page_of
+        from birdnet_nl.commands.compare_page import compare_page
 
-        _write("--html", html, page_of(comparison))
+        _write(out, "--html", html, compare_page(comparison))
     if markdown:
-        _write("--markdown", markdown, markdown_of(comparison))
+        _write(out, "--markdown", markdown, comparison_markdown(comparison))
     if csv:
-        _write("--csv", csv, as_csv(comparison))
+        _write(out, "--csv", csv, comparison_csv(comparison))
     if json_:
-        _write("--json", json_, json.dumps(as_values(comparison), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        values = json.dumps(comparison_values(comparison), ensure_ascii=False, indent=1, allow_nan=False)
+        _write(out, "--json", json_, values + "\n")
     if not comparison.sections and not comparison.cross_validations:
         raise DataError(
-            f"no two runs below {where} can be compared; train both sets with the same species and seed: "
+            f"no two runs below {names} can be compared; train both sets with the same species and seed: "
             f"python train.py -m species=… trainer={','.join((comparison.baseline, *comparison.others))}"
         )
 
 
-def _any(found) -> bool:
-    return bool(found.unfinished or found.broken)
-
-
-def _write(option: str, path: Path, text: str) -> None:
+def _write(out: Console, option: str, path: Path, text: str) -> None:
     from birdnet_nl.util.files import write_text_atomic
 
     path = path.expanduser()
@@ -75,4 +77,4 @@ def _write(option: str, path: Path, text: str) -> None:
         write_text_atomic(path, text)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); give another file with {option}") from None
-    screen.print(f"written: {display_path(path)}", soft_wrap=True)
+    out.print(f"written: {display_path(path)}", soft_wrap=True)

@@ -1,124 +1,205 @@
-"""A comparison in the terminal and as Markdown."""
+"""Tables of a comparison as text, for the terminal, Markdown and the page alike."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+import numpy as np
 
-from birdnet_nl.commands.compare_rows import WordTable, tables_of
-from birdnet_nl.commands.cross_validation_table import cross_validation_table
-from birdnet_nl.comparison.compare import Comparison, Section
-from birdnet_nl.comparison.verdicts import CONFIRMED, REFUTED
+from birdnet_nl.comparison.compare import Section, SetComparison, SpeciesComparison
+from birdnet_nl.comparison.finished_runs import FinishedRun
+from birdnet_nl.comparison.results import PHASES, Result
+from birdnet_nl.comparison.speed import seconds_per_epoch
+from birdnet_nl.comparison.statistics import LEVEL, Estimate, Overall
+from birdnet_nl.comparison.verdicts import points
+from birdnet_nl.species.table import all_species
 
-MAX_LINES = 8  # of what was left out
-COLOURS = {CONFIRMED: "green", REFUTED: "red"}
-FEW_NOTE = "* fewer than 10 test recordings of some type: a first impression"
-
-
-def show_comparison(out: Console, comparison: Comparison) -> None:
-    for section in comparison.sections:
-        out.print(f"\n[bold]{escape(', '.join(section.names))}[/] on [bold]{escape(section.kind.name)}[/]")
-        for text, grave in warnings_of(section):
-            out.print(f"[bold {'white on red' if grave else 'black on yellow'}] {escape(text)} [/]", soft_wrap=True)
-        for table in tables_of(section):
-            out.print(f"[italic]{escape(table.title)}[/]", soft_wrap=True)
-            out.print(_rich(table))
-        if any(not one.enough for each in section.sets for one in each.species):
-            out.print(f"[dim]{FEW_NOTE}[/]")
-        for note in section.notes:
-            out.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
-        for verdict in (verdict for each in section.sets for verdict in each.verdicts):
-            colour = COLOURS.get(verdict.answer, "yellow")
-            out.print(
-                f"“{verdict.claim}” ({verdict.basis}): [bold {colour}]{verdict.answer}[/]; {escape(verdict.sentence)}",
-                soft_wrap=True,
-            )
-    if table := cross_validation_table(comparison.cross_validations):
-        out.print(f"\n[italic]{escape(table.title)}[/]", soft_wrap=True)
-        out.print(_turned(table))
-    for heading, lines in remainder(comparison):
-        out.print(f"\n[yellow]{escape(heading)}[/]")
-        for line in lines[:MAX_LINES]:
-            out.print(f"  {escape(line)}", soft_wrap=True)
-        if len(lines) > MAX_LINES:
-            out.print(f"  and {len(lines) - MAX_LINES} more (--json, --html and --markdown name them all)")
+ABSENT = "–"
+NOT_SETTINGS = ("parameter_set", "species", "seed", "synthetic")
+SPEEDS = (  # label, attribute of the comparison, ratio of `Speed`
+    ("training", "speed", "train"),
+    ("whole run", "speed", "total"),
+    ("an epoch", "speed", "per_epoch"),
+    ("  equal workers", "speed_equal_workers", "per_epoch"),
+    ("a segment in an epoch", "speed", "per_segment"),
+    ("  equal workers", "speed_equal_workers", "per_segment"),
+)
 
 
-def markdown_of(comparison: Comparison) -> str:
-    parts = [f"# {title_of(comparison)}"]
-    for section in comparison.sections:
-        parts.append(f"## {', '.join(section.names)} on {section.kind.name}")
-        parts += [f"> **{text}**" for text, _ in warnings_of(section)]
-        verdicts = [verdict for each in section.sets for verdict in each.verdicts]
-        if verdicts:
-            parts.append(
-                "\n".join(f"- “{one.claim}” ({one.basis}): **{one.answer}**; {one.sentence}" for one in verdicts)
-            )
-        for table in tables_of(section):
-            parts += [f"**{table.title}**", _markdown(table)]
-        parts.append("\n".join(f"- {note}" for note in (FEW_NOTE.replace("*", r"\*"), *section.notes)))
-    if table := cross_validation_table(comparison.cross_validations):
-        parts += ["## Cross-validation", f"**{table.title}**", _markdown(table)]
-    for heading, lines in remainder(comparison):
-        parts += [f"## {heading}", "\n".join(f"- {line}" for line in lines)]
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True)
+class TextTable:
+    """Table of strings; a first cell that starts with two spaces is a subordinate row."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
-def title_of(comparison: Comparison) -> str:
-    if not comparison.others:
-        return f"Cross-validation of {comparison.baseline}"
-    return f"{', '.join(comparison.others)} against {comparison.baseline}"
+def section_tables(section: Section) -> list[TextTable]:
+    """Return all tables of a section in reading order."""
+    tables = [overall_table(section), seconds_table(section), *(species_table(compared) for compared in section.sets)]
+    return tables + [table for table in (calibration_table(section), settings_table(section)) if table]
 
 
-def warnings_of(section: Section) -> list[tuple[str, bool]]:
-    """What changes the meaning of every number that follows; True where they are no measure of anything."""
-    found = []
-    if section.kind.leaks:
-        text = "Split by segment: the same recordings were trained and tested on, so the accuracies are too high"
-        found.append((text, True))
-    if section.kind.shuffled:
-        found.append(("Types shuffled: a control, in which every accuracy must be chance", True))
-    if section.kind.synthetic:
-        found.append(("Synthetic demo recordings: nothing here says anything about real birds", False))
-    return found
+def overall_table(section: Section) -> TextTable:
+    """Return accuracy and speed of each set against the baseline, over all species."""
+    sets = section.sets
+    counts = [(len(compared.species), sum(len(species.pairs) for species in compared.species)) for compared in sets]
+    rows: list[tuple[str, ...]] = [("species, pairs", *(f"{species}, {pairs}" for species, pairs in counts))]
+    for label, metric in (("balanced accuracy", "balanced_accuracy"), ("macro-F1", "macro_f1")):
+        overall = [compared.overall[metric] for compared in sets]
+        rows += [
+            (label, *(_points(result.over_species) for result in overall)),
+            ("  these species only", *(_points(result.these_species) for result in overall)),
+            ("  Hodges–Lehmann", *(_points(result.ranks.shift) for result in overall)),
+            ("  Wilcoxon p", *(_wilcoxon(result) for result in overall)),
+        ]
+    rows.append(("McNemar–Holm p < 0.05", *(_significant_species(compared) for compared in sets)))
+    for label, speed, ratio in SPEEDS:
+        rows.append((label, *(format_ratio(getattr(getattr(compared, speed), ratio)) for compared in sets)))
+    heads = (f"against {sets[0].baseline}", *(compared.parameter_set for compared in sets))
+    return TextTable("Over all species (95 % intervals; speed as times as fast)", heads, tuple(rows))
 
 
-def remainder(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """What was not compared, with headings."""
-    found = comparison.found
-    lists = (
-        ("Not compared", [f"{one.what}: {one.reason}" for one in comparison.left_out]),
-        ("Not finished (no metrics.json)", [str(folder) for folder in found.unfinished]),
-        ("Broken", [reason for _, reason in found.broken]),
+def seconds_table(section: Section) -> TextTable:
+    """Return mean seconds per species and seed for each set and phase, and an estimate for all species."""
+    rows = []
+    for name in section.names:
+        results = [result for result in section.results if result.parameter_set == name]
+        means = {phase: _mean([result.seconds(phase) for result in results]) for phase in PHASES}
+        epochs = _mean([run.epochs for result in results for run in result.runs])
+        epoch_s = _mean([seconds_per_epoch(run) or math.nan for result in results for run in result.runs])
+        all_days = means["total"] * len(all_species()) / 86_400
+        rows.append(
+            (name, str(len(results)), *(_number(means[phase]) for phase in PHASES), _number(epochs), _number(epoch_s),
+             _number(all_days, "{:.1f} days"))
+        )  # fmt: skip
+    heads = ("mean seconds", "trainings", *PHASES, "epochs", "an epoch", f"{len(all_species())} species")
+    return TextTable("Seconds per species (preparing is short where the mels were cached)", heads, tuple(rows))
+
+
+def species_table(compared: SetComparison) -> TextTable:
+    """Return a row for each species."""
+    old, new = compared.baseline, compared.parameter_set
+    rows = []
+    for species in sorted(compared.species, key=lambda species: species.dutch):
+        baseline, other = [pair.baseline for pair in species.pairs], [pair.other for pair in species.pairs]
+        rows.append(
+            (species.dutch + ("" if species.enough else " *"), ", ".join(map(str, species.seeds)),
+             _percent(mean_metric(baseline, "balanced_accuracy")), _percent(mean_metric(other, "balanced_accuracy")),
+             _points(species.differences["balanced_accuracy"], unit=""),
+             _points(Estimate(species.differences["macro_f1"].value), unit=""), *_mcnemar(species),
+             _number(_mean([result.seconds("train") for result in baseline])),
+             _number(_mean([result.seconds("train") for result in other])),
+             _number(compared.speed.by_species.get(species.subject, math.nan), "{:.2f}"))
+        )  # fmt: skip
+    heads = ("species", "seeds", old, new, "difference", "macro-F1", "right", "p Holm", f"{old} s", f"{new} s", "×")
+    title = (
+        f"{new} against {old}: balanced accuracy per recording, difference in points, recordings that only {old} : "
+        f"only {new} predicted correctly (McNemar), training seconds, × times as fast"
     )
-    return [(f"{heading}: {len(lines)}", lines) for heading, lines in lists if lines]
+    return TextTable(title, heads, tuple(rows))
 
 
-def _rich(words: WordTable) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, head in enumerate(words.heads):
-        table.add_column(escape(head), justify="right" if index else "left", no_wrap=index == 0)
-    for row in words.rows:
-        table.add_row(*map(escape, row))
-    return table
+def calibration_table(section: Section) -> TextTable | None:
+    """Return the mean expected calibration error before and after calibration; None for older runs."""
+    rows = []
+    for name in section.names:
+        runs = [run for result in section.results if result.parameter_set == name for run in result.runs]
+        reports = [run.report["calibration"] for run in runs if run.report.get("calibration")]
+        if reports:
+            before, after = (
+                _mean([_value((report.get(time) or {}).get("ece")) for report in reports])
+                for time in ("before", "after")
+            )
+            temperature = _mean([_value(report.get("temperature")) for report in reports])
+            rows.append((name, _number(temperature, "{:.2f}"), _percent(before), _percent(after)))
+    if not rows:
+        return None
+    heads = ("calibration", "temperature", "error before", "error after")
+    return TextTable("Calibration (means over runs of temperature and expected calibration error)", heads, tuple(rows))
 
 
-def _turned(words: WordTable) -> Table:
-    """A wide table with a column per row, which a terminal holds."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(escape(words.heads[0]), no_wrap=True)
-    for row in words.rows:
-        table.add_column(escape(row[0]), justify="right")
-    for place, head in enumerate(words.heads[1:], start=1):
-        table.add_row(escape(head), *(escape(row[place]) for row in words.rows))
-    return table
+def settings_table(section: Section) -> TextTable | None:
+    """Return the parameters that differ between the sets, or among the runs of a set; None when none does."""
+    runs = {
+        name: [run for result in section.results if result.parameter_set == name for run in result.runs]
+        for name in section.names
+    }
+    parameters = (run.report.get("parameters") or {} for set_runs in runs.values() for run in set_runs)
+    rows = []
+    for key in dict.fromkeys(key for values in parameters for key in values if key not in NOT_SETTINGS):
+        values = [_setting_counts(set_runs, key) for set_runs in runs.values()]
+        if len(set(map(tuple, values))) > 1 or any(len(counts) > 1 for counts in values):
+            rows.append((key, *map(_format_setting, values)))
+    return TextTable("Parameters that differ", ("parameter", *runs), tuple(rows)) if rows else None
 
 
-def _markdown(words: WordTable) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.strip().replace("|", r"\|").replace("*", r"\*") for cell in cells) + " |"
+def format_ratio(estimate: Estimate | None) -> str:
+    """Format a ratio and its interval as `1.31 (1.20–1.43)`."""
+    if estimate is None:
+        return ABSENT
+    return f"{estimate.value:.2f}" + (f" ({estimate.low:.2f}–{estimate.high:.2f})" if estimate.has_interval else "")
 
-    rule = "|---|" + "---:|" * (len(words.heads) - 1)
-    return "\n".join([line(words.heads), rule, *map(line, words.rows)])
+
+def mean_metric(results: Sequence[Result], metric: str) -> float:
+    """Return the mean over results where the metric is defined; NaN where it never is."""
+    return _mean([result.metric(metric) for result in results])
+
+
+def _points(estimate: Estimate, unit: str = " points") -> str:
+    return points(estimate).replace(" points", unit) if math.isfinite(estimate.value) else ABSENT
+
+
+def _wilcoxon(overall: Overall) -> str:
+    if overall.ranks.p is None:
+        return "no difference in any species"
+    smallest_p = 2.0 ** (1 - overall.ranks.species)
+    return _p_value(overall.ranks.p) + (" (cannot be below 0.05)" if smallest_p > 1 - LEVEL else "")
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _significant_species(compared: SetComparison) -> str:
+    tests = [species.mcnemar for species in compared.species if species.mcnemar]
+    better = sum(test.p_holm < 0.05 and test.only_other > test.only_baseline for test in tests)
+    worse = sum(test.p_holm < 0.05 and test.only_other < test.only_baseline for test in tests)
+    return f"{better} better, {worse} worse of {len(tests)}" if tests else ABSENT
+
+
+def _mcnemar(species: SpeciesComparison) -> tuple[str, str]:
+    if species.mcnemar is None:
+        return ABSENT, ABSENT
+    return f"{species.mcnemar.only_baseline} : {species.mcnemar.only_other}", _p_value(species.mcnemar.p_holm)
+
+
+def _setting_counts(runs: Sequence[FinishedRun], key: str) -> list[tuple[str, int]]:
+    """Return the values of a parameter with the number of runs; 0 for a value that all runs share."""
+    counts = Counter(str((run.report.get("parameters") or {}).get(key, ABSENT)) for run in runs).most_common()
+    return counts if len(counts) > 1 else [(value, 0) for value, _ in counts]
+
+
+def _format_setting(counts: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{value} ({count} runs)" if count else value for value, count in counts)
+
+
+def _value(number: object) -> float:
+    return float(number) if isinstance(number, int | float) else math.nan
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}" if math.isfinite(value) else ABSENT
+
+
+def _number(value: float, form: str = "") -> str:
+    if not math.isfinite(value):
+        return ABSENT
+    return form.format(value) if form else (f"{value:.1f}" if value < 100 else f"{value:.0f}")

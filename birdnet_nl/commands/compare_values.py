@@ -1,38 +1,39 @@
-"""A comparison as plain values: JSON with everything, CSV with a row per training."""
+"""Plain values of a comparison: JSON with everything, CSV with a row per training."""
 
 import csv
 import io
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from birdnet_nl.commands.cross_validation_table import cross_validation_values
 from birdnet_nl.comparison.compare import Comparison, Section, SetComparison, SpeciesComparison
+from birdnet_nl.comparison.cross_validation import CrossValidation
 from birdnet_nl.comparison.results import PHASES, Result
 from birdnet_nl.comparison.speed import Speed
 from birdnet_nl.comparison.statistics import Estimate, Overall
 
-FIGURES = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "recall/song", "recall/call", "recall/alarm")
+METRICS = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "recall/song", "recall/call", "recall/alarm")
 
 
-def as_values(comparison: Comparison) -> dict[str, Any]:
-    """Types that JSON knows; what is absent is null, never NaN."""
+def comparison_values(comparison: Comparison) -> dict[str, Any]:
+    """Return everything in types of JSON; undefined values are null, never NaN."""
     found = comparison.found
-    return _plain({
+    return _without_nan({
         "baseline": comparison.baseline,
         "sets": list(comparison.others),
         "sections": [_section(section) for section in comparison.sections],
-        "cross_validations": cross_validation_values(comparison.cross_validations),
-        "left_out": [asdict(one) for one in comparison.left_out],
+        "cross_validations": [_cross_validation(found) for found in comparison.cross_validations],
+        "left_out": [asdict(left_out) for left_out in comparison.left_out],
         "runs_found": len(found.runs),
         "unfinished": [os.fspath(folder) for folder in found.unfinished],
         "broken": [{"folder": os.fspath(folder), "reason": reason} for folder, reason in found.broken],
     })  # fmt: skip
 
 
-def as_csv(comparison: Comparison) -> str:
-    """A row for each parameter set, species and seed that is in a pair."""
+def comparison_csv(comparison: Comparison) -> str:
+    """Return a row for each parameter set, species and seed of a pair."""
     rows = [row for section in comparison.sections for row in _rows(section)]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["parameter_set"], lineterminator="\n")
@@ -43,22 +44,27 @@ def as_csv(comparison: Comparison) -> str:
 
 def _rows(section: Section) -> list[dict[str, Any]]:
     kind = section.kind
-    baseline = {(one.subject, one.seed): one for one in section.results if one.parameter_set == section.names[0]}
+    baselines = {
+        (result.subject, result.seed): result for result in section.results if result.parameter_set == section.names[0]
+    }
     rows = []
-    for one in section.results:
-        before = baseline[one.subject, one.seed]
+    for result in section.results:
+        baseline = baselines[result.subject, result.seed]
         row = {
             "synthetic": kind.synthetic, "split_by": kind.split_by, "shuffled_types": kind.shuffled,
             "pooled": kind.pooled, "folds": kind.folds or "", "variant": " ".join(kind.variant),
-            "parameter_set": one.parameter_set, "species": one.subject, "dutch": one.dutch, "seed": one.seed,
-            "test_recordings": sum(one.test_counts.values()), "epochs": sum(run.epochs for run in one.runs),
-            "training_segments": sum(run.training_segments for run in one.runs),
+            "parameter_set": result.parameter_set, "species": result.subject, "dutch": result.dutch,
+            "seed": result.seed, "test_recordings": sum(result.test_counts.values()),
+            "epochs": sum(run.epochs for run in result.runs),
+            "training_segments": sum(run.training_segments for run in result.runs),
         }  # fmt: skip
-        row |= {figure.replace("/", "_"): _cell(one.metric(figure)) for figure in FIGURES}
-        row |= {f"{name}_minus_{before.parameter_set}": _cell(one.metric(name) - before.metric(name))
-                for name in ("balanced_accuracy", "macro_f1")}  # fmt: skip
-        row |= {f"{phase}_s": _cell(one.seconds(phase)) for phase in PHASES}
-        row["run"] = " ".join(os.fspath(run.folder) for run in one.runs)
+        row |= {name.replace("/", "_"): _cell(result.metric(name)) for name in METRICS}
+        row |= {
+            f"{name}_minus_{baseline.parameter_set}": _cell(result.metric(name) - baseline.metric(name))
+            for name in ("balanced_accuracy", "macro_f1")
+        }
+        row |= {f"{phase}_s": _cell(result.seconds(phase)) for phase in PHASES}
+        row["run"] = " ".join(os.fspath(run.folder) for run in result.runs)
         rows.append(row)
     return rows
 
@@ -67,19 +73,19 @@ def _section(section: Section) -> dict[str, Any]:
     return {
         "kind": asdict(section.kind) | {"name": section.kind.name},
         "notes": list(section.notes),
-        "comparisons": [_set(each) for each in section.sets],
+        "comparisons": [_set(compared) for compared in section.sets],
     }
 
 
-def _set(each: SetComparison) -> dict[str, Any]:
+def _set(compared: SetComparison) -> dict[str, Any]:
     return {
-        "parameter_set": each.parameter_set,
-        "baseline": each.baseline,
-        "overall": {figure: _overall(overall) for figure, overall in each.overall.items()},
-        "speed": {"as_configured": _speed(each.speed), "equal_workers": _speed(each.speed_equal_workers)},
-        "equal_worker_runs": [[os.fspath(run.folder) for run in pair] for pair in each.equal_runs],
-        "verdicts": [asdict(verdict) for verdict in each.verdicts],
-        "species": [_species(one, each) for one in each.species],
+        "parameter_set": compared.parameter_set,
+        "baseline": compared.baseline,
+        "overall": {metric: _overall(overall) for metric, overall in compared.overall.items()},
+        "speed": {"as_configured": _speed(compared.speed), "equal_workers": _speed(compared.speed_equal_workers)},
+        "equal_worker_runs": [[os.fspath(run.folder) for run in pair] for pair in compared.equal_runs],
+        "verdicts": [asdict(verdict) for verdict in compared.verdicts],
+        "species": [_species(species, compared) for species in compared.species],
     }
 
 
@@ -98,17 +104,21 @@ def _speed(speed: Speed) -> dict[str, Any]:
     return {"pairs": speed.pairs, "species": speed.species, "pairs_on_other_machines": speed.elsewhere} | ratios
 
 
-def _species(one: SpeciesComparison, each: SetComparison) -> dict[str, Any]:
+def _species(species: SpeciesComparison, compared: SetComparison) -> dict[str, Any]:
     return {
-        "species": one.subject,
-        "dutch": one.dutch,
-        "ten_test_recordings_per_type": one.enough,
-        "differences": {figure: _estimate(found) for figure, found in one.differences.items()},
-        "mcnemar": asdict(one.mcnemar) if one.mcnemar else None,
-        "times_as_fast": each.speed.by_species.get(one.subject),
+        "species": species.subject,
+        "dutch": species.dutch,
+        "ten_test_recordings_per_type": species.enough,
+        "differences": {metric: _estimate(difference) for metric, difference in species.differences.items()},
+        "mcnemar": asdict(species.mcnemar) if species.mcnemar else None,
+        "times_as_fast": compared.speed.by_species.get(species.subject),
         "seeds": [
-            {"seed": pair.baseline.seed, each.baseline: _result(pair.baseline), each.parameter_set: _result(pair.other)}
-            for pair in one.pairs
+            {
+                "seed": pair.baseline.seed,
+                compared.baseline: _result(pair.baseline),
+                compared.parameter_set: _result(pair.other),
+            }
+            for pair in species.pairs
         ],
     }
 
@@ -122,15 +132,32 @@ def _result(result: Result) -> dict[str, Any]:
     }
 
 
+def _cross_validation(validation: CrossValidation) -> dict[str, Any]:
+    result = validation.result
+    return {
+        "kind": asdict(validation.kind) | {"name": validation.kind.name},
+        "parameter_set": result.parameter_set,
+        "subject": result.subject,
+        "seed": result.seed,
+        "scores": dict(result.scores),
+        "calibration": dict(validation.calibration),
+        "song_against_call": dict(validation.song_against_call),
+        "fold_accuracies": list(validation.fold_accuracies),
+        "metadata_balanced_accuracy": validation.metadata,
+        "seconds": {phase: result.seconds(phase) for phase in PHASES},
+        "runs": [str(run.folder) for run in result.runs],
+    }
+
+
 def _estimate(estimate: Estimate | None) -> dict[str, Any] | None:
     return asdict(estimate) if estimate else None
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,15 +1,13 @@
-"""Cross-validations as a table of plain words and as plain values."""
+"""Table of the cross-validations of a comparison."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
-from birdnet_nl.commands.compare_rows import ABSENT, WordTable
+from birdnet_nl.commands.compare_tables import ABSENT, TextTable
 from birdnet_nl.comparison.cross_validation import CrossValidation, over_seeds
-from birdnet_nl.comparison.results import PHASES
+from birdnet_nl.comparison.results import Result
 
 HEADS = (
     "out of fold", "seed", "recordings", "balanced accuracy", "macro-F1", "AUROC", "song : call", "recalls", "ECE",
@@ -17,91 +15,75 @@ HEADS = (
 )  # fmt: skip
 
 
-def cross_validation_table(found: Sequence[CrossValidation]) -> WordTable | None:
-    """A row per cross-validation, and one with the mean where there are several seeds; None when there are none."""
-    if not found:
+def cross_validation_table(validations: Sequence[CrossValidation]) -> TextTable | None:
+    """Return a row for each cross-validation, and their mean where there are several seeds; None without any."""
+    if not validations:
         return None
     rows = []
-    for group in over_seeds(found):
-        rows += [_row(one) for one in group]
+    for group in over_seeds(validations):
+        rows += [_row(validation) for validation in group]
         if len(group) > 1:
             rows.append(_mean_row(group))
-    recalls = "/".join(dict.fromkeys(name for one in found for name in one.result.types))
-    title = f"Cross-validation: each recording answered once, by a network that never met it (recalls: {recalls})"
-    return WordTable(title, HEADS, tuple(rows))
+    recalls = "/".join(dict.fromkeys(name for validation in validations for name in validation.result.types))
+    title = f"Cross-validation: each recording predicted once, by a network not trained on it (recalls: {recalls})"
+    return TextTable(title, HEADS, tuple(rows))
 
 
-def cross_validation_values(found: Sequence[CrossValidation]) -> list[dict[str, Any]]:
-    return [
-        {
-            "kind": asdict(one.kind) | {"name": one.kind.name},
-            "parameter_set": one.result.parameter_set,
-            "subject": one.result.subject,
-            "seed": one.result.seed,
-            "scores": dict(one.result.scores),
-            "calibration": dict(one.calibration),
-            "song_against_call": dict(one.song_against_call),
-            "fold_accuracies": list(one.fold_accuracies),
-            "metadata_balanced_accuracy": one.metadata,
-            "seconds": {phase: one.result.seconds(phase) for phase in PHASES},
-            "runs": [str(run.folder) for run in one.result.runs],
-        }
-        for one in found
-    ]
-
-
-def _row(one: CrossValidation) -> tuple[str, ...]:
-    result = one.result
+def _row(validation: CrossValidation) -> tuple[str, ...]:
+    result = validation.result
     return (
-        _name(one),
+        _name(validation),
         str(result.seed),
-        str(len(result.answers.ids)),
-        _with_interval(one, "balanced_accuracy", ".1%"),
-        _with_interval(one, "macro_f1", ".1%"),
-        _with_interval(one, "auroc", ".3f"),
-        _song_against_call(one.song_against_call),
-        "/".join(_percent(result.metric(f"recall/{name}")) for name in result.types),
-        f"{one.calibration['ece']:.2f}",
-        _percent(one.metadata),
-        " ".join(_percent(value) for value in one.fold_accuracies),
+        str(len(result.predictions.ids)),
+        _with_interval(result, "balanced_accuracy", ".1%"),
+        _with_interval(result, "macro_f1", ".1%"),
+        _with_interval(result, "auroc", ".3f"),
+        _song_against_call(validation.song_against_call),
+        "/".join(_whole_percent(result.metric(f"recall/{name}")) for name in result.types),
+        f"{validation.calibration['ece']:.2f}",
+        _whole_percent(validation.metadata),
+        " ".join(_whole_percent(value) for value in validation.fold_accuracies),
         f"{result.seconds('train'):.0f}",
     )
 
 
 def _mean_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
+    results = [validation.result for validation in group]
+
     def mean(values: list[float]) -> float:
         return float(np.mean(values))
 
-    def spread(figure: str, form: str) -> str:
-        values = [one.result.metric(figure) for one in group]
+    def mean_and_range(metric: str, form: str) -> str:
+        values = [result.metric(metric) for result in results]
         return f"{mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
-    types = group[0].result.types
-    against = {
-        key: mean([one.song_against_call.get(key, math.nan) for one in group]) for key in ("balanced_accuracy", "auroc")
+    song_against_call = {
+        key: mean([validation.song_against_call.get(key, math.nan) for validation in group])
+        for key in ("balanced_accuracy", "auroc")
     }
+    metadata = [validation.metadata for validation in group]
     return (
         _name(group[0]),
         f"mean of {len(group)}",
         "",
-        spread("balanced_accuracy", ".1%"),
-        spread("macro_f1", ".1%"),
-        spread("auroc", ".3f"),
-        _song_against_call(against),
-        "/".join(_percent(mean([one.result.metric(f"recall/{name}") for one in group])) for name in types),
-        f"{mean([one.calibration['ece'] for one in group]):.2f}",
-        _percent(mean([one.metadata for one in group])) if all(one.metadata for one in group) else ABSENT,
+        mean_and_range("balanced_accuracy", ".1%"),
+        mean_and_range("macro_f1", ".1%"),
+        mean_and_range("auroc", ".3f"),
+        _song_against_call(song_against_call),
+        "/".join(_whole_percent(mean([r.metric(f"recall/{name}") for r in results])) for name in results[0].types),
+        f"{mean([validation.calibration['ece'] for validation in group]):.2f}",
+        _whole_percent(mean(metadata)) if all(metadata) else ABSENT,
         "",
-        f"{mean([one.result.seconds('train') for one in group]):.0f}",
+        f"{mean([result.seconds('train') for result in results]):.0f}",
     )
 
 
-def _name(one: CrossValidation) -> str:
-    return f"{one.result.parameter_set} · {one.result.dutch} · {one.kind.name}"
+def _name(validation: CrossValidation) -> str:
+    return f"{validation.result.parameter_set} · {validation.result.dutch} · {validation.kind.name}"
 
 
-def _with_interval(one: CrossValidation, figure: str, form: str) -> str:
-    value, interval = one.result.metric(figure), one.result.interval(figure)
+def _with_interval(result: Result, metric: str, form: str) -> str:
+    value, interval = result.metric(metric), result.interval(metric)
     if not math.isfinite(value):
         return ABSENT
     if interval is None:
@@ -110,11 +92,11 @@ def _with_interval(one: CrossValidation, figure: str, form: str) -> str:
     return f"{value:{form}} [{low}–{high}]"
 
 
-def _song_against_call(figures: Mapping[str, float]) -> str:
-    if not figures or not math.isfinite(figures["auroc"]):
+def _song_against_call(metrics: Mapping[str, float]) -> str:
+    if not metrics or not math.isfinite(metrics["auroc"]):
         return ABSENT
-    return f"{figures['balanced_accuracy']:.1%}, AUROC {figures['auroc']:.3f}"
+    return f"{metrics['balanced_accuracy']:.1%}, AUROC {metrics['auroc']:.3f}"
 
 
-def _percent(value: float | None) -> str:
+def _whole_percent(value: float | None) -> str:
     return ABSENT if value is None or not math.isfinite(value) else f"{value:.0%}"

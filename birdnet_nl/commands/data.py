@@ -1,22 +1,24 @@
-"""`birdnet-nl data`: what one has, before anything is trained."""
+"""`birdnet-nl data`: show the recordings on disk before anything is trained."""
 
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from birdnet_nl.data.sources import DEFAULT_ROOT
-from birdnet_nl.species.table import Species, all_species, species_called
+from birdnet_nl.species.table import Species, all_species, match_species
 from birdnet_nl.util.console import display_path, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError
+from birdnet_nl.util.extras import require_extra
 
 if TYPE_CHECKING:
-    from birdnet_nl.data.overview import SpeciesOverview
+    from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview
     from birdnet_nl.data.training_rules import TrainingRules
 
 FACTS_FILE = "recording_facts.jsonl"
@@ -31,21 +33,20 @@ def data_command(
     root: Annotated[
         Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that holds xeno-canto-<species>/<type>/*.mp3.")
     ] = DEFAULT_ROOT,
-    json_: Annotated[bool, typer.Option("--json", help="Everything, file by file, as JSON instead.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write one page with pictures and sounds here.")] = None,
-    flight_call: Annotated[str, typer.Option(help="What flight calls are: call or leave_out.")] = "call",
+    json_: Annotated[bool, typer.Option("--json", help="Print everything, file by file, as JSON instead.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with plots and sounds to this file.")] = None,
+    flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
     cache: Annotated[
-        Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder that remembers what files are like.")
+        Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder that keeps the facts about decoded files.")
     ] = Path("cache"),
 ) -> None:
-    """Show which recordings there are, what is wrong with any, and what a training would make of them.
+    """Show the recordings on disk, their problems, and what a training would use.
 
-    The first look decodes every file once; the next ones take a moment.
+    The first call decodes every file once; the next ones take a moment.
 
     Example: birdnet-nl data koolmees --html koolmees.html
     """
-    from birdnet_nl.commands.data_report import all_values
-    from birdnet_nl.commands.data_tables import show_many, show_one
+    from birdnet_nl.commands.data_tables import print_many_species, print_species
     from birdnet_nl.data.training_rules import TrainingRules
     from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
 
@@ -55,32 +56,32 @@ def data_command(
         raise SelectionError(
             f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
         )
-    chosen = all_species() if all_ else list(dict.fromkeys(one for name in names for one in species_called(name)))
+    chosen = (
+        all_species() if all_ else list(dict.fromkeys(species for name in names for species in match_species(name)))
+    )
     root, rules = root.expanduser(), TrainingRules(flight_call=flight_call)
-    overviews, without = look(chosen, root, rules, cache.expanduser() / FACTS_FILE)
+    overviews, without = inspect_species(chosen, root, rules, cache.expanduser() / FACTS_FILE)
     if not overviews:
-        raise DataError(_nothing(chosen, root))
+        raise DataError(_no_recordings(chosen, root))
+    out = Console(highlight=False)
     if html:
         write_page(html.expanduser(), overviews, without, rules, root)
     if json_:
-        text = json.dumps(all_values(overviews, [one.slug for one in without], rules, root), ensure_ascii=False)
-        typer.echo(text)
-        return
-    out = Console(highlight=False)
-    if all_ or len(overviews) > 1:
-        show_many(out, overviews, without, rules, root, of_all=all_)
+        typer.echo(json.dumps(data_values(overviews, without, rules, root), ensure_ascii=False))
+    elif all_ or len(overviews) > 1:
+        print_many_species(out, overviews, without, rules, root, of_all=all_)
     else:
-        show_one(out, overviews[0], rules, root)
+        print_species(out, overviews[0], rules, root)
         for species in without:
-            out.print(escape(_nothing([species], root)), soft_wrap=True)
-    if html:
-        screen.print(f"The page is {escape(display_path(html.expanduser()))}", soft_wrap=True)
+            out.print(escape(_no_recordings([species], root)), soft_wrap=True)
+    if html:  # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr
+        (screen if json_ else out).print(f"written: {display_path(html.expanduser())}", soft_wrap=True)
 
 
-def look(
+def inspect_species(
     chosen: Sequence[Species], root: Path, rules: "TrainingRules", facts_file: Path
 ) -> tuple[list["SpeciesOverview"], list[Species]]:
-    """Overviews of the species that have recordings, in the order of `chosen`, and the species that have none."""
+    """Return overviews of the species with recordings, in the order of `chosen`, and the species without."""
     from birdnet_nl.audio.inspection import FactsCache, inspect_files
     from birdnet_nl.data.overview import build_overview
     from birdnet_nl.data.sources import DEMO_MARK
@@ -97,7 +98,7 @@ def look(
             bar.advance(task)
     paths = [recording.path for recordings in found.values() for recording in recordings]
     with progress_bar() as bar:
-        task = bar.add_task("listening", total=len(paths))
+        task = bar.add_task("decoding", total=len(paths))
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         facts = inspect_files(paths, FactsCache(facts_file), workers, lambda: bar.advance(task))
     overviews = [
@@ -118,24 +119,72 @@ def look(
 def write_page(
     path: Path, overviews: Sequence["SpeciesOverview"], without: Sequence[Species], rules: "TrainingRules", root: Path
 ) -> None:
-    """The page, written beside and renamed."""
-    from birdnet_nl.commands.data_page import page_of
+    require_extra("matplotlib", "train")
+    from birdnet_nl.commands.data_page import data_page
     from birdnet_nl.util.files import write_text_atomic
 
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)
-        page = page_of(overviews, without, rules, root, lambda: bar.advance(task))
+        page = data_page(overviews, without, rules, root, lambda: bar.advance(task))
     try:
         write_text_atomic(path, page)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); give another file with --html") from None
 
 
-def _nothing(chosen: Sequence[Species], root: Path) -> str:
+def data_values(
+    overviews: Sequence["SpeciesOverview"], without: Sequence[Species], rules: "TrainingRules", root: Path
+) -> dict[str, Any]:
+    """Return everything known, down to the single file, as plain values for JSON."""
+    return {
+        "root": os.fspath(root),
+        "rules": {**asdict(rules), "recordings_wanted_per_type": rules.recommended_recordings},
+        "species": [_species_values(overview, rules, root) for overview in overviews],
+        "without_recordings": [species.slug for species in without],
+    }
+
+
+def _species_values(overview: "SpeciesOverview", rules: "TrainingRules", root: Path) -> dict[str, Any]:
+    from birdnet_nl.commands.data_tables import count_kinds, download_command
+
+    return {
+        "slug": overview.species.slug,
+        "dutch": overview.species.dutch,
+        "english": overview.species.english,
+        "scientific": overview.species.scientific,
+        "synthetic": overview.synthetic,
+        "folders": [os.fspath(folder) for folder in overview.folders],
+        "recordings": len(overview.recordings),
+        "duration_s": round(overview.duration_s, 1),
+        "kinds": dict(count_kinds(overview)),
+        "unclear": dict(overview.unclear),
+        "types": {name: {**asdict(type_), "verdict": type_.verdict} for name, type_ in overview.types.items()},
+        "trainable": not overview.problem,
+        "problem": overview.problem,
+        "quality": dict(overview.count("quality", "none")),
+        "recordists": dict(overview.recordists),
+        "countries": dict(overview.count("country")),
+        "licences": dict(overview.licences),
+        "problems": overview.problems(),
+        "next_download": download_command(overview, rules, root),
+        "files": [_file_values(item) for item in overview.recordings],
+    }
+
+
+def _file_values(item: "InspectedRecording") -> dict[str, Any]:
+    values = asdict(item.recording) | {"path": os.fspath(item.recording.path)}
+    for name in ("duration_s", "sample_rate_hz"):  # as in the manifest; the facts below were measured
+        values[f"manifest_{name}"] = values.pop(name)
+    values |= {"kind": item.kind, "split": item.split, "segments": item.segments, "left_out": item.left_out}
+    values |= {"duplicate_of": item.duplicate_of, "oddities": list(item.oddities)}
+    return values | asdict(item.facts)
+
+
+def _no_recordings(chosen: Sequence[Species], root: Path) -> str:
     if len(chosen) == 1:
         slug = chosen[0].slug
-        return f"{slug}: no recordings in {root}; fetch some with birdnet-nl download {slug}, or import yours"
+        return f"{slug}: no recordings in {root}; download some with birdnet-nl download {slug}, or import yours"
     return (
-        f"none of the {len(chosen)} species has recordings in {root}; fetch some with birdnet-nl download, or give "
+        f"none of the {len(chosen)} species has recordings in {root}; download some with birdnet-nl download, or give "
         "another folder with --root"
     )

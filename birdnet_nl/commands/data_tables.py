@@ -1,5 +1,7 @@
-"""Overviews as tables in the terminal."""
+"""Terminal tables of `birdnet-nl data`, and the commands to type next."""
 
+import math
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,70 +11,106 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.commands.data_report import VERDICTS, kinds, next_download, people, training_command
-from birdnet_nl.data.overview import SpeciesOverview
+from birdnet_nl.data.overview import SpeciesOverview, TypeOverview
+from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
+from birdnet_nl.recordings.download_filters import Filters
 from birdnet_nl.species.table import Species
 
+DEFAULT_FILTERS = Filters()
+VERDICTS = {"yes": "yes", "just": "enough to train, few to test on", "no": "no"}
 COLOURS = {"yes": "green", "just": "yellow", "no": "red"}
-MAX_NAMES = 4  # of files or people in a line
+MAX_NAMES = 4  # files or people in a line
+COMPACT = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": 0, "pad_edge": False}  # fits 80 columns
 
-NARROW = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": 0, "pad_edge": False}  # fits 80 columns
+
+def download_command(overview: SpeciesOverview, rules: TrainingRules, root: Path) -> str:
+    """Return the command that downloads the missing recordings; empty when every type suffices."""
+    insufficient = [name for name, type_ in overview.types.items() if type_.verdict != "yes"]
+    if not insufficient:
+        return ""
+    words = ["birdnet-nl", "download", overview.species.slug]
+    if len(insufficient) < len(DEFAULT_FILTERS.types):
+        words += [word for name in insufficient for word in ("--type", name)]
+    # --per-type includes the recordings on disk, and a few new ones are unusable or by the same recordists
+    needed = max(
+        overview.types[name].found
+        + max(rules.recommended_recordings - overview.types[name].usable, rules.min_recordings)
+        for name in insufficient
+    )
+    if needed > DEFAULT_FILTERS.per_type:
+        words += ["--per-type", str(math.ceil(needed / 10) * 10)]
+    if rules.flight_call != DEFAULT_FILTERS.flight_call:
+        words += ["--flight-call", rules.flight_call]
+    if root != DEFAULT_ROOT:
+        words += ["--root", str(root)]
+    return shlex.join(words)
 
 
-def show_one(out: Console, overview: SpeciesOverview, rules: TrainingRules, root: Path) -> None:
-    """One species in full."""
+def training_command(overview: SpeciesOverview, rules: TrainingRules, root: Path) -> str:
+    """Return the command that trains on these recordings."""
+    words = ["python", "train.py", f"species={overview.species.slug}"]
+    if root != DEFAULT_ROOT:
+        words.append(f"data.root={root}")
+    if rules.flight_call != DEFAULT_FILTERS.flight_call:
+        words.append(f"data.flight_call={rules.flight_call}")
+    return shlex.join(words)
+
+
+def count_kinds(overview: SpeciesOverview) -> Counter[str]:
+    """Count the recordings by kind: song, call, alarm, several, other, unknown."""
+    return Counter(item.kind for item in overview.recordings)
+
+
+def format_recordists(type_: TypeOverview) -> str:
+    return f"{type_.recordists} + {type_.unnamed} unnamed" if type_.unnamed else str(type_.recordists)
+
+
+def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules, root: Path) -> None:
+    """Print everything about one species."""
     species = overview.species
     out.print(
         f"[bold]{species.dutch}[/] · {species.english} · [italic]{species.scientific}[/]"
         + ("   [bold black on yellow] synthetic demo recordings [/]" if overview.synthetic else "")
     )
-    out.print(
-        f"{number_of(len(overview.recordings), 'recording')}, {overview.duration_s / 60:.1f} minutes, in "
-        + escape(", ".join(map(str, overview.folders))),
-        soft_wrap=True,
-    )
+    folders = escape(", ".join(map(str, overview.folders)))
+    recordings = format_count(len(overview.recordings), "recording")
+    out.print(f"{recordings}, {overview.duration_s / 60:.1f} minutes, in {folders}", soft_wrap=True)
     out.print(_types_table(overview, rules))
     if overview.unclear:
-        out.print(f"of several or unclear types, never tested on: {_counts(overview.unclear)}", soft_wrap=True)
-    out.print(f"quality     {_counts(overview.count('quality', 'no rating'))}")
-    known = f": {_counts(overview.recordists, MAX_NAMES)}" if overview.recordists else ""
-    out.print(f"recordists  {len(overview.recordists)} known{known}", soft_wrap=True)
-    out.print(f"licences    {_counts(overview.licences)}", soft_wrap=True)
-    for kind, names in overview.problems().items():
-        out.print(f"[yellow]{len(names)} × {escape(kind)}[/]: {escape(_some(names))}", soft_wrap=True)
+        out.print(f"of several or unclear types, never tested on: {_format_counts(overview.unclear)}", soft_wrap=True)
+    out.print(f"quality     {_format_counts(overview.count('quality', 'no rating'))}")
+    recordists = f": {_format_counts(overview.recordists, MAX_NAMES)}" if overview.recordists else ""
+    out.print(f"recordists  {len(overview.recordists)} known{recordists}", soft_wrap=True)
+    out.print(f"licences    {_format_counts(overview.licences)}", soft_wrap=True)
+    for problem, names in overview.problems().items():
+        out.print(f"[yellow]{len(names)} × {escape(problem)}[/]: {escape(_format_names(names))}", soft_wrap=True)
     if overview.problem:
         out.print(f"[red]{escape(overview.problem)}[/]", soft_wrap=True)
     else:
         out.print(f"[green]trains:[/] {escape(training_command(overview, rules, root))}", soft_wrap=True)
-    if command := next_download(overview, rules, root):
+    if command := download_command(overview, rules, root):
         out.print(f"to get more: [bold]{escape(command)}[/]", soft_wrap=True)
 
 
 def _types_table(overview: SpeciesOverview, rules: TrainingRules) -> Table:
-    table = Table(
-        title=f"segments of {rules.segment_s:g} s; splits as training would make them",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
+    table = Table(title=f"segments of {rules.segment_s:g} s; splits as training would make them", **COMPACT)
     table.add_column("type")
     for name in ("found", "usable", "recordists", "minutes", "segments", *SPLITS):
         table.add_column(name, justify="right")
     table.add_column("suffices")
-    for name, one in overview.types.items():
-        why = f": {one.why_not}" if one.why_not else ""
+    for name, type_ in overview.types.items():
+        reason = f": {type_.why_not}" if type_.why_not else ""
         table.add_row(
-            name, str(one.found), str(one.usable), people(one), f"{one.duration_s / 60:.1f}", str(one.segments),
-            *(str(one.splits[split]) for split in SPLITS),
-            f"[{COLOURS[one.verdict]}]{VERDICTS[one.verdict]}{why}[/]",
+            name, str(type_.found), str(type_.usable), format_recordists(type_), f"{type_.duration_s / 60:.1f}",
+            str(type_.segments), *(str(type_.splits[split]) for split in SPLITS),
+            f"[{COLOURS[type_.verdict]}]{VERDICTS[type_.verdict]}{reason}[/]",
         )  # fmt: skip
     return table
 
 
-def show_many(
+def print_many_species(
     out: Console,
     overviews: Sequence[SpeciesOverview],
     without: Sequence[Species],
@@ -80,71 +118,67 @@ def show_many(
     root: Path,
     of_all: bool,
 ) -> None:
-    """A line per species, most recordings first, and what is wanting over all of them."""
-    table = Table(
-        title=f"Recordings in {escape(str(root))} (usable of those found)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
+    """Print a row for each species, most recordings first, and what is missing over all of them."""
+    table = Table(title=f"Recordings in {escape(str(root))} (usable of those found)", **COMPACT)
     table.add_column("species", no_wrap=True)
     for name in (*rules.types, "several", "other", "min.", "segm.", "people", "odd"):
         table.add_column(name, justify="right")
     table.add_column("trains")
-    for one in sorted(overviews, key=lambda one: (-len(one.recordings), one.species.slug)):
-        table.add_row(*_row(one, rules))
+    for overview in sorted(overviews, key=lambda overview: (-len(overview.recordings), overview.species.slug)):
+        table.add_row(*_species_row(overview, rules))
     out.print(table)
-    total = sum(len(one.recordings) for one in overviews)
-    trains = [one for one in overviews if not one.problem]
-    out.print(
-        f"{number_of(total, 'recording')}, {sum(one.duration_s for one in overviews) / 60:.0f} minutes, "
-        f"{len(overviews)} species; {len(trains)} can be trained"
-    )
+    recordings = format_count(sum(len(overview.recordings) for overview in overviews), "recording")
+    minutes = sum(overview.duration_s for overview in overviews) / 60
+    trainable = sum(not overview.problem for overview in overviews)
+    out.print(f"{recordings}, {minutes:.0f} minutes, {len(overviews)} species; {trainable} can be trained")
     if without:
-        which = "" if of_all else f": {', '.join(one.slug for one in without[:12])}{'…' * (len(without) > 12)}"
-        out.print(f"{len(without)} of the {len(overviews) + len(without)} species have no recordings{which}")
-    troubles = Counter(kind for one in overviews for kind, names in one.problems().items() for _ in names)
-    for kind, count in troubles.most_common():
-        out.print(f"[yellow]{count} × {escape(kind)}[/]", soft_wrap=True)
-    wanting = [one for one in overviews if next_download(one, rules, root)]
-    for one in sorted(wanting, key=lambda one: (bool(one.problem), -len(one.recordings)))[:MAX_NAMES]:
-        out.print(f"next: [bold]{escape(next_download(one, rules, root))}[/]", soft_wrap=True)
-    if len(wanting) > MAX_NAMES:
-        out.print(f"and so for {len(wanting) - MAX_NAMES} more species; birdnet-nl data <species> says how")
+        names = "" if of_all else f": {', '.join(species.slug for species in without[:12])}{'…' * (len(without) > 12)}"
+        out.print(f"{len(without)} of the {len(overviews) + len(without)} species have no recordings{names}")
+    problems = Counter()
+    for overview in overviews:
+        problems.update({problem: len(names) for problem, names in overview.problems().items()})
+    for problem, count in problems.most_common():
+        out.print(f"[yellow]{count} × {escape(problem)}[/]", soft_wrap=True)
+    by_need = sorted(overviews, key=lambda overview: (bool(overview.problem), -len(overview.recordings)))
+    commands = [command for overview in by_need if (command := download_command(overview, rules, root))]
+    for command in commands[:MAX_NAMES]:
+        out.print(f"next: [bold]{escape(command)}[/]", soft_wrap=True)
+    if len(commands) > MAX_NAMES:
+        out.print(f"and {len(commands) - MAX_NAMES} more species that need recordings")
+        out.print("birdnet-nl data <species> shows the command for each")
 
 
-def _row(one: SpeciesOverview, rules: TrainingRules) -> list[str]:
-    counts = kinds(one)
+def _species_row(overview: SpeciesOverview, rules: TrainingRules) -> list[str]:
+    counts = count_kinds(overview)
     cells = []
     for name in rules.types:
-        kind = one.types[name]
-        number = str(kind.usable) if kind.usable == kind.found else f"{kind.usable} of {kind.found}"
-        cells.append(f"[{COLOURS[kind.verdict]}]{number}[/]")
-    oddities = sum(bool(i.oddities or i.facts.reason or i.duplicate_of) for i in one.recordings) + len(one.repeated_ids)
-    trained = [name for name, kind in one.types.items() if not kind.why_not]
+        type_ = overview.types[name]
+        number = str(type_.usable) if type_.usable == type_.found else f"{type_.usable} of {type_.found}"
+        cells.append(f"[{COLOURS[type_.verdict]}]{number}[/]")
+    odd = sum(bool(item.oddities or item.facts.reason or item.duplicate_of) for item in overview.recordings)
+    trained = [name for name, type_ in overview.types.items() if not type_.why_not]
     return [
-        one.species.slug,
+        overview.species.slug,
         *cells,
         str(counts["several"] or ""),
         str(counts["other"] + counts["unknown"] or ""),
-        f"{one.duration_s / 60:.1f}",
-        str(sum(kind.segments for kind in one.types.values())),
-        str(len(one.recordists)),
-        str(oddities or ""),
-        "no" if one.problem else f"[green]{', '.join(trained)}[/]",
+        f"{overview.duration_s / 60:.1f}",
+        str(sum(type_.segments for type_ in overview.types.values())),
+        str(len(overview.recordists)),
+        str(odd + len(overview.repeated_ids) or ""),
+        "no" if overview.problem else f"[green]{', '.join(trained)}[/]",
     ]
 
 
-def number_of(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' * (count != 1)}"
+def format_count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def _counts(counts: Counter, most: int | None = None) -> str:
-    shown = [f"{escape(str(name))} {count}" for name, count in counts.most_common(most)]
+def _format_counts(counts: Counter, limit: int | None = None) -> str:
+    shown = [f"{escape(str(name))} {count}" for name, count in counts.most_common(limit)]
     return ", ".join(shown) + (" …" if len(counts) > len(shown) else "")
 
 
-def _some(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more (--json names them all)" if more > 0 else "")
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more (--json lists them all)" if more > 0 else "")

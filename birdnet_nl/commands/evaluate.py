@@ -1,7 +1,7 @@
-"""`birdnet-nl evaluate`: any checkpoint on any folder of recordings, with the report of a run."""
+"""`birdnet-nl evaluate`: evaluate a checkpoint on a folder of recordings, with the report of a run."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
-from birdnet_nl.species.table import Species
+from birdnet_nl.species.table import Species, get_species, match_species
 from birdnet_nl.util.console import display_path, info, warn
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.errors import DataError, RunError
+from birdnet_nl.util.extras import require_extra
 
 if TYPE_CHECKING:
-    from birdnet_nl.inference.classifier import TrainedNetwork
+    from birdnet_nl.inference.classifier import Classifier
 
 EVALUATIONS = "evaluations"  # in the run directory
-MAX_NAMED = 5
+LAYOUT = "xeno-canto-<species>/<song|call|alarm>/*.mp3"
+MAX_NAMES = 5
 
 
 def evaluate_command(
@@ -26,89 +28,148 @@ def evaluate_command(
         Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that holds xeno-canto-<species>/<type>/*.mp3.")
     ] = DEFAULT_ROOT,
     species: Annotated[
-        list[str] | None, typer.Option(help="Judge this species instead of those it was trained on; or merel,vink.")
+        list[str] | None, typer.Option(help="Evaluate on this species instead of the trained ones; or merel,vink.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report; default RUN/evaluations/….")] = None,
     with_training_recordings: Annotated[
-        bool, typer.Option("--with-training-recordings", help="Judge also what it was trained on; for curiosity only.")
+        bool,
+        typer.Option("--with-training-recordings", help="Include recordings seen in training."),
     ] = False,
-    cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of mels.")] = Path("cache"),
+    cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches.")] = Path("cache"),
 ) -> None:
-    """Judge a trained network on a folder of recordings: the report of a run, without training.
+    """Evaluate a trained network on a folder of recordings: the report of a run, without training.
 
-    Recordings that it was trained on or validated with are left out. Temperature, pooling and threshold are the
-    checkpoint's.
+    Recordings that it was trained or validated on are left out. Temperature, pooling and threshold are those of the
+    checkpoint.
 
     Example: birdnet-nl evaluate logs/fast/koolmees/2026-11-23_17-34-57 --data /nas/recordings
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does, before torch is loaded
-    from birdnet_nl.commands.evaluate_choice import choose_folders, trained_species
+    require_extra("torch", "train")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py, before torch is loaded
     from birdnet_nl.commands.evaluate_tables import print_evaluation, print_left_out
-    from birdnet_nl.inference.classifier import load_trained
+    from birdnet_nl.inference.classifier import Classifier
     from birdnet_nl.runs.evaluate import evaluate
 
-    trained = load_trained(network.expanduser())
+    classifier = Classifier.load(network.expanduser())
     data = data.expanduser()
-    members = trained_species(trained.card)
+    trained = trained_species(classifier.metadata)
     names = [name for text in species or [] for name in text.split(",")]
-    folders = choose_folders(data, members, names)
-    synthetic = trained.card["synthetic"] or any((path / DEMO_MARK).is_file() for ps in folders.values() for path in ps)
-    print_warnings(trained, members, list(folders))
-    if synthetic and was_pretrained(trained.card):
-        warn("this network has practised on invented birds, which are made as the demo's are, so these figures flatter")
+    folders = choose_folders(data, trained, names)
+    synthetic = classifier.metadata["synthetic"] or any(
+        (path / DEMO_MARK).is_file() for paths in folders.values() for path in paths
+    )
+    print_warnings(classifier, trained, list(folders))
+    if synthetic and was_pretrained(classifier.metadata):
+        warn("this network was pretrained on synthetic recordings made like the demo's, so these metrics are too good")
     if with_training_recordings:
-        warn("--with-training-recordings: whatever it was trained on is judged too, so the figures are far too good")
-    folder = claim_folder(out.expanduser() if out else new_folder(trained.home, data, synthetic))
+        warn("--with-training-recordings: recordings seen in training are included, so the metrics are far too good")
+    folder = claim_folder(out.expanduser() if out else new_folder(classifier.run_dir, data, synthetic))
     try:
-        report = evaluate(trained, data, folders, folder, cache.expanduser() / "mel", with_training_recordings)
+        report = evaluate(classifier, data, folders, folder, cache.expanduser(), with_training_recordings)
     except BaseException:
-        for made in [folder] if out else [folder, folder.parent]:
-            if not any(made.iterdir()):
-                made.rmdir()
+        for created in [folder] if out else [folder, folder.parent]:
+            if not any(created.iterdir()):
+                created.rmdir()
         raise
     print_left_out(report)
     print_evaluation(report, folder)
 
 
-def print_warnings(trained: "TrainedNetwork", members: list[Species], chosen: list[Species]) -> None:
-    """What changes the meaning of every figure that follows."""
-    if trained.card["synthetic"]:
-        warn("SYNTHETIC: this network was trained on demo recordings and knows no real birds")
-    if others := [one.slug for one in chosen if one not in members]:
-        trained_on = members[0].slug if len(members) == 1 else f"{len(members)} species"
-        named = ", ".join(others[:MAX_NAMED]) + (
-            f" and {len(others) - MAX_NAMED} others" if len(others) > MAX_NAMED else ""
-        )
-        warn(f"judged on {named}, which it was not trained on (it was on {trained_on})")
-    features = trained.card.get("features")
-    if features and features["licence"]:
-        info(f"features of {features['credit']}; {features['licence']}, and so is the network")
-    taught_by = trained.card.get("teacher_features")
-    if taught_by and taught_by["licence"]:
-        info(f"student of a network on features of {taught_by['credit']}; {taught_by['licence']} may hold for it too")
-    if not trained.decided:
-        info("[yellow]no decisions of a tested run in the checkpoint: temperature 1, pooling mean, no threshold[/]")
-    if trained.trained_on is None:
-        where = display_path(trained.home)
-        info(f"[bold red]no splits.csv in {where}: whether it was trained on these recordings is not known[/]")
+def choose_folders(data: Path, trained: Sequence[Species], names: Sequence[str]) -> dict[Species, list[Path]]:
+    """Return the folders in `data` of the named species, or without names of the trained species.
+
+    A species named by itself must have recordings; of `all`, a pattern or a pool only those on disk are taken. Raises
+    `DataError` when there are none.
+    """
+    on_disk = folders_by_species(data)
+    matches = [match_species(name) for name in names]
+    requested = [species for group in matches for species in group] or list(trained)
+    chosen = {species: on_disk[species] for species in requested if species in on_disk}
+    required = {group[0] for group in matches if len(group) == 1}
+    missing = [species.slug for species in requested if species not in on_disk and (species in required or not chosen)]
+    if missing:
+        raise DataError(_explain_missing(data, missing, on_disk))
+    return chosen
 
 
-def was_pretrained(card: Mapping[str, Any]) -> bool:
-    """Whether the network, or what it hears with, knows invented birds."""
+def folders_by_species(data: Path) -> dict[Species, list[Path]]:
+    """Find the species folders in `data`: more than one where `merel` and `xeno-canto-merel` both exist."""
+    if not data.is_dir():
+        raise DataError(f"--data {data} is not a folder; give the one that holds {LAYOUT}")
+    from birdnet_nl.recordings.folder import species_of_folder
+
+    found: dict[Species, list[Path]] = {}
+    try:
+        folders = sorted(child for child in data.iterdir() if child.is_dir())
+    except PermissionError:
+        raise DataError(f"--data {data} cannot be read; change its permissions or give another folder") from None
+    for folder in folders:
+        if species := species_of_folder(folder):
+            found.setdefault(species, []).append(folder)
+    return found
+
+
+def _explain_missing(data: Path, missing: Sequence[str], on_disk: Mapping[Species, Sequence[Path]]) -> str:
+    from birdnet_nl.recordings.folder import species_of_folder
+
+    full = data.resolve()
+    for folder in (full, full.parent):
+        if (species := species_of_folder(folder)) and not on_disk:
+            return f"--data {data} is (in) the folder of {species.slug} itself; give the one above: {folder.parent}"
+    if not on_disk:
+        return f"--data {data} holds no species folder at all; give the one that holds {LAYOUT}"
+    names = ", ".join(missing[:MAX_NAMES])
+    names += f" or {len(missing) - MAX_NAMES} others" if len(missing) > MAX_NAMES else ""
+    slugs = [species.slug for species in on_disk]
+    others = f"{', '.join(slugs[:MAX_NAMES])}{', …' if len(slugs) > MAX_NAMES else ''}"
+    return (
+        f"--data {data} holds no recordings of {names}, but of {others}; give another folder, or name the species to "
+        "evaluate on with --species"
+    )
+
+
+def trained_species(metadata: Mapping[str, Any]) -> list[Species]:
+    """Return the species a network was trained on: one, or the members of its pool."""
+    return [get_species(slug) for slug in metadata.get("pool") or [metadata["species"]["slug"]]]
+
+
+def print_warnings(classifier: "Classifier", trained: list[Species], chosen: list[Species]) -> None:
+    """Print facts that change the meaning of every metric of the evaluation."""
+    if classifier.metadata["synthetic"]:
+        warn("SYNTHETIC: this network was trained on demo recordings, not on real birds")
+    if others := [species.slug for species in chosen if species not in trained]:
+        trained_on = trained[0].slug if len(trained) == 1 else f"{len(trained)} species"
+        names = ", ".join(others[:MAX_NAMES])
+        names += f" and {len(others) - MAX_NAMES} others" if len(others) > MAX_NAMES else ""
+        warn(f"evaluated on {names}, which it was not trained on (it was trained on {trained_on})")
+    embeddings = classifier.metadata.get("embeddings")
+    if embeddings and embeddings["licence"]:
+        info(f"embeddings by {embeddings['credit']}; licence of embeddings and network: {embeddings['licence']}")
+    if not classifier.is_calibrated:
+        info("[yellow]the checkpoint is of a run without test: temperature 1, mean pooling, no threshold[/]")
+    if classifier.trained_on is None:
+        folder = display_path(classifier.run_dir)
+        info(f"[bold red]no splits.csv in {folder}: whether it was trained on these recordings is unknown[/]")
+
+
+def was_pretrained(metadata: Mapping[str, Any]) -> bool:
+    """Return whether the network or its embedding model was trained on synthetic recordings."""
     from birdnet_nl.embeddings.synthetic import PRETRAINED_ON_SYNTHETIC
 
-    features = card.get("features") or {}
-    return bool(card.get("practice")) or (not card["synthetic"] and features.get("name") in PRETRAINED_ON_SYNTHETIC)
+    embeddings = metadata.get("embeddings") or {}
+    return bool(metadata.get("pretraining")) or (
+        not metadata["synthetic"] and embeddings.get("name") in PRETRAINED_ON_SYNTHETIC
+    )
 
 
-def new_folder(home: Path, data: Path, synthetic: bool) -> Path:
-    """`<run>/evaluations/<folder of recordings>-<time>`, with the mark of synthetic runs at the end."""
+def new_folder(run_dir: Path, data: Path, synthetic: bool) -> Path:
+    """Return `<run>/evaluations/<folder of recordings>-<time>`, with the mark of synthetic runs at the end."""
     name = f"{data.resolve().name}-{datetime.now():%Y-%m-%d_%H-%M-%S}{'-synthetic' if synthetic else ''}"
-    return home / EVALUATIONS / name
+    return run_dir / EVALUATIONS / name
 
 
 def claim_folder(folder: Path) -> Path:
-    """Make the folder, before hours go into it; refuses one that holds anything."""
+    """Create the folder before the evaluation starts; raises `RunError` when it is not empty or not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""`birdnet-nl import`: recordings that are there already."""
+"""`birdnet-nl import`: sort existing recordings by species and vocalization type."""
 
 import csv
 from collections import defaultdict
@@ -17,22 +17,22 @@ MAX_EXAMPLES = 5
 
 
 def import_command(
-    source: Annotated[Path, typer.Argument(help="A folder (with all below it), or a table: .csv or .json.")],
+    source: Annotated[Path, typer.Argument(help="A folder (with all folders below it), or a table: .csv or .json.")],
     root: Annotated[
         Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/….")
     ] = DEFAULT_ROOT,
     how: Annotated[
-        str, typer.Option(help="reference (symbolic link, takes no room), copy, or link (hard link).")
+        str, typer.Option(help="reference (symbolic link, takes no space), copy, or link (hard link).")
     ] = "reference",
-    audio: Annotated[Path | None, typer.Option(help="Where the files of a table are, if not beside it.")] = None,
-    flight_call: Annotated[str, typer.Option(help="What flight calls are: call or leave_out.")] = "call",
+    audio: Annotated[Path | None, typer.Option(help="Folder of the files in a table, if not beside it.")] = None,
+    flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
     refused: Annotated[Path | None, typer.Option(help="Write every file that was not placed to this CSV.")] = None,
 ) -> None:
-    """Sort recordings that you have already into species and types, and write their manifests.
+    """Sort recordings that you already have by species and type, and write their manifests.
 
-    Files from Xeno-canto say in a tag what they are. Otherwise the file's name (XC123 - Great Tit.mp3), the folders it
-    lies in (koolmees/zang) or a table tell: Xeno-canto's JSON, BirdCLEF's train_metadata.csv, or any CSV with file,
-    species and type.
+    Species and type come from the tag that Xeno-canto writes, else from the name of the file (XC123 - Great Tit.mp3),
+    the folders above it (koolmees/zang), or a table: Xeno-canto's JSON, BirdCLEF's train_metadata.csv, or any CSV with
+    file, species and type.
 
     Example: birdnet-nl import ~/vogelgeluiden
     """
@@ -57,7 +57,7 @@ def import_command(
         f"({types or 'no types'}) in {escape(str(root))}; {len(report.refused)} files were not placed",
         soft_wrap=True,
     )
-    show_refused(report.refused)
+    print_refused(report.refused)
     if refused:
         write_refused(refused.expanduser(), report.refused)
     if not report.species:
@@ -67,7 +67,7 @@ def import_command(
         )
 
 
-def show_refused(refused: list[tuple[str, str]]) -> None:
+def print_refused(refused: list[tuple[str, str]]) -> None:
     by_reason = defaultdict(list)
     for path, reason in refused:
         by_reason[reason].append(path)

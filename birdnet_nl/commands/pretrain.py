@@ -1,4 +1,4 @@
-"""`birdnet-nl pretrain`: make the weights from which a training on real birds starts."""
+"""`birdnet-nl pretrain`: train the compact network on synthetic recordings and write its weights to a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,32 +7,37 @@ import typer
 
 from birdnet_nl.util.console import display_path, info, progress_bar
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.extras import require_extra
 
 MIN_RECORDINGS = 60
 
 
-def practise_command(
-    recordings: Annotated[int, typer.Option(help="Invented recordings to practise on.")] = 12_000,
-    steps: Annotated[int, typer.Option(help="Steps of 64 crops.")] = 2_000,
-    judged: Annotated[int, typer.Option(help="Further invented recordings, to judge the network with.")] = 600,
+def pretrain_command(
+    recordings: Annotated[int, typer.Option(help="Synthetic recordings to train on.")] = 12_000,
+    steps: Annotated[int, typer.Option(help="Optimizer steps of 64 crops.")] = 2_000,
+    test_recordings: Annotated[int, typer.Option(help="Further synthetic recordings to test the network on.")] = 600,
     seed: Annotated[int, typer.Option(help="Of the training; the recordings are always the same.")] = 1,
-    out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("practised.pt"),
-    cache: Annotated[Path, typer.Option(help="Folder for the mels of invented recordings.")] = Path("cache/practice"),
+    out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("pretrained.pt"),
+    cache: Annotated[Path, typer.Option(help="Folder for the mels of synthetic recordings.")] = Path("cache/synthetic"),
 ) -> None:
-    """Train the compact network on invented birds. The weights that come with the package were made by this command.
+    """Train the compact network on synthetic recordings. The weights in the package were made by this command.
 
-    With --out practised.pt they are used by: python train.py trainer=turbo practice.use=practised.pt …
+    To start a run from the weights: birdnet-nl train trainer=turbo model.pretrained=pretrained.pt …
 
-    Takes about a quarter of an hour on two cores, 2 GB of memory and 1 GB of disk. After a stop the recordings made are
-    there, and the training begins anew.
+    Takes about a quarter of an hour on two cores, 2 GB of memory and 1 GB of disk. After an interruption the finished
+    recordings are kept and the training starts again.
     """
-    if recordings < MIN_RECORDINGS or judged < MIN_RECORDINGS or steps < 1:
+    if recordings < MIN_RECORDINGS or test_recordings < MIN_RECORDINGS or steps < 1:
         raise RunError(
-            f"--recordings {recordings} and --judged {judged} must be at least {MIN_RECORDINGS}, and --steps {steps} "
-            "at least 1"
+            f"--recordings {recordings} and --test-recordings {test_recordings} must be at least {MIN_RECORDINGS}, and "
+            f"--steps {steps} at least 1"
         )
-    from birdnet_nl.training.practising import pretrain_to_file
+    require_extra("torch", "train")
+    from birdnet_nl.training.pretrain import pretrain_to_file
 
     with progress_bar() as bar:
-        card = pretrain_to_file(recordings, steps, judged, seed, out, cache, bar)
-    info(f"{display_path(out)}: {card['judged_right']:.0%} of {judged} other invented recordings right; chance is 33 %")
+        metadata = pretrain_to_file(recordings, steps, test_recordings, seed, out, cache, bar)
+    info(
+        f"{display_path(out)}: {metadata['judged_right']:.0%} of {test_recordings} other synthetic recordings correct; "
+        "chance is 33 %"
+    )

@@ -1,71 +1,117 @@
-"""`birdnet-nl prune`: remove what can be made again, also while sweeps run."""
+"""`birdnet-nl prune`: remove files that can be made again; and the disk usage of `birdnet-nl status --disk`."""
 
 import re
 import time
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.commands.disk_tables import megabytes
-from birdnet_nl.util.console import progress_bar
+from birdnet_nl.util.console import display_path, progress_bar
 from birdnet_nl.util.errors import DataError
+
+if TYPE_CHECKING:
+    from birdnet_nl.deploy.prune import DiskReport
 
 UNITS_S = {"h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
 UNITS_BYTES = {"mb": 1e6, "gb": 1e9, "tb": 1e12}
 
 
 def prune_command(
-    older_than: Annotated[str, typer.Option(help="Caches not used for so long, such as 30d, 12h or 4w.")] = "30d",
+    older_than: Annotated[str, typer.Option(help="Caches unused for so long, such as 30d, 12h or 4w.")] = "30d",
     cache_size: Annotated[str, typer.Option(help="Keep the caches below this, such as 5GB.")] = "",
-    runs: Annotated[bool, typer.Option("--runs", help="Also last.ckpt and large pictures of finished runs.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="Also last.ckpt and large plots of finished runs.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only shown.")] = False,
     logs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("logs"),
     cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches.")] = Path("cache"),
 ) -> None:
-    """Remove mels, demo and remote recordings that were not used for a while; they are made again when needed.
+    """Remove mels, demo and remote recordings that have not been used for a while; they are made again when needed.
 
-    Safe while sweeps run: whatever was used in the last day stays, and so does every run that is not finished.
+    Safe beside running sweeps: files used within the last day stay, and so does every unfinished run.
 
     Example: birdnet-nl prune --older-than 14d --cache-size 20GB --runs --yes
     """
-    from birdnet_nl.deploy.prune import remove, spare_caches, spare_run_files
+    from birdnet_nl.deploy.prune import removable_caches, removable_run_files, remove
 
     age_s = parse_quantity(older_than, UNITS_S, "--older-than", "30d, 12h or 4w")
-    most = parse_quantity(cache_size, UNITS_BYTES, "--cache-size", "5GB or 500MB") if cache_size else None
+    keep_bytes = int(parse_quantity(cache_size, UNITS_BYTES, "--cache-size", "5GB or 500MB")) if cache_size else None
     logs, cache = logs.expanduser(), cache.expanduser()
     with progress_bar() as bar:
-        bar.add_task("looking", total=None)
-        spares = spare_caches(cache, age_s, None if most is None else int(most), time.time())
-        spares += spare_run_files(logs) if runs else []
+        bar.add_task("reading folders", total=None)
+        items = removable_caches(cache, age_s, keep_bytes, time.time())
+        items += removable_run_files(logs) if runs else []
     out = Console(highlight=False)
-    if not spares:
-        out.print("nothing to remove" + ("" if runs else "; --runs looks at finished runs too"))
+    if not items:
+        out.print("nothing to remove" + ("" if runs else "; --runs includes finished runs"))
         return
-    table = Table("what can be made again", "number", "MB")
-    sizes, counts = Counter(), Counter(spare.kind for spare in spares)
-    for spare in spares:
-        sizes[spare.kind] += spare.bytes
+    table = Table("can be made again", "number", "MB")
+    sizes, counts = Counter(), Counter(item.kind for item in items)
+    for item in items:
+        sizes[item.kind] += item.bytes
     for kind, size in sizes.most_common():
-        table.add_row(kind, str(counts[kind]), megabytes(size))
+        table.add_row(kind, str(counts[kind]), _megabytes(size))
     out.print(table)
     if not yes:
-        out.print("nothing removed yet; the same with --yes does it", soft_wrap=True)
+        out.print("nothing removed yet; add --yes to remove it", soft_wrap=True)
         return
     with progress_bar() as bar:
-        task = bar.add_task("removing", total=len(spares))
-        freed, failed = remove(spares, lambda: bar.advance(task))
-    out.print(f"removed: {megabytes(freed)} MB")
+        task = bar.add_task("removing", total=len(items))
+        freed, failed = remove(items, lambda: bar.advance(task))
+    out.print(f"removed: {_megabytes(freed)} MB")
     if failed:
         raise DataError(f"{len(failed)} could not be removed, the first: {failed[0]}")
 
 
 def parse_quantity(text: str, units: dict[str, float], option: str, examples: str) -> float:
-    """`30d` in seconds, `5GB` in bytes; raises `DataError` for anything else."""
+    """Convert `30d` to seconds or `5GB` to bytes; raises `DataError` for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
     if match is None or match[2] not in units:
-        raise DataError(f"{option}={text} is not understood; write {examples}")
+        raise DataError(f"{option}={text} is not a valid quantity; write {examples}")
     return float(match[1]) * units[match[2]]
+
+
+def print_disk_usage(out: Console, report: "DiskReport") -> None:
+    """Print usage by kind, how much of it can be removed, and the largest runs."""
+    table = Table()
+    for heading in ("", "kind", "files", "MB", "removable"):
+        table.add_column(heading, justify="right" if heading in ("files", "MB", "removable") else "left")
+    for place, usages in groupby(report.usages, key=lambda usage: usage.place):
+        for index, usage in enumerate(sorted(usages, key=lambda usage: -usage.bytes)):
+            removable = _megabytes(usage.removable) if usage.removable else ""
+            name = place if index == 0 else ""
+            table.add_row(name, escape(usage.kind), str(usage.files), _megabytes(usage.bytes), removable)
+        table.add_section()
+    files, size, removable = (
+        sum(getattr(usage, name) for usage in report.usages) for name in ("files", "bytes", "removable")
+    )
+    table.add_row("[bold]all[/]", "", str(files), _megabytes(size), _megabytes(removable))
+    out.print(table)
+    if report.runs:
+        largest = ", ".join(f"{display_path(folder)} {size / 1e6:.1f} MB" for folder, size in report.largest[:3])
+        out.print(
+            f"{report.runs} runs ({report.finished} finished), {report.bytes_per_run / 1e6:.1f} MB each on average; "
+            f"largest: {largest}",
+            soft_wrap=True,
+        )
+    out.print(f"{report.free / 1e9:.1f} GB free; birdnet-nl prune --runs lists the removable files", soft_wrap=True)
+
+
+def disk_values(report: "DiskReport") -> dict[str, Any]:
+    """Return the report as plain values for JSON; sizes in bytes."""
+    return {
+        "usages": [vars(usage) for usage in report.usages],
+        "runs": report.runs,
+        "finished": report.finished,
+        "bytes_per_run": report.bytes_per_run,
+        "largest": {str(folder): size for folder, size in report.largest},
+        "free": report.free,
+    }
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f}"

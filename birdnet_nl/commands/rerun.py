@@ -1,9 +1,10 @@
-"""`birdnet-nl rerun`: the same run once more, and whether it gives the same."""
+"""`birdnet-nl rerun`: repeat a finished run and compare the metrics."""
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,54 +14,63 @@ from rich.table import Table
 from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.extras import require_extra
+
+METRICS_KEYS = ("validation", "epochs", "best_epoch", "results", "calibration", "decision", "controls")
+CONDITION_KEYS = ("birdnet_nl", "versions", "git_commit", "data_fingerprint", "test_fingerprint", "machine", "engine")
+ABSENT = "absent"
+
+Difference = tuple[str, Any, Any]  # name such as results/recording/macro_f1, value before, value now
 
 
 def rerun_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
 ) -> None:
-    """Repeat a finished run with its own configuration, in a new folder beside it, and say whether anything differs.
+    """Repeat a finished run with its own configuration, in a new folder beside it, and list every difference.
 
     Example: birdnet-nl rerun logs/fast/koolmees/2026-11-23_17-34-57
     """
-    from birdnet_nl.commands.rerun_difference import circumstances, differing_figures
     from birdnet_nl.util.run_directory import CONFIG, METRICS, log_to_file, read_config, read_json
 
     run = run.expanduser().resolve()
     for name in (CONFIG, METRICS):
         if not (run / name).is_file():
-            raise RunError(f"{run} holds no {name}, so no finished run is there; give the folder of a finished run")
+            raise RunError(f"{run} holds no {name}, so it is not a finished run; give the folder of a finished run")
+    require_extra("torch", "train")
     before, cfg = read_json(run / METRICS), read_config(run)
     folder = new_folder(run)
     folder.mkdir(parents=True)
-    if (run / ".hydra").is_dir():  # what was typed, by which `birdnet-nl compare` knows runs with other workers
+    if (run / ".hydra").is_dir():  # the overrides, by which `birdnet-nl compare` recognises other worker settings
         shutil.copytree(run / ".hydra", folder / ".hydra")
     log_to_file(folder)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as train.py does, before torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py, before torch is loaded
     from birdnet_nl.runs.train import run as train
 
     train(cfg, folder)
-    now = read_json(folder / METRICS)
-    out = Console(highlight=False)
-    figures, compared = differing_figures(before, now)
-    if not figures:
-        out.print(f"[bold green]identical[/]: all {compared} figures of {display_path(run)}", soft_wrap=True)
+    print_differences(Console(highlight=False), run, before, read_json(folder / METRICS))
+
+
+def print_differences(out: Console, run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    metrics, compared = differing_metrics(before, now)
+    if not metrics:
+        out.print(f"[bold green]identical[/]: all {compared} metrics of {display_path(run)}", soft_wrap=True)
     else:
         out.print(
-            f"[bold yellow]{len(figures)} of {compared} figures differ[/] from {display_path(run)}", soft_wrap=True
+            f"[bold yellow]{len(metrics)} of {compared} metrics differ[/] from {display_path(run)}", soft_wrap=True
         )
-        table = Table("figure", "before", "now", "difference")
-        for name, old, new in figures:
-            table.add_row(escape(name), _text(old), _text(new), _difference(old, new))
+        table = Table("metric", "before", "now", "difference")
+        for name, old, new in metrics:
+            table.add_row(escape(name), _format(old), _format(new), _format_difference(old, new))
         out.print(table)
-    changed = circumstances(before, now)
-    for name, old, new in changed:
+    conditions = differing_conditions(before, now)
+    for name, old, new in conditions:
         out.print(f"{escape(name)}: {escape(str(old))} before, {escape(str(new))} now", soft_wrap=True)
-    if figures and not changed:
-        out.print("versions, code, recordings, engine and machine are the same: training is not repeatable here")
+    if metrics and not conditions:
+        out.print("versions, code, recordings, engine and machine are the same: training is not reproducible here")
 
 
 def new_folder(run: Path) -> Path:
-    """`<run>-rerun1` or the next free number, with the mark of synthetic runs kept at the end."""
+    """Return `<run>-rerun1` or the next free number; the mark of synthetic runs stays at the end."""
     mark = SYNTHETIC if run.name.endswith(SYNTHETIC) else ""
     stem = run.name.removesuffix(mark)
     number = 1
@@ -69,9 +79,40 @@ def new_folder(run: Path) -> Path:
     return folder
 
 
-def _text(value: object) -> str:
+def differing_metrics(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[Difference], int]:
+    """Return the metrics that are not exactly equal and the number compared; seconds and memory are not compared."""
+    return _differences(before, now, METRICS_KEYS)
+
+
+def differing_conditions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Return differing versions, data or machines; entries missing in an older run do not count."""
+    return [item for item in _differences(before, now, CONDITION_KEYS)[0] if ABSENT not in item[1:]]
+
+
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], keys: tuple[str, ...]
+) -> tuple[list[Difference], int]:
+    old, new = (dict(leaf for key in keys for leaf in _leaves(key, report.get(key))) for report in (before, now))
+    names = list(dict.fromkeys([*old, *new]))
+    rows = [(name, old.get(name, ABSENT), new.get(name, ABSENT)) for name in names]
+    return [row for row in rows if row[1] != row[2]], len(names)
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over single values with their path, such as `results/recording/confusion/0/1`."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}/{key}", inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _leaves(f"{name}/{index}", inner)
+    elif value is not None:
+        yield name, value
+
+
+def _format(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, int | float) else escape(str(value))
 
 
-def _difference(old: object, new: object) -> str:
+def _format_difference(old: object, new: object) -> str:
     return f"{new - old:+.3g}" if isinstance(old, int | float) and isinstance(new, int | float) else ""

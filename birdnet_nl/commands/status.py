@@ -1,104 +1,110 @@
-"""`birdnet-nl status`: how far a sweep is, what it has found, what failed and how to go on."""
+"""`birdnet-nl status`: progress of a sweep, its results, its failures and the command that resumes it."""
 
 import json
 import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.errors import DataError
+
+if TYPE_CHECKING:
+    from birdnet_nl.sweep.status import SweepStatus
 
 REFRESH_S = 2.0
 
 
 def status_command(
     folder: Annotated[
-        Path, typer.Argument(help="The logs (then: the newest sweep), a sweep's folder, any runs.")
+        Path, typer.Argument(help="The logs (then: the newest sweep), the folder of a sweep, or any runs.")
     ] = Path("logs"),
-    json_: Annotated[bool, typer.Option("--json", help="Every job with all that is known, as JSON instead.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Also write one page that needs nothing from anywhere.")] = None,
-    dutch: Annotated[bool, typer.Option("--dutch/--english", help="Names of the species.")] = True,
+    json_: Annotated[bool, typer.Option("--json", help="Print every job with all details as JSON instead.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a page that needs no network to this file.")] = None,
+    dutch: Annotated[bool, typer.Option("--dutch/--english", help="Language of species and states.")] = True,
     once: Annotated[bool, typer.Option("--once", help="Do not refresh, also on a terminal.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Every job, not only those that say something new.")] = False,
-    disk: Annotated[bool, typer.Option("--disk", help="What runs, caches and models occupy instead.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every job, not only running, failed and recent ones.")] = False,
+    disk: Annotated[bool, typer.Option("--disk", help="Disk usage of runs, caches and models instead.")] = False,
     cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches, for --disk.")] = Path(
         "cache"
     ),
     models: Annotated[Path, typer.Option(help="Folder of the versions of models, for --disk.")] = Path("models"),
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make a lost sweep.json again from the runs.")] = False,
 ) -> None:
-    """Show what has become of every job of a sweep.
+    """Show the state of every job of a sweep.
 
-    On a terminal the table refreshes until nothing runs any more. The exit code is 0 when all jobs are done (or have
-    too few recordings), 1 when one failed or was broken off, 2 while jobs run.
+    On a terminal the table refreshes until no job is running. The exit code is 0 when all jobs are done (or have too
+    few recordings), 1 when one failed or was cancelled, 2 while jobs are running.
 
     Example: birdnet-nl status --html status.html
     """
+    out = Console(highlight=False)
     if disk:
-        _show_disk(folder, cache.expanduser(), models, json_)
+        from birdnet_nl.commands.prune import disk_values, print_disk_usage
+        from birdnet_nl.deploy.prune import measure_disk
+
+        report = measure_disk(folder, cache.expanduser(), models)
+        if json_:
+            typer.echo(json.dumps(disk_values(report), ensure_ascii=False, indent=1))
+        else:
+            print_disk_usage(out, report)
         return
-    from birdnet_nl.commands.status_tables import show_status
-    from birdnet_nl.sweep.status import Watch, rebuild_sweep
+    from rich.live import Live
+
+    from birdnet_nl.commands.status_tables import render_status
+    from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
     from birdnet_nl.sweep.table import exit_code
 
     language = "dutch" if dutch else "english"
     if rebuild:
         sweep = rebuild_sweep(folder)
         screen.print(f"{display_path(sweep.folder)}: {len(sweep.jobs)} jobs found again", soft_wrap=True)
-    watch = Watch(folder)
-    standing = watch.look()
-    if not standing.rows:
+    reader = StatusReader(folder)
+    status = reader.read()
+    if not status.rows:
         raise DataError(f"{folder} holds no runs; start some with python train.py")
-    out = Console(highlight=False)
     if json_:
-        typer.echo(json.dumps(as_json(standing), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(status_values(status), ensure_ascii=False, indent=1))
     elif out.is_terminal and not once:
-        with Live(show_status(standing, language, all_), console=out, auto_refresh=False) as live:
-            while exit_code(standing.rows, standing.at_work) == 2:
+        with Live(render_status(status, language, all_), console=out, auto_refresh=False) as live:
+            while exit_code(status.rows, status.is_running) == 2:
                 time.sleep(REFRESH_S)
-                standing = watch.look()
-                live.update(show_status(standing, language, all_), refresh=True)
+                status = reader.read()
+                live.update(render_status(status, language, all_), refresh=True)
     else:
-        out.print(show_status(standing, language, all_))
+        out.print(render_status(status, language, all_))
     if html:
-        from birdnet_nl.commands.status_page import page_of
+        from birdnet_nl.commands.status_page import status_page
         from birdnet_nl.util.files import write_text_atomic
 
-        write_text_atomic(html.expanduser(), page_of(standing, language))
-        screen.print(f"The page is {display_path(html.expanduser())}", soft_wrap=True)
-    raise typer.Exit(exit_code(standing.rows, standing.at_work))
+        write_text_atomic(html.expanduser(), status_page(status, language))
+        # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr
+        (screen if json_ else out).print(f"written: {display_path(html.expanduser())}", soft_wrap=True)
+    raise typer.Exit(exit_code(status.rows, status.is_running))
 
 
-def _show_disk(logs: Path, cache: Path, models: Path, json_: bool) -> None:
-    from birdnet_nl.commands.disk_tables import disk_values, show_disk
-    from birdnet_nl.deploy.disk_usage import measure_disk
-
-    if json_:
-        typer.echo(json.dumps(disk_values(measure_disk(logs, cache, models)), ensure_ascii=False, indent=1))
-    else:
-        show_disk(Console(highlight=False), logs, cache, models)
-
-
-def as_json(standing: Any) -> dict[str, Any]:
-    """Everything, with times as ISO 8601."""
+def status_values(status: "SweepStatus") -> dict[str, Any]:
+    """Return everything as plain values for JSON, with times in ISO 8601."""
     rows = []
-    for row in standing.rows:
+    for row in status.rows:
         values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(row).items()}
-        started = datetime.fromtimestamp(row.started).isoformat(timespec="seconds") if row.started else None
+        started = _iso_time(row.started) if row.started else None
         rows.append(values | {"started": started, "state_dutch": row.state.dutch})
-    sweep = standing.sweep
+    sweep = status.sweep
     return {
-        "folder": str(standing.folder),
-        "at_work": standing.at_work,
-        "counts": dict(standing.counts),
-        "seconds_left": standing.seconds_left,
+        "folder": str(status.folder),
+        "at_work": status.is_running,
+        "counts": dict(status.counts),
+        "seconds_left": status.seconds_left,
         "arguments": list(sweep.arguments) if sweep else None,
-        "started": datetime.fromtimestamp(sweep.started).isoformat(timespec="seconds") if sweep else None,
+        "started": _iso_time(sweep.started) if sweep else None,
         "jobs": rows,
     }
+
+
+def _iso_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")

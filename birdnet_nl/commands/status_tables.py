@@ -1,4 +1,4 @@
-"""A sweep's standing on the screen: progress, what runs, what was found, what failed and why."""
+"""Tables of `birdnet-nl status` for the terminal: progress, states, results and failures of a sweep."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.progress import in_words
-from birdnet_nl.sweep.status import Standing
+from birdnet_nl.sweep.progress import format_duration
+from birdnet_nl.sweep.status import SweepStatus
 from birdnet_nl.sweep.sweep_file import resume_command
-from birdnet_nl.sweep.table import UNWELL, Row, group_reasons
+from birdnet_nl.sweep.table import UNSUCCESSFUL, Row, group_failures
 from birdnet_nl.util.console import display_path
 
 COLOURS = {
@@ -24,19 +24,20 @@ COLOURS = {
     State.CANCELLED: "magenta",
 }
 MAX_ROWS = 30  # of a table without --all
-EXTREMES = 5  # best and worst species
-NAMED = 10  # species of one reason
+MAX_RECENT = 10  # finished jobs in such a table
+MAX_RANKED = 5  # best and worst species
+MAX_NAMES = 10  # species with the same reason
 
 
-def show_status(standing: Standing, language: str, everything: bool = False) -> RenderableType:
-    """`language` is that of species and states: `dutch` or `english`."""
-    parts: list[RenderableType] = [_headline(standing, language), _progress(standing)]
-    parts.append(_table(_chosen(standing.rows, everything), language))
-    if not everything and len(standing.rows) > MAX_ROWS:
+def render_status(status: SweepStatus, language: str, all_jobs: bool = False) -> RenderableType:
+    """Return the tables for the terminal; `language` of species and states is `dutch` or `english`."""
+    parts: list[RenderableType] = [_headline(status, language), _progress(status)]
+    parts.append(_table(list(status.rows) if all_jobs else _choose_rows(status.rows), language))
+    if not all_jobs and len(status.rows) > MAX_ROWS:
         parts.append(Text("finished and waiting jobs are left out; --all shows them", style="dim"))
-    parts += _extremes(standing, language)
-    parts.append(_coverage(standing))
-    parts += _troubles(standing, language)
+    parts += _best_and_worst(status, language)
+    parts.append(_coverage(status))
+    parts += _failures(status, language)
     return Group(*parts)
 
 
@@ -44,95 +45,95 @@ def state_name(state: State, language: str) -> str:
     return state.dutch if language == "dutch" else str(state)
 
 
-def _headline(standing: Standing, language: str) -> Text:
-    counts = standing.counts
-    text = Text.assemble((display_path(standing.folder), "bold"), f": {len(standing.rows)} jobs")
+def _headline(status: SweepStatus, language: str) -> Text:
+    text = Text.assemble((display_path(status.folder), "bold"), f": {len(status.rows)} jobs")
     for state in State:
-        if counts[state]:
-            text.append(", ").append(f"{counts[state]} {state_name(state, language)}", style=COLOURS[state])
-    if any(row.synthetic for row in standing.rows):
-        text.append("   SYNTHETIC demo recordings: figures say nothing about birds", style="black on yellow")
+        if count := status.counts[state]:
+            text.append(", ").append(f"{count} {state_name(state, language)}", style=COLOURS[state])
+    if any(row.synthetic for row in status.rows):
+        text.append("   SYNTHETIC demo recordings: metrics do not apply to real birds", style="black on yellow")
     return text
 
 
-def _progress(standing: Standing) -> Table:
+def _progress(status: SweepStatus) -> Table:
     grid = Table.grid(padding=(0, 1))
-    left = standing.seconds_left
-    at_work = "" if standing.at_work else "nothing runs"
+    seconds_left = status.seconds_left
+    idle = "" if status.is_running else "no job is running"
     grid.add_row(
-        ProgressBar(total=len(standing.rows), completed=standing.ended, width=40),
-        f"{standing.ended}/{len(standing.rows)}",
-        f"about {in_words(left)} to go" if left else at_work,
+        ProgressBar(total=len(status.rows), completed=status.ended, width=40),
+        f"{status.ended}/{len(status.rows)}",
+        f"about {format_duration(seconds_left)} to go" if seconds_left else idle,
     )
     return grid
 
 
-def _chosen(rows: Sequence[Row], everything: bool) -> list[Row]:
-    """All of a small sweep; of a large one what runs, what failed, and what ended last."""
-    if everything or len(rows) <= MAX_ROWS:
+def _choose_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return all rows of a small sweep; of a large one the running, the failed and the last finished jobs."""
+    if len(rows) <= MAX_ROWS:
         return list(rows)
-    telling = [row for row in rows if row.state in (State.RUNNING, State.FAILED, State.CANCELLED)]
+    notable = [row for row in rows if row.state in (State.RUNNING, State.FAILED, State.CANCELLED)]
     done = sorted((row for row in rows if row.state == State.DONE), key=lambda row: -(row.started or 0))
-    room = max(0, MAX_ROWS - len(telling))
-    return [*telling[:MAX_ROWS], *done[: min(room, 10)]]
+    room = max(0, MAX_ROWS - len(notable))
+    return [*notable[:MAX_ROWS], *done[: min(room, MAX_RECENT)]]
 
 
 def _table(rows: Sequence[Row], language: str) -> Table:
-    settings, several_hosts = any(row.settings for row in rows), len({row.host for row in rows if row.host}) > 1
+    has_settings, many_hosts = any(row.settings for row in rows), len({row.host for row in rows if row.host}) > 1
     table = Table("soort" if language == "dutch" else "species", "set")
-    if settings:
+    if has_settings:
         table.add_column("with")
     for name in ("state", "balanced accuracy", "seconds", "tries"):
         table.add_column(name, justify="left" if name == "state" else "right")
-    if several_hosts:
+    if many_hosts:
         table.add_column("machine")
     for row in rows:
         state = state_name(row.state, language)
         if row.epoch:
             state += f", epoch {row.epoch[0]}/{row.epoch[1]}"
         cells = [escape(row.name(language)), row.parameter_set]
-        cells += [escape(row.settings)] if settings else []
+        cells += [escape(row.settings)] if has_settings else []
         seconds = f"{row.seconds:.0f}" if row.seconds is not None else ""
-        cells += [f"[{COLOURS[row.state]}]{state}[/]", escape(row.figure_text), seconds, str(row.attempts or "")]
-        table.add_row(*cells, *([row.host] if several_hosts else []))
+        cells += [f"[{COLOURS[row.state]}]{state}[/]", escape(row.accuracy_text), seconds, str(row.attempts or "")]
+        table.add_row(*cells, *([row.host] if many_hosts else []))
     return table
 
 
-def _extremes(standing: Standing, language: str) -> list[Text]:
-    ranked = standing.ranked()
+def _best_and_worst(status: SweepStatus, language: str) -> list[Text]:
+    ranked = status.ranked()
     if len(ranked) < 2:
         return []
 
     def line(title: str, rows: Sequence[Row]) -> Text:
-        named = ", ".join(f"{row.name(language)} {row.figure:.0%}" for row in rows)
-        return Text.assemble((f"{title}: ", "bold"), named)
+        names = ", ".join(f"{row.name(language)} {row.balanced_accuracy:.0%}" for row in rows)
+        return Text.assemble((f"{title}: ", "bold"), names)
 
-    count = min(EXTREMES, len(ranked) // 2)
-    middle = ranked[len(ranked) // 2].figure
+    count = min(MAX_RANKED, len(ranked) // 2)
+    median = ranked[len(ranked) // 2].balanced_accuracy
     return [
         line("best", ranked[:count]),
         line("worst", ranked[: -count - 1 : -1]),
-        Text(f"middle of {len(ranked)}: {middle:.0%} (balanced accuracy per test recording)", style="dim"),
+        Text(f"median of {len(ranked)}: {median:.0%} (balanced accuracy per test recording)", style="dim"),
     ]
 
 
-def _coverage(standing: Standing) -> Text:
-    parts = [f"priority {priority} {done}/{total}" for priority, (done, total) in standing.coverage().items()]
+def _coverage(status: SweepStatus) -> Text:
+    parts = [f"priority {priority} {done}/{total}" for priority, (done, total) in status.coverage().items()]
     return Text.assemble(("species done: ", "bold"), ", ".join(parts))
 
 
-def _troubles(standing: Standing, language: str) -> list[Text]:
+def _failures(status: SweepStatus, language: str) -> list[Text]:
     lines = []
     for title, states, colour in (
         ("too few recordings", (State.TOO_FEW,), "yellow"),
-        ("not finished", UNWELL, "bold red"),
+        ("not finished", UNSUCCESSFUL, "bold red"),
     ):
-        for reason, rows in group_reasons([row for row in standing.rows if row.state in states]):
+        for reason, rows in group_failures([row for row in status.rows if row.state in states]):
             names = list(dict.fromkeys(row.name(language) for row in rows))
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+            log = display_path(rows[0].log)
             lines.append(Text.assemble((f"{len(rows)} × {title}: ", colour), reason))
-            lines.append(Text(f"    {', '.join(names[:NAMED])}{more}; log: {display_path(rows[0].log)}", style="dim"))
-    left = any(row.state in (*UNWELL, State.WAITING) for row in standing.rows)
-    if left and standing.sweep is not None and not standing.at_work:
-        lines.append(Text.assemble(("go on with what is left: ", "bold"), resume_command(standing.folder)))
+            lines.append(Text(f"    {', '.join(names[:MAX_NAMES])}{more}; log: {log}", style="dim"))
+    unfinished = any(row.state in (*UNSUCCESSFUL, State.WAITING) for row in status.rows)
+    if unfinished and status.sweep is not None and not status.is_running:
+        lines.append(Text.assemble(("continue with: ", "bold"), resume_command(status.folder)))
     return lines

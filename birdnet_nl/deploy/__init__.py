@@ -1,1 +1,1 @@
-"""From finished runs to what is shipped: versions of models, of which one is active."""
+"""Deployment: versions of models made of finished runs, and removal of files that can be made again."""

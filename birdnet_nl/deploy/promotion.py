@@ -1,31 +1,44 @@
-"""What a new version will hold: for each species the new run's network, or the one of the version before."""
+"""Promotion of finished runs: choose the best run of each species and compare it with the version in use.
 
+The validation metric chooses among runs, never the test metric, so that the test metrics of a version stay unbiased.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from birdnet_nl.comparison.finished_runs import FinishedRun
+from birdnet_nl.comparison.finished_runs import BY_RECORDING, FinishedRun
 from birdnet_nl.comparison.pairing import LeftOut
-from birdnet_nl.deploy.candidates import CHECKPOINT, choose_candidates, validation_of
-from birdnet_nl.deploy.model_file import sha256_of, shipped_bytes
-from birdnet_nl.deploy.versions import Version
+from birdnet_nl.deploy.versions import Version, model_bytes, sha256_of
 from birdnet_nl.util.errors import RunError
 
-NEW, BETTER, EQUAL, WORSE, APART, UNCHANGED, KEPT = (
+CHECKPOINT = Path("checkpoints/best.ckpt")  # in a run directory
+NEW, BETTER, EQUAL, WORSE, NOT_COMPARABLE, UNCHANGED, KEPT = (
     "new", "better", "equal", "worse", "not comparable", "unchanged", "no new run",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """Best run of each species (or pool) by slug, and the runs that may not be promoted, with the reason."""
+
+    best: Mapping[str, FinishedRun]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
 class Decision:
-    """Of one species (or pool): the run that may be shipped, the model of the version before, and which is taken.
+    """Decision about one species (or pool): take the model of the new run or keep the one of the base version.
 
     Attributes:
-        run: None where no run was given.
-        before: the entry in the manifest of the version before; None where that has none.
-        verdict: NEW, BETTER, EQUAL, WORSE, APART, UNCHANGED or KEPT.
-        reason: what the verdict rests on, in a few words.
-        sha256: of the model file that is taken.
+        run: best new run; None where no run was given.
+        before: entry in the manifest of the base version; None where it has none.
+        verdict: NEW, BETTER, EQUAL, WORSE, NOT_COMPARABLE, UNCHANGED or KEPT.
+        reason: grounds of the verdict in a few words.
+        takes_run: True where the new version gets the model of `run`.
+        sha256: hash of the chosen model file.
     """
 
     slug: str
@@ -36,14 +49,56 @@ class Decision:
     takes_run: bool
     sha256: str
 
+    @property
+    def validation(self) -> float:
+        """Validation metric of the chosen model."""
+        if self.takes_run:
+            return validation_metric(self.run)
+        return self.before["validation"]["recording_balanced_accuracy"]
+
 
 @dataclass(frozen=True)
 class Promotion:
-    """All decisions by slug, the version they were compared with, and the runs that may not be shipped."""
+    """All decisions by slug, the base version they were compared with, and the runs that may not be promoted."""
 
     decisions: Mapping[str, Decision]
     base: Version | None
     left_out: tuple[LeftOut, ...]
+
+
+def choose_candidates(runs: Iterable[FinishedRun], allow_synthetic: bool) -> Candidates:
+    """Rank the runs of each species: real before synthetic recordings, more types, validation metric, newest."""
+    by_subject: dict[str, list[FinishedRun]] = defaultdict(list)
+    left_out: list[LeftOut] = []
+    for run in runs:
+        if reason := refusal_reason(run, allow_synthetic):
+            left_out.append(LeftOut(str(run.folder), reason))
+        else:
+            by_subject[run.subject].append(run)
+    best = {subject: max(subject_runs, key=_rank) for subject, subject_runs in sorted(by_subject.items())}
+    return Candidates(best, tuple(left_out))
+
+
+def refusal_reason(run: FinishedRun, allow_synthetic: bool) -> str:
+    """Return why a run may not be promoted; empty when it may."""
+    if run.split_by != BY_RECORDING:
+        return f"split by {run.split_by}: it was validated on recordings it was trained on"
+    if run.shuffled:
+        return "types shuffled: a control without information"
+    if run.folds:
+        return "one fold of a cross-validation: a measurement, not a model to keep"
+    if run.synthetic and not allow_synthetic:
+        return "trained on synthetic demo recordings only; --allow-synthetic takes it nevertheless"
+    if validation_metric(run) is None:
+        return "its metrics.json has no validation metric"
+    if not (run.folder / CHECKPOINT).is_file():
+        return f"{CHECKPOINT} is missing"
+    return ""
+
+
+def validation_metric(run: FinishedRun) -> float | None:
+    """Return the balanced accuracy per validation recording of the weights that were kept."""
+    return (run.report.get("validation") or {}).get("recording_balanced_accuracy")
 
 
 def plan_promotion(
@@ -51,7 +106,7 @@ def plan_promotion(
 ) -> Promotion:
     """Compare the best run of each species with `base`; a species without a run keeps its model of `base`.
 
-    Raises `RunError` when no run may be shipped.
+    Raises `RunError` when no run may be promoted.
     """
     candidates = choose_candidates(runs, allow_synthetic)
     if not candidates.best:
@@ -65,41 +120,36 @@ def plan_promotion(
     return Promotion(decisions, base, candidates.left_out)
 
 
-def _decide(slug: str, run: FinishedRun | None, before: Mapping[str, Any] | None, accept_worse: bool) -> Decision:
-    if run is None:
-        return Decision(slug, None, before, KEPT, f"of version {before['since']}", False, before["sha256"])
-    sha256 = sha256_of(shipped_bytes(run.folder / CHECKPOINT))
-    if before is None:
-        return Decision(slug, run, None, NEW, "", True, sha256)
-    if sha256 == before["sha256"]:
-        return Decision(slug, run, before, UNCHANGED, "the same network", False, sha256)
-    verdict, reason = compare_with(run, before)
-    takes_run = verdict != WORSE or accept_worse
-    return Decision(slug, run, before, verdict, reason, takes_run, sha256 if takes_run else before["sha256"])
+def compare_with_model(run: FinishedRun, before: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the verdict on a run beside the model in use, and its grounds.
 
-
-def compare_with(run: FinishedRun, before: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict on a run beside a model that is in use, and what it rests on.
-
-    Figures are compared on the same test recordings only; which of several runs is the candidate was decided without.
+    Metrics are compared only on the same test recordings.
     """
     if run.synthetic != before["synthetic"]:
         return (WORSE, "synthetic in place of real") if run.synthetic else (BETTER, "real in place of synthetic")
     if lost := [name for name in before["types"] if name not in run.types]:
-        return WORSE, f"no longer tells {', '.join(lost)}"
+        return WORSE, f"no longer predicts {', '.join(lost)}"
     if gained := [name for name in run.types if name not in before["types"]]:
-        return APART, f"tells {', '.join(gained)} too, so the figures do not compare"
+        return NOT_COMPARABLE, f"also predicts {', '.join(gained)}, so the metrics are not comparable"
     if not run.test_fingerprint or run.test_fingerprint != before["test_fingerprint"]:
-        return APART, "other test recordings, so the figures do not compare"
+        return NOT_COMPARABLE, "other test recordings, so the metrics are not comparable"
     now, then = run.scores["balanced_accuracy"], before["test"]["balanced_accuracy"]
     verdict = BETTER if now > then else WORSE if now < then else EQUAL
     return verdict, f"{then:.1%} → {now:.1%} on the same {run.scores['count']} test recordings"
 
 
-def validation_before(entry: Mapping[str, Any]) -> float:
-    return entry["validation"]["recording_balanced_accuracy"]
+def _decide(slug: str, run: FinishedRun | None, before: Mapping[str, Any] | None, accept_worse: bool) -> Decision:
+    if run is None:
+        return Decision(slug, None, before, KEPT, f"of version {before['since']}", False, before["sha256"])
+    sha256 = sha256_of(model_bytes(run.folder / CHECKPOINT))
+    if before is None:
+        return Decision(slug, run, None, NEW, "", True, sha256)
+    if sha256 == before["sha256"]:
+        return Decision(slug, run, before, UNCHANGED, "the same network", False, sha256)
+    verdict, reason = compare_with_model(run, before)
+    takes_run = verdict != WORSE or accept_worse
+    return Decision(slug, run, before, verdict, reason, takes_run, sha256 if takes_run else before["sha256"])
 
 
-def validation_now(decision: Decision) -> float:
-    """Of the model that is taken."""
-    return validation_of(decision.run) if decision.takes_run else validation_before(decision.before)
+def _rank(run: FinishedRun) -> tuple:
+    return (not run.synthetic, len(run.types), validation_metric(run), run.finished, str(run.folder))

@@ -1,25 +1,60 @@
-"""What can be removed while sweeps run: caches long unused, and what a finished run no longer needs.
+"""Disk usage of runs, caches and models, and removal of files that can be made again.
 
-Everything here can be made again. What a process may be using is left: anything used in the last day, a run that is not
-finished.
+Safe beside running sweeps: nothing used within the last day is removed, and nothing of an unfinished run.
 """
 
+import os
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdnet_nl.comparison.finished_runs import walk_runs
-from birdnet_nl.deploy.disk_usage import LAST_CHECKPOINT, PICTURES, files_below
 
+LAST_CHECKPOINT = Path("checkpoints/last.ckpt")
+LARGE_PLOTS = ("examples.png", "errors.png")
+FILE_CACHES = {  # folder below paths.cache -> kind; features and practice are the names of birdnet_nl 0.1
+    "mel": "mels", "embeddings": "embeddings", "synthetic": "mels", "features": "embeddings", "practice": "mels",
+}  # fmt: skip
+SPECIES_CACHES = ("demo", "demo_small")  # removed by species: a folder with missing files would be made again whole
+CACHES = (*FILE_CACHES, *SPECIES_CACHES, "remote")
 DAY_S = 24 * 3600.0
-NEVER_YOUNGER_S = DAY_S  # a run marks the mels it uses when it starts; few runs take a day
+MIN_AGE_S = DAY_S  # a run marks the mels that it uses when it starts; few runs take a day
 
 
 @dataclass(frozen=True)
-class Spare:
-    """A file or folder that can go; `used` is when it was last written or read, as far as the disk tells."""
+class Usage:
+    """Disk usage of one kind of file, and how much of it `birdnet-nl prune` could remove at most."""
+
+    place: str
+    kind: str
+    files: int
+    bytes: int
+    removable: int
+
+
+@dataclass(frozen=True)
+class DiskReport:
+    """Disk usage by kind; `largest` runs first, `free` bytes on the disk of the logs."""
+
+    usages: tuple[Usage, ...]
+    runs: int
+    finished: int
+    run_bytes: int
+    largest: tuple[tuple[Path, int], ...]
+    free: int
+
+    @property
+    def bytes_per_run(self) -> float:
+        """Mean size of a run; 0 without runs."""
+        return self.run_bytes / self.runs if self.runs else 0.0
+
+
+@dataclass(frozen=True)
+class Removable:
+    """File or folder that can be removed; `used` is the time of the last write or read known to the disk."""
 
     path: Path
     bytes: int
@@ -27,71 +62,138 @@ class Spare:
     kind: str
 
 
-def spare_caches(cache: Path, older_than_s: float | None, keep_bytes: int | None, now: float) -> list[Spare]:
-    """Of the caches what was not used for `older_than_s`, and beyond `keep_bytes` what was used longest ago.
+class UsageCounter:
+    """Sums of file sizes by place and kind; a file with several names (hard links) counts once."""
 
-    Nothing used within the last day, whatever is asked.
+    def __init__(self) -> None:
+        self.sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.seen: set[tuple[int, int]] = set()
+
+    def add(self, place: str, kind: str, path: Path, removable: bool) -> int:
+        """Return the bytes counted; 0 for a file that is gone or was counted before."""
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # removed by another process
+            return 0
+        if (status.st_dev, status.st_ino) in self.seen:
+            return 0
+        self.seen.add((status.st_dev, status.st_ino))
+        sums = self.sums[place, kind]
+        sums[0] += 1
+        sums[1] += status.st_size
+        sums[2] += status.st_size if removable else 0
+        return status.st_size
+
+    def usages(self) -> tuple[Usage, ...]:
+        return tuple(Usage(*key, *sums) for key, sums in self.sums.items())
+
+
+def measure_disk(logs: Path, cache: Path, models: Path, largest: int = 5) -> DiskReport:
+    """Measure everything below the three folders; a missing folder counts as empty."""
+    counter, sizes, finished_runs = UsageCounter(), {}, 0
+    for folder, finished in walk_runs(logs) if logs.is_dir() else ():
+        finished_runs += finished
+        place = "runs, finished" if finished else "runs, unfinished"
+        sizes[folder] = 0
+        for path in files_below(folder):
+            name = path.relative_to(folder)
+            removable = finished and (name == LAST_CHECKPOINT or name.as_posix() in LARGE_PLOTS)
+            sizes[folder] += counter.add(place, _kind_of_run_file(name), path, removable)
+    for path in files_below(cache):
+        top = path.relative_to(cache).parts[0]
+        counter.add("cache", top if top in CACHES else "other", path, top in CACHES)
+    for path in files_below(models):
+        counter.add("models", path.relative_to(models).parts[0], path, False)
+    ranked = sorted(sizes.items(), key=lambda item: -item[1])[:largest]
+    disk = next(folder for folder in (logs.absolute(), *logs.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(disk).free
+    return DiskReport(counter.usages(), len(sizes), finished_runs, sum(sizes.values()), tuple(ranked), free)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Iterate over every file, hidden ones too, without following links; empty where the folder is missing."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _kind_of_run_file(path: Path) -> str:
+    """Return the kind of a file named relative to its run directory."""
+    top, name = path.parts[0], path.name
+    if top == "checkpoints":
+        return "checkpoints to resume" if name != "best.ckpt" else "networks"
+    if top == "evaluations":
+        return "evaluations"
+    if name.startswith(("events.out", "projector_config")) or top.isdigit():
+        return "TensorBoard"
+    return "pictures" if path.suffix == ".png" else "reports"
+
+
+def removable_caches(cache: Path, older_than_s: float | None, keep_bytes: int | None, now: float) -> list[Removable]:
+    """Return cached items unused for `older_than_s`, and beyond `keep_bytes` in total the longest unused ones.
+
+    Nothing used within the last day, whatever the arguments.
     """
-    items = sorted(_cached(cache), key=lambda item: item.used)
-    left, chosen = sum(item.bytes for item in items), []
+    items = sorted(_cached_items(cache), key=lambda item: item.used)
+    remaining_bytes, chosen = sum(item.bytes for item in items), []
     for item in items:
         too_old = older_than_s is not None and now - item.used > older_than_s
-        too_much = keep_bytes is not None and left > keep_bytes
-        if (too_old or too_much) and now - item.used > NEVER_YOUNGER_S:
+        too_much = keep_bytes is not None and remaining_bytes > keep_bytes
+        if (too_old or too_much) and now - item.used > MIN_AGE_S:
             chosen.append(item)
-            left -= item.bytes
+            remaining_bytes -= item.bytes
     return chosen
 
 
-def spare_run_files(logs: Path) -> list[Spare]:
-    """Of finished runs the checkpoint to resume from and the large pictures."""
+def removable_run_files(logs: Path) -> list[Removable]:
+    """Return the checkpoint to resume from and the large plots of every finished run."""
     return [
-        Spare(path, path.stat().st_size, last_used(path), "files of finished runs")
+        Removable(path, path.stat().st_size, last_used(path), "files of finished runs")
         for folder, finished in (walk_runs(logs) if logs.is_dir() else ())
         if finished
-        for path in (folder / name for name in (LAST_CHECKPOINT, *PICTURES))
+        for path in (folder / name for name in (LAST_CHECKPOINT, *LARGE_PLOTS))
         if path.is_file()
     ]
 
 
-def remove(spares: Iterable[Spare], on_progress: Callable[[], None] = lambda: None) -> tuple[int, list[str]]:
-    """Bytes freed, and what could not be removed and why; what was used since it was chosen stays."""
+def remove(items: Iterable[Removable], on_progress: Callable[[], None] = lambda: None) -> tuple[int, list[str]]:
+    """Remove the items, except those used since they were chosen; return the bytes freed and the failures."""
     freed, failed = 0, []
-    for spare in spares:
+    for item in items:
         try:
-            if last_used(spare.path) <= spare.used:
-                _remove(spare.path)
-                freed += spare.bytes
+            if last_used(item.path) <= item.used:
+                _remove(item.path)
+                freed += item.bytes
         except FileNotFoundError:
-            pass  # somebody else removed it
+            pass  # removed by another process
         except OSError as error:
-            failed.append(f"{spare.path}: {error.strerror}")
+            failed.append(f"{item.path}: {error.strerror}")
         on_progress()
     return freed, failed
 
 
 def last_used(path: Path) -> float:
-    """The later of written and read; of a folder the latest of its files."""
+    """Return the later of the times of writing and reading; for a folder the latest of its files."""
     status = path.stat()
     if not path.is_dir():
         return max(status.st_mtime, status.st_atime)
     return max((last_used(file) for file in files_below(path)), default=status.st_mtime)
 
 
-def _cached(cache: Path) -> Iterator[Spare]:
+def _cached_items(cache: Path) -> Iterator[Removable]:
     for path, kind in _cached_paths(cache):
         try:
-            spare = Spare(path, _size_of(path), last_used(path), kind)
-        except FileNotFoundError:  # a process at work has removed or replaced it
+            item = Removable(path, _size_of(path), last_used(path), kind)
+        except FileNotFoundError:  # removed or replaced by another process
             continue
-        yield spare
+        yield item
 
 
 def _cached_paths(cache: Path) -> Iterator[tuple[Path, str]]:
-    """Mels and features one by one; demo and remote recordings by species: a folder with holes would be made anew."""
-    for kind, name in (("mels", "mel"), ("features", "features"), ("mels", "practice")):
+    for name, kind in FILE_CACHES.items():
         yield from ((path, kind) for path in files_below(cache / name))
-    for name in ("demo", "demo_small"):
+    for name in SPECIES_CACHES:
         yield from ((folder, "demo recordings") for folder in _folders(cache / name))
     for root in _folders(cache / "remote"):
         yield from ((folder, "remote recordings") for folder in _folders(root))
@@ -109,6 +211,6 @@ def _remove(path: Path) -> None:
     if not path.is_dir():
         path.unlink()
         return
-    going = path.with_name(f".{path.name}.{time.time_ns()}.going")  # at once, so that nobody meets half of it
-    path.rename(going)
-    shutil.rmtree(going)
+    hidden = path.with_name(f".{path.name}.{time.time_ns()}.going")  # renamed first, so that no reader finds half of it
+    path.rename(hidden)
+    shutil.rmtree(hidden)

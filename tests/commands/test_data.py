@@ -1,4 +1,4 @@
-"""`birdnet-nl data` as a user types it: tables, JSON that is complete, a page that needs nothing from anywhere."""
+"""`birdnet-nl data` as a user types it: tables, complete JSON, and a page that needs no other file."""
 
 import json
 import re
@@ -6,34 +6,29 @@ import shutil
 import subprocess
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
-
-from birdnet_nl.cli import app
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(cli, tmp_path):
     def run(*words, **env):
-        values = {"COLUMNS": "180", "BIRDNET_NL_CACHE": str(tmp_path / "cache"), "BIRDNET_NL_DATA": "", **env}
-        result = CliRunner().invoke(app, ["data", *map(str, words)], env=values)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
+        return cli("data", *words, **{"BIRDNET_NL_CACHE": tmp_path / "cache", "BIRDNET_NL_DATA": "", **env})
 
     return run
 
 
-@pytest.fixture
-def root(tmp_path, make_recordings_folder, write_manifest):
-    root = tmp_path / "sounds"
+@pytest.fixture(scope="module")
+def make_root(make_recordings_folder, write_manifest):
+    return lambda root: _make_root(root, make_recordings_folder, write_manifest)
+
+
+def _make_root(root, make_recordings_folder, write_manifest):
     folder = make_recordings_folder(root, "koolmees", {"song": 6, "call": 5, "alarm": 2}, duration_s=4.0)
     make_recordings_folder(root, "merel", {"song": 3}, duration_s=2.0, first_number=200)
     (folder / "call" / "XC99.mp3").write_bytes(b"{}")
@@ -49,6 +44,11 @@ def root(tmp_path, make_recordings_folder, write_manifest):
     return root
 
 
+@pytest.fixture
+def root(make_root, tmp_path):
+    return make_root(tmp_path / "sounds")
+
+
 def test_one_species_is_shown_in_full(run, root):
     output = run("Great Tit", "--root", root).output
     assert "Koolmees · Great Tit · Parus major" in output and "16 recordings" in output
@@ -58,8 +58,20 @@ def test_one_species_is_shown_in_full(run, root):
     assert "left out: has the same content as another file: XC97.wav (as song/XC1.wav)" in output
     assert "left out: cannot be decoded" in output and "XC99.mp3" in output
     assert "quality     none" not in output and "CC BY-NC-SA 7" in output
-    assert f"trains: python train.py species=koolmees data.root={root}" in output
-    assert f"birdnet-nl download koolmees --root {root}" in output
+
+
+def test_each_closing_message_has_a_line_of_its_own(run, root, tmp_path, monkeypatch):
+    monkeypatch.setattr("birdnet_nl.commands.data.write_page", lambda *arguments: None)
+    page = tmp_path / "page.html"
+    result = run("koolmees", "--root", root, "--html", page)
+    assert result.stdout.splitlines()[-3:] == [
+        f"trains: python train.py species=koolmees data.root={root}",
+        f"to get more: birdnet-nl download koolmees --root {root}",
+        f"written: {page}",
+    ]
+    assert result.stderr == ""  # a terminal shows both streams, whose lines could mix
+    lines = run("--all", "--root", root, "--html", page).stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines[-3:]] == ["next", "next", "written"]
 
 
 def test_json_is_complete(run, root):
@@ -83,53 +95,38 @@ def test_json_is_complete(run, root):
     assert koolmees["next_download"].startswith("birdnet-nl download koolmees")
 
 
-class Page(HTMLParser):
-    """Tags that are open at the end, and every address that a browser would fetch or a reader could follow."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.fetched, self.links, self.tags = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.tags.append(tag)
-        if tag not in ("meta", "img", "br", "link"):
-            self.open.append(tag)
-        self.fetched += [values[name] for name in ("src", "data", "poster", "srcset") if name in values]
-        self.fetched += [values["href"]] if tag != "a" and "href" in values else []
-        self.links += [values["href"]] if tag == "a" else []
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag in self.open[-1:]:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+@pytest.fixture(scope="module")
+def page(cli, make_root, tmp_path_factory, read_page):
+    """The page about one species, as text and parsed."""
+    folder = tmp_path_factory.mktemp("page")
+    words = ["--root", make_root(folder / "sounds"), "--cache", folder / "cache", "--html", folder / "pages" / "a.html"]
+    assert cli("data", "koolmees", *words).exit_code == 0
+    return read_page(folder / "pages" / "a.html")
 
 
-def test_the_page_needs_nothing_from_anywhere(run, root, tmp_path):
-    result = run("koolmees", "--root", root, "--html", tmp_path / "pages" / "look.html")
-    assert result.exit_code == 0 and "look.html" in result.output
-    text = (tmp_path / "pages" / "look.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert page.open == []
-    assert page.fetched and all(address.startswith("data:") for address in page.fetched)
-    assert not re.search(r"@import|url\((?!#)", text)
-    assert all(link.startswith(("https://xeno-canto.org/", "https://creativecommons.org/")) for link in page.links)
+def test_the_page_needs_no_other_file(page):
+    text, parsed = page
+    assert all(link.startswith(("https://xeno-canto.org/", "https://creativecommons.org/")) for link in parsed.links)
     for heading in ("types by quality", "durations", "months", "recordists", "places"):
-        assert f"<h3>{heading}</h3><svg" in text, heading
-    assert page.tags.count("audio") == page.tags.count("img") == 6 and page.tags.count("svg") == 11
+        assert f'<h3>{heading}</h3><div class="plot"><svg' in text, heading
+    assert parsed.tags.count("audio") == parsed.tags.count("img") == 6 and parsed.tags.count("svg") == 11
     assert "<b>Anna</b>" not in text and "&lt;b&gt;Anna" in text
-    assert "prefers-color-scheme: dark" in text and str(tmp_path) in text
-    assert text.count(str(tmp_path)) == 2  # of paths, the root in the commands to train and to get more, and no other
+    assert text.count("sounds") == 2  # paths: only in the commands to train and to get more
 
 
-def test_a_page_of_all_species_has_a_table(run, root, tmp_path):
+def test_the_activity_strip_is_sized_by_its_own_rule_only(page):
+    _, parsed = page
+    strips = [path for path in parsed.paths if path[-1] == "svg.activity"]
+    assert len(strips) == 6 and not any("plot" in name for path in strips for name in path)
+    selectors = [selector.strip() for group in re.findall(r"([^{}]+)\{", parsed.style) for selector in group.split(",")]
+    assert [selector for selector in selectors if "svg" in selector and ".plot" not in selector] == []
+    assert re.search(r"\.activity \{[^}]*width: calc\(100% - 1\.7rem\); height: 22px", parsed.style)
+
+
+def test_a_page_of_all_species_has_a_table(run, root, tmp_path, read_page):
     assert run("--all", "--root", root, "--html", tmp_path / "all.html").exit_code == 0
-    text = (tmp_path / "all.html").read_text(encoding="utf-8")
-    assert Page(text).open == [] and 'href="#merel"' in text and 'id="merel"' in text
+    text, _ = read_page(tmp_path / "all.html")
+    assert 'href="#merel"' in text and 'id="merel"' in text
 
 
 def test_all_species_in_one_table(run, root):
@@ -140,12 +137,9 @@ def test_all_species_in_one_table(run, root):
     assert "1 × left out: has the same content as another file" in output
 
 
-def test_the_root_may_come_from_the_environment(run, root):
-    assert "3 recordings" in run("merel", BIRDNET_NL_DATA=str(root)).output
-
-
-def test_a_second_look_changes_nothing(run, root):
-    assert run("koolmees", "--root", root).output == run("koolmees", "--root", root).output
+def test_the_root_may_come_from_the_environment_and_a_second_call_changes_nothing(run, root):
+    first, second = (run("merel", BIRDNET_NL_DATA=root).output for _ in range(2))
+    assert "3 recordings" in first and first == second
 
 
 @pytest.mark.parametrize(
@@ -156,38 +150,37 @@ def test_a_second_look_changes_nothing(run, root):
         (["zwarte_mees"], "zwarte_mees: no recordings in"),
         (["zwarte_mees", "vink"], "none of the 2 species has recordings in"),
         (["koolmees", "--flight-call", "song"], "flight_call=song is not possible; choose one of call, leave_out"),
-        (["koolmees", "--html", "/dev/null/x.html"], "/dev/null/x.html cannot be written"),
         (["koolmees", "--root", "/nowhere"], "/nowhere is not a folder; give the one that holds"),
     ],
 )
-def test_an_error_is_one_sentence(run, root, words, text):
-    result = run("--root", root, *words)
-    assert result.exit_code == 1
-    assert text in result.output
-    assert "Traceback" not in result.output and len(result.output.strip().splitlines()) == 1
+def test_an_error_is_one_sentence(refuses, root, tmp_path, words, text):
+    refuses(text, "data", "--root", root, *words, BIRDNET_NL_CACHE=tmp_path / "cache")
 
 
-def test_a_corrupt_manifest_is_one_sentence(run, root):
+def test_a_page_that_cannot_be_written_is_one_sentence(refuses, root, monkeypatch):
+    monkeypatch.setattr("birdnet_nl.commands.data_page.data_page", lambda *arguments: "")
+    refuses("/dev/null/x.html cannot be written", "data", "merel", "--root", root, "--html", "/dev/null/x.html")
+
+
+def test_a_corrupt_manifest_is_one_sentence(refuses, root):
     (root / "xeno-canto-koolmees" / "recordings.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    result = run("koolmees", "--root", root)
-    assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1
-    assert "recordings.csv is not a CSV file in UTF-8" in result.output
+    refuses("recordings.csv is not a CSV file in UTF-8", "data", "koolmees", "--root", root)
 
 
-def test_the_command_for_more_asks_for_what_is_wanting(run, tmp_path, make_recordings_folder):
+def test_only_missing_types_are_downloaded(run, tmp_path, make_recordings_folder):
     make_recordings_folder(tmp_path, "koolmees", {"song": 55, "call": 55, "alarm": 3}, duration_s=0.05)
     assert f"birdnet-nl download koolmees --type alarm --root {tmp_path}" in run("koolmees", "--root", tmp_path).output
     enough = make_recordings_folder(tmp_path / "b", "koolmees", {"song": 55, "call": 55, "alarm": 55}, duration_s=0.05)
     assert "download" not in run("koolmees", "--root", enough.parent).output
 
 
-def test_commands_to_type_keep_what_was_said_of_flight_calls(run, root):
+def test_commands_to_type_keep_the_use_of_flight_calls(run, root):
     output = run("koolmees", "--root", root, "--flight-call", "leave_out").output
     assert f"trains: python train.py species=koolmees data.root={root} data.flight_call=leave_out" in output
     assert f"birdnet-nl download koolmees --flight-call leave_out --root {root}" in output
 
 
-def test_more_than_the_usual_number_is_asked_for_where_many_are_unusable(run, tmp_path, make_recordings_folder):
+def test_more_than_the_default_number_is_downloaded_where_many_are_unusable(run, tmp_path, make_recordings_folder):
     folder = make_recordings_folder(tmp_path, "koolmees", {"song": 55, "call": 55, "alarm": 30}, duration_s=0.05)
     for number in range(900, 940):
         shutil.copy(folder / "alarm" / "XC120.wav", folder / "alarm" / f"XC{number}.wav")
@@ -208,13 +201,13 @@ def test_tables_and_json_are_made_without_torch(root):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the shared recordings are not here")
-def test_real_recordings_are_looked_at_once(run, tmp_path):
+def test_real_recordings_are_decoded_once(run):
     first = json.loads(run("--all", "--json", "--root", REAL).stdout)
     start_s = time.monotonic()
     assert json.loads(run("--all", "--json", "--root", REAL).stdout) == first
     assert time.monotonic() - start_s < 10
     assert len(first["species"]) == 89 and len(first["without_recordings"]) == 143
-    assert sum(one["recordings"] for one in first["species"]) == 287
-    files = [file for one in first["species"] for file in one["files"]]
+    assert sum(species["recordings"] for species in first["species"]) == 287
+    files = [file for species in first["species"] for file in species["files"]]
     assert not [file["id"] for file in files if file["reason"]]
     assert all(abs(file["duration_s"] - file["manifest_duration_s"]) < 1.0 for file in files)

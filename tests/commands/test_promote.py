@@ -1,32 +1,23 @@
 """`birdnet-nl promote` as a user types it."""
 
 import pytest
-from typer.testing import CliRunner
 
-from birdnet_nl.cli import app
 from birdnet_nl.deploy.versions import active_version
 
 
 @pytest.fixture
-def promote(tmp_path):
-    def promote(*words, models=tmp_path / "models"):
-        words = ["promote", *map(str, words), "--models", str(models)]
-        result = CliRunner().invoke(app, words, env={"COLUMNS": "160"})
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return promote
+def promote(cli, tmp_path):
+    return lambda *words: cli("promote", *words, "--models", tmp_path / "models")
 
 
-def test_a_version_is_made_shown_active_and_left_again(promote, make_shippable_run, tmp_path):
+def test_a_version_is_made_shown_activated_and_left_again(promote, make_shippable_run, tmp_path):
     make_shippable_run(tmp_path / "logs/a", right=[True] * 30 + [False] * 6, weights_seed=1)
     made = promote(tmp_path / "logs", "--version", "2026Q3")
     assert made.exit_code == 0 and "1 new" in made.output and "active: version 2026Q3" in made.output
     make_shippable_run(tmp_path / "logs2/a", right=[True] * 18 + [False] * 18, weights_seed=2)
     make_shippable_run(tmp_path / "logs2/b", "fast", "merel")
     made = promote(tmp_path / "logs2", "--version", "2026Q4")
-    assert "worse than before, so the model before stays: Koolmees" in made.output
+    assert "worse than before, so the old model stays: Koolmees" in made.output
     assert active_version(tmp_path / "models").models["koolmees"]["since"] == "2026Q3"
     listed = promote("--list").output
     assert "2026Q3" in listed and "2026Q4" in listed and listed.count("active") == 1
@@ -34,17 +25,14 @@ def test_a_version_is_made_shown_active_and_left_again(promote, make_shippable_r
     assert active_version(tmp_path / "models").name == "2026Q3"
 
 
-def test_without_activation_the_version_in_use_stays(promote, make_shippable_run, tmp_path):
-    make_shippable_run(tmp_path / "logs/a")
-    assert "not active" in promote(tmp_path / "logs", "--version", "1", "--no-activate").output
-    assert active_version(tmp_path / "models") is None
-
-
-def test_runs_left_out_are_named_with_the_reason(promote, make_shippable_run, tmp_path):
+def test_without_activation_the_active_version_stays_and_left_out_runs_are_listed(
+    promote, make_shippable_run, tmp_path
+):
     make_shippable_run(tmp_path / "logs/a")
     make_shippable_run(tmp_path / "logs/b", split_by="segment")
-    assert "left out: " in (output := promote(tmp_path / "logs", "--version", "1").output)
-    assert "logs/b: split by segment" in output
+    output = promote(tmp_path / "logs", "--version", "1", "--no-activate").output
+    assert "left out: " in output and "logs/b: split by segment" in output and "not active" in output
+    assert active_version(tmp_path / "models") is None
 
 
 @pytest.mark.parametrize(
@@ -54,13 +42,13 @@ def test_runs_left_out_are_named_with_the_reason(promote, make_shippable_run, tm
         (["{logs}"], "give the runs and a name"),
         (["{logs}", "--version", "a/b"], "is not a name for a version"),
         (["{logs}/nowhere", "--version", "1"], "is not a folder"),
-        (["{empty}", "--version", "1"], "nothing finished below"),
+        (["{empty}", "--version", "1"], "no finished runs below"),
         (["--list", "--version", "1"], "go without folders"),
         (["--activate", "9"], "has no version 9; there are: none yet"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(promote, make_shippable_run, tmp_path, words, sentence):
+def test_an_error_is_one_sentence(refuses, make_shippable_run, tmp_path, words, sentence):
     make_shippable_run(tmp_path / "logs/a")
     (tmp_path / "empty").mkdir()
-    done = promote(*(word.format(logs=tmp_path / "logs", empty=tmp_path / "empty") for word in words))
-    assert done.exit_code == 1 and sentence in done.output
+    words = [word.format(logs=tmp_path / "logs", empty=tmp_path / "empty") for word in words]
+    refuses(sentence, "promote", *words, "--models", tmp_path / "models")

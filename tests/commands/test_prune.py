@@ -1,16 +1,9 @@
-"""`birdnet-nl prune` and the table of what lies on disk, as a user meets them."""
+"""`birdnet-nl prune` and the table of disk usage as a user sees them."""
 
-import io
 import os
 import time
 
 import pytest
-from rich.console import Console
-from typer.testing import CliRunner
-
-from birdnet_nl.cli import app
-from birdnet_nl.commands.disk_tables import disk_values, show_disk
-from birdnet_nl.deploy.disk_usage import measure_disk
 
 
 @pytest.fixture
@@ -27,34 +20,31 @@ def folders(tmp_path):
     return tmp_path
 
 
-def prune(folders, *words):
-    places = ["--logs", str(folders / "logs"), "--cache", str(folders / "cache")]
-    return CliRunner().invoke(app, ["prune", *words, *places], env={"COLUMNS": "160"})
+@pytest.fixture
+def prune(cli, folders):
+    return lambda *words: cli("prune", *words, "--logs", folders / "logs", "--cache", folders / "cache").output
 
 
-def test_it_shows_first_and_removes_when_told(folders):
-    shown = prune(folders)
-    assert shown.exit_code == 0 and "2.0" in shown.output and "nothing removed yet" in shown.output
+def test_files_are_listed_first_and_removed_with_yes(prune, folders):
+    output = prune()
+    assert "2.0" in output and "nothing removed yet" in output
     assert (folders / "cache/mel/abc/old.npy").is_file()
-    assert "removed: 2.0 MB" in prune(folders, "--yes").output
+    assert "removed: 2.0 MB" in prune("--yes")
     assert not (folders / "cache/mel/abc/old.npy").exists() and (folders / "cache/mel/abc/new.npy").is_file()
-    assert "nothing to remove; --runs looks at finished runs too" in prune(folders).output
+    assert "nothing to remove; --runs includes finished runs" in prune()
     assert (folders / "logs/fast/merel/a/checkpoints/last.ckpt").is_file()
-    assert "removed: 0.5 MB" in prune(folders, "--runs", "--yes").output
+    assert "removed: 0.5 MB" in prune("--runs", "--yes")
 
 
 @pytest.mark.parametrize("words", [("--older-than", "soon"), ("--older-than", "30"), ("--cache-size", "5 apples")])
-def test_what_is_not_understood_is_one_sentence(folders, words):
-    done = prune(folders, *words)
-    assert done.exit_code == 1 and f"{words[0]}={words[1]} is not understood; write " in done.output
+def test_an_invalid_quantity_is_one_sentence(refuses, words):
+    refuses(f"{words[0]}={words[1]} is not a valid quantity; write ", "prune", *words)
 
 
-def test_the_table_adds_up_and_says_what_could_go(folders):
-    text = io.StringIO()
-    show_disk(Console(file=text, width=120), folders / "logs", folders / "cache", folders / "models")
-    screen = text.getvalue()
+def test_the_disk_usage_adds_up(cli, folders):
+    words = ["status", folders / "logs", "--disk", "--cache", folders / "cache", "--models", folders / "models"]
+    screen = cli(*words).output
     assert "1 runs (1 finished), 1.5 MB each on average" in screen and "GB free" in screen
-    (last,) = [line for line in screen.splitlines() if "all" in line and "4.5" in line]
-    assert "3.5" in last
-    values = disk_values(measure_disk(folders / "logs", folders / "cache", folders / "models"))
-    assert sum(usage["bytes"] for usage in values["usages"]) == 4_500_000 and values["bytes_per_run"] == 1_500_000
+    (total,) = [line for line in screen.splitlines() if "all" in line and "4.5" in line]
+    assert "3.5" in total
+    assert '"bytes_per_run": 1500000' in cli(*words, "--json").output

@@ -1,20 +1,23 @@
+"""`birdnet-nl status` as a user types it: table, JSON, page, exit codes and a lost `sweep.json`."""
+
 import json
-import re
-from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner
 
-from birdnet_nl.cli import app
-from birdnet_nl.sweep.job_file import JobRecord, State
+from birdnet_nl.sweep.job_file import JobRecord, State, write_record
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.sweep_file import Sweep, write_sweep
 
 
 @pytest.fixture
-def sweep(tmp_path) -> Callable[..., Sweep]:
-    """Four jobs: done, failed, too few recordings, and one that runs or waits."""
+def status(cli):
+    return lambda *words: cli("status", *words)
+
+
+@pytest.fixture
+def make_sweep(tmp_path):
+    """Makes a sweep of four jobs: done, failed, too few recordings, and one that is running or waiting."""
 
     def make(running: bool = False) -> Sweep:
         records = {
@@ -30,90 +33,65 @@ def sweep(tmp_path) -> Callable[..., Sweep]:
             jobs.append(job)
             (folder / job.folder).mkdir(parents=True)
             if record is not None:
-                from birdnet_nl.sweep.job_file import write_record
-
                 write_record(folder / job.folder, record)
-        figures = {"balanced_accuracy": 0.75, "intervals": {"balanced_accuracy": [0.6, 0.85]}}
-        report = {"results": {"recording": figures}, "species": {"slug": "koolmees"},
+        scores = {"balanced_accuracy": 0.75, "intervals": {"balanced_accuracy": [0.6, 0.85]}}
+        report = {"results": {"recording": scores}, "species": {"slug": "koolmees"},
                   "seconds": {"total": 4.0}, "seed": 1, "synthetic": True}  # fmt: skip
         (folder / "turbo/koolmees/0/metrics.json").write_text(json.dumps(report))
         if running:
             (folder / "turbo/roek/0/heartbeat.json").write_text('{"epoch": 3, "epochs": 12}')
-        made = Sweep(folder, ("species=koolmees,merel,vink,roek",), tuple(jobs), 1.0)
-        write_sweep(made)
-        return made
+        sweep = Sweep(folder, ("species=koolmees,merel,vink,roek",), tuple(jobs), 1.0)
+        write_sweep(sweep)
+        return sweep
 
     return make
 
 
-def status(*arguments: str):
-    return CliRunner().invoke(app, ["status", *arguments], env={"COLUMNS": "160"})
+@pytest.fixture
+def sweep(make_sweep):
+    return make_sweep()
 
 
-def test_the_table_shows_every_state_the_reason_and_the_way_on(sweep):
-    made = sweep()
-    done = status(str(made.folder.parent))
-    assert done.exit_code == 1, done.output
-    for words in (
-        "Koolmees",
-        "voltooid",
-        "75.0% [60–85]",
-        "mislukt",
-        "te weinig opnames",
-        "wachtend",
-        "SYNTHETIC",
-        "none of the 3 files can be used [mp3]",
-        "python train.py -m sweep=",
-        "3/4",
-        "priority 1 1/",
-    ):
-        assert words in done.output, words  # fmt: skip
+def test_the_table_shows_every_state_the_reasons_and_the_command_to_continue(status, sweep):
+    result = status(sweep.folder.parent)
+    assert result.exit_code == 1
+    states = ("voltooid", "mislukt", "te weinig opnames", "wachtend")
+    metrics = ("Koolmees", "75.0% [60–85]", "SYNTHETIC", "3/4", "priority 1 1/")
+    for text in (*states, *metrics, "none of the 3 files can be used [mp3]", "python train.py -m sweep="):
+        assert text in result.output, text
 
 
-def test_names_can_be_english(sweep):
-    done = status(str(sweep().folder), "--english")
-    assert "Great Tit" in done.output and "too few recordings" in done.output and "Koolmees" not in done.output
+def test_names_can_be_english(status, sweep):
+    output = status(sweep.folder, "--english").output
+    assert "Great Tit" in output and "too few recordings" in output and "Koolmees" not in output
 
 
-def test_what_runs_shows_its_epoch_and_the_exit_code_says_so(sweep):
-    done = status(str(sweep(running=True).folder))
-    assert done.exit_code == 2 and "bezig, epoch 3/12" in done.output
+def test_a_running_job_shows_its_epoch_and_sets_the_exit_code(status, make_sweep):
+    result = status(make_sweep(running=True).folder)
+    assert result.exit_code == 2 and "bezig, epoch 3/12" in result.output
 
 
-def test_json_has_everything(sweep):
-    values = json.loads(status(str(sweep().folder), "--json").stdout)
+def test_json_is_complete_beside_a_page(status, sweep, tmp_path):
+    values = json.loads(status(sweep.folder, "--json", "--html", tmp_path / "status.html").stdout)
     assert values["counts"] == {"done": 1, "failed": 1, "too few recordings": 1, "waiting": 1}
-    koolmees = next(job for job in values["jobs"] if job["species"] == "koolmees")
-    assert koolmees["figure"] == 0.75 and koolmees["interval"] == [0.6, 0.85] and koolmees["state"] == "done"
-    assert next(job for job in values["jobs"] if job["species"] == "merel")["reason"].endswith("[mp3]")
+    jobs = {job["species"]: job for job in values["jobs"]}
+    assert jobs["koolmees"]["balanced_accuracy"] == 0.75 and jobs["koolmees"]["interval"] == [0.6, 0.85]
+    assert jobs["koolmees"]["state"] == "done" and jobs["merel"]["reason"].endswith("[mp3]")
 
 
-def test_the_page_needs_nothing_from_anywhere(sweep, tmp_path):
-    status(str(sweep().folder), "--html", str(tmp_path / "status.html"))
-    page = (tmp_path / "status.html").read_text()
-    assert "Koolmees" in page and "75.0% [60–85]" in page and "Synthetic" in page
-    assert not re.search(r"(src|href)=|https?://|@import", page)
-    assert page.count("<tr>") == 5
+def test_the_page_needs_no_other_file(status, make_sweep, tmp_path, read_page):
+    status(make_sweep(running=True).folder, "--html", tmp_path / "status.html")
+    text, page = read_page(tmp_path / "status.html")
+    assert "Koolmees" in text and "75.0% [60–85]" in text and "Synthetic" in text and "bezig 3/12" in text
+    assert page.links == [] and "http" not in text and page.tags.count("tr") == 5
 
 
-def test_a_folder_without_runs_is_told(tmp_path):
-    done = status(str(tmp_path))
-    assert done.exit_code == 1 and "holds no runs" in done.output + done.stderr
+def test_a_folder_without_runs_is_one_sentence(refuses, tmp_path):
+    refuses("holds no runs", "status", tmp_path)
 
 
-def test_a_lost_ledger_is_rebuilt(sweep):
-    made = sweep()
-    (made.folder / "sweep.json").unlink()
-    done = status(str(made.folder), "--rebuild")
-    assert done.exit_code == 1 and "none of the 3 files" in done.output
-    assert (made.folder / "sweep.json").is_file()
-
-
-def test_disk_tells_what_lies_where(sweep, tmp_path):
-    made = sweep()
-    (tmp_path / "cache/mel").mkdir(parents=True)
-    (tmp_path / "cache/mel/a.npy").write_bytes(b"x" * 2_000_000)
-    done = status(str(made.folder), "--disk", "--cache", str(tmp_path / "cache"))
-    assert done.exit_code == 0 and "2.0" in done.output and "GB free" in done.output
-    values = json.loads(status(str(made.folder), "--disk", "--json", "--cache", str(tmp_path / "cache")).stdout)
-    assert any(usage["place"] == "cache" and usage["bytes"] == 2_000_000 for usage in values["usages"])
+def test_a_lost_sweep_file_is_rebuilt(status, sweep):
+    (sweep.folder / "sweep.json").unlink()
+    result = status(sweep.folder, "--rebuild")
+    assert result.exit_code == 1 and "none of the 3 files" in result.output
+    assert (sweep.folder / "sweep.json").is_file()

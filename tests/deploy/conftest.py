@@ -10,7 +10,7 @@ DAY_S = 24 * 3600.0
 
 @pytest.fixture
 def write_file():
-    """Writes so many bytes, used so many days ago."""
+    """Writes a file of `size` bytes, last used `days_ago`."""
 
     def write(path, size=1000, days_ago=0.0):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def write_file():
 
 @pytest.fixture
 def make_run_files(write_file):
-    """The files of a run, finished or not."""
+    """Writes the files of a run, finished or not."""
 
     def make(folder, finished=True):
         for name, size in (

@@ -1,13 +1,21 @@
-"""Only what was not used for long goes, and never what a process at work may need."""
+"""Disk usage is counted once and by kind; only long unused files are removed, never those that a process may need."""
 
 import os
 import shutil
 import time
 
 import pytest
-from birdnet_nl.disk import pruning
 
-from birdnet_nl.deploy.prune import DAY_S, last_used, remove, spare_caches, spare_run_files
+from birdnet_nl.deploy import prune
+from birdnet_nl.deploy.prune import (
+    DAY_S,
+    files_below,
+    last_used,
+    measure_disk,
+    removable_caches,
+    removable_run_files,
+    remove,
+)
 
 
 @pytest.fixture
@@ -22,62 +30,77 @@ def cache(write_file, tmp_path):
     return cache
 
 
-def names(spares):
-    return [spare.path.name for spare in spares]
+def names(items):
+    return [item.path.name for item in items]
 
 
-def test_by_age_what_was_used_longest_ago_goes_and_a_species_goes_whole(cache):
-    spares = spare_caches(cache, 30 * DAY_S, None, time.time())
-    assert sorted(names(spares)) == ["old.npy", "xeno-canto-merel"]
-    assert remove(spares) == (1000 + 2010, [])
-    assert not (cache / "demo/xeno-canto-merel").exists() and (cache / "demo/xeno-canto-vink").is_dir()
+def measured(tmp_path):
+    return measure_disk(tmp_path / "logs", tmp_path / "cache", tmp_path / "models")
+
+
+def test_usage_is_summed_by_kind_with_its_removable_part(make_run_files, write_file, tmp_path):
+    make_run_files(tmp_path / "logs/fast/koolmees/a")
+    make_run_files(tmp_path / "logs/fast/merel/a", finished=False)
+    write_file(tmp_path / "cache/mel/abc/1.npy", 300)
+    write_file(tmp_path / "cache/demo/xeno-canto-merel/song/XC1.mp3", 200)
+    write_file(tmp_path / "models/2026Q4/koolmees/best.ckpt", 50)
+    report = measured(tmp_path)
+    sums = {(usage.place, usage.kind): (usage.bytes, usage.removable) for usage in report.usages}
+    assert sums["runs, finished", "checkpoints to resume"] == (5000, 5000)
+    assert sums["runs, unfinished", "checkpoints to resume"] == (5000, 0)
+    assert sums["runs, unfinished", "networks"] == (2000, 0)
+    assert sums["runs, finished", "pictures"] == (800 + 500 + 70, 800 + 500)
+    assert sums["runs, finished", "TensorBoard"] == (900, 0) and sums["runs, finished", "reports"] == (110, 0)
+    assert sums["cache", "mel"] == (300, 300) and sums["cache", "demo"] == (200, 200)
+    assert sums["models", "2026Q4"] == (50, 0)
+    assert (report.runs, report.finished, report.bytes_per_run) == (2, 1, (2 * 9280 + 100) / 2)
+    assert report.largest[0] == (tmp_path / "logs/fast/koolmees/a", 9380)
+
+
+def test_a_model_of_two_versions_counts_once(write_file, tmp_path):
+    first = write_file(tmp_path / "models/1/koolmees/best.ckpt", 50)
+    (tmp_path / "models/2/koolmees").mkdir(parents=True)
+    os.link(first, tmp_path / "models/2/koolmees/best.ckpt")
+    assert sum(usage.bytes for usage in measured(tmp_path).usages) == 50
+
+
+def test_missing_folders_are_empty(tmp_path):
+    report = measured(tmp_path)
+    assert (report.usages, report.runs, report.bytes_per_run) == ((), 0, 0.0) and report.free > 0
+
+
+def test_a_folder_removed_while_it_is_counted_is_no_error(write_file, tmp_path):
+    for number in range(3):
+        write_file(tmp_path / f"demo/xeno-canto-merel/{number}/XC1.mp3", 200)
+    files = files_below(tmp_path)
+    assert next(files).name == "XC1.mp3"
+    shutil.rmtree(tmp_path / "demo")
+    assert list(files) == []
+
+
+def test_by_age_the_longest_unused_are_removed_and_a_species_as_a_whole(cache):
+    items = removable_caches(cache, 30 * DAY_S, None, time.time())
+    assert sorted(names(items)) == ["old.npy", "xeno-canto-merel"]
+    assert remove(items) == (1000 + 2010, [])
     assert sorted(path.name for path in (cache / "mel/abc").iterdir()) == ["middle.npy", "new.npy"]
     assert [path.name for path in (cache / "demo").iterdir()] == ["xeno-canto-vink"]
 
 
-def test_by_size_the_oldest_go_until_it_fits(cache):
-    assert sorted(names(spare_caches(cache, None, 5500, time.time()))) == ["old.npy", "xeno-canto-merel"]
-    assert names(spare_caches(cache, None, 4005, time.time()))[-1] == "middle.npy"
-    assert spare_caches(cache, None, 10_000, time.time()) == []
+def test_by_size_the_oldest_are_removed_until_the_rest_fits(cache):
+    assert sorted(names(removable_caches(cache, None, 5500, time.time()))) == ["old.npy", "xeno-canto-merel"]
+    assert names(removable_caches(cache, None, 4005, time.time()))[-1] == "middle.npy"
+    assert removable_caches(cache, None, 10_000, time.time()) == []
 
 
-def test_nothing_used_in_the_last_day_goes_whatever_is_asked(cache):
-    spares = spare_caches(cache, 0.0, 0, time.time())
-    assert "new.npy" not in names(spares) and "xeno-canto-vink" not in names(spares) and len(spares) == 3
+def test_files_used_within_the_last_day_stay(cache):
+    items = removable_caches(cache, 0.0, 0, time.time())
+    assert "new.npy" not in names(items) and "xeno-canto-vink" not in names(items) and len(items) == 3
 
 
 def test_reading_counts_as_use(cache):
     old = cache / "mel/abc/old.npy"
     os.utime(old, (time.time(), old.stat().st_mtime))
-    assert "old.npy" not in names(spare_caches(cache, 30 * DAY_S, None, time.time()))
-
-
-def test_what_was_used_between_the_choice_and_the_removal_stays(cache):
-    spares = spare_caches(cache, 30 * DAY_S, None, time.time())
-    os.utime(cache / "mel/abc/old.npy")
-    assert remove(spares)[0] == 2010
-    assert (cache / "mel/abc/old.npy").is_file()
-
-
-def test_remote_recordings_go_by_species(write_file, tmp_path):
-    write_file(tmp_path / "cache/remote/bucket-1a2b/xeno-canto-merel/song/XC1.mp3", 100, 40)
-    (spare,) = spare_caches(tmp_path / "cache", 30 * DAY_S, None, time.time())
-    assert (spare.path.name, spare.kind, spare.bytes) == ("xeno-canto-merel", "remote recordings", 100)
-
-
-def test_of_runs_only_finished_ones_give_up_what_they_no_longer_need(make_run_files, tmp_path):
-    done, running = make_run_files(tmp_path / "logs/a"), make_run_files(tmp_path / "logs/b", finished=False)
-    freed, failed = remove(spare_run_files(tmp_path / "logs"))
-    assert (freed, failed) == (5000 + 800 + 500, [])
-    left = {path.name for path in done.rglob("*") if path.is_file()}
-    assert left == {"config.yaml", "best.ckpt", "curves.png", "events.out.tfevents.1.vm.2.0", "metrics.json"}
-    assert (running / "checkpoints/last.ckpt").is_file() and (running / "examples.png").is_file()
-
-
-def test_what_somebody_else_removed_is_no_error(cache):
-    spares = spare_caches(cache, 30 * DAY_S, None, time.time())
-    (cache / "mel/abc/old.npy").unlink()
-    assert remove(spares) == (2010, [])
+    assert "old.npy" not in names(removable_caches(cache, 30 * DAY_S, None, time.time()))
 
 
 def test_a_folder_was_used_when_any_of_its_files_was(write_file, tmp_path):
@@ -86,24 +109,42 @@ def test_a_folder_was_used_when_any_of_its_files_was(write_file, tmp_path):
     assert last_used(tmp_path / "a") == pytest.approx(newest.stat().st_mtime)
 
 
-def test_features_go_one_by_one_and_small_demo_recordings_by_species(write_file, tmp_path):
-    write_file(tmp_path / "features/birdnet-1/a-merel.npy", 1000, 40)
-    write_file(tmp_path / "features/birdnet-1/b-merel.npy", 1000, 5)
-    write_file(tmp_path / "demo_small/xeno-canto-vink/demo.json", 10, 40)
-    spares = spare_caches(tmp_path, 30 * DAY_S, None, time.time())
-    assert {(spare.path.name, spare.kind) for spare in spares} == {
-        ("a-merel.npy", "features"),
-        ("xeno-canto-vink", "demo recordings"),
-    }
+def test_files_used_or_removed_between_choice_and_removal_are_skipped(cache):
+    items = removable_caches(cache, 5 * DAY_S, None, time.time())
+    os.utime(cache / "mel/abc/old.npy")
+    (cache / "mel/abc/middle.npy").unlink()
+    assert remove(items) == (2010, [])
+    assert (cache / "mel/abc/old.npy").is_file()
 
 
-def test_what_a_run_at_work_takes_away_meanwhile_is_left_out(cache, monkeypatch):
-    real = pruning.last_used
-
+def test_a_folder_that_a_running_job_removes_meanwhile_is_left_out(cache, monkeypatch):
     def last_used_too_late(path):
         if path.name == "xeno-canto-merel":
             shutil.rmtree(path)
-        return real(path)
+        return last_used(path)
 
-    monkeypatch.setattr(pruning, "last_used", last_used_too_late)
-    assert names(spare_caches(cache, 30 * DAY_S, None, time.time())) == ["old.npy"]
+    monkeypatch.setattr(prune, "last_used", last_used_too_late)
+    assert names(removable_caches(cache, 30 * DAY_S, None, time.time())) == ["old.npy"]
+
+
+@pytest.mark.parametrize(
+    ("file", "removed", "kind"),
+    [
+        ("embeddings/birdnet-1/a-merel.npy", "a-merel.npy", "embeddings"),
+        ("features/birdnet-1/a-merel.npy", "a-merel.npy", "embeddings"),  # as birdnet_nl 0.1 named them
+        ("demo_small/xeno-canto-vink/demo.json", "xeno-canto-vink", "demo recordings"),
+        ("remote/bucket-1a2b/xeno-canto-merel/song/XC1.mp3", "xeno-canto-merel", "remote recordings"),
+    ],
+)
+def test_every_cache_is_removed_by_file_or_by_species(write_file, tmp_path, file, removed, kind):
+    write_file(tmp_path / file, 100, 40)
+    (item,) = removable_caches(tmp_path, 30 * DAY_S, None, time.time())
+    assert (item.path.name, item.kind, item.bytes) == (removed, kind, 100)
+
+
+def test_only_finished_runs_lose_their_last_checkpoint_and_large_plots(make_run_files, tmp_path):
+    done, running = make_run_files(tmp_path / "logs/a"), make_run_files(tmp_path / "logs/b", finished=False)
+    assert remove(removable_run_files(tmp_path / "logs")) == (5000 + 800 + 500, [])
+    kept = {path.name for path in done.rglob("*") if path.is_file()}
+    assert kept == {"config.yaml", "best.ckpt", "curves.png", "events.out.tfevents.1.vm.2.0", "metrics.json"}
+    assert (running / "checkpoints/last.ckpt").is_file() and (running / "examples.png").is_file()

@@ -1,4 +1,4 @@
-"""Writes a planned version: beside its place first, so that a kill leaves nothing half."""
+"""Writing of a new version of models: whole or not at all, beside its final place and then renamed."""
 
 import csv
 import json
@@ -13,78 +13,77 @@ from typing import Any
 
 from birdnet_nl import __version__
 from birdnet_nl.comparison.finished_runs import FinishedRun
-from birdnet_nl.deploy.candidates import CHECKPOINT
-from birdnet_nl.deploy.model_file import sha256_of, shipped_bytes
-from birdnet_nl.deploy.promotion import WORSE, Decision, Promotion
-from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, read_version
+from birdnet_nl.deploy.promotion import CHECKPOINT, WORSE, Decision, Promotion
+from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, model_bytes, read_version, sha256_of
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path, write_text_atomic
 
-PAPERS = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # of the run: what the model rests on
-FIGURES = ("balanced_accuracy", "macro_f1", "auroc", "accuracy", "recall", "precision", "intervals", "counts", "count")
-ABANDONED_S = 3600.0  # after so long without a change, a half-made version is of a process that was killed
+RUN_FILES = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # copied as evidence for the model
+METRICS = ("balanced_accuracy", "macro_f1", "auroc", "accuracy", "recall", "precision", "intervals", "counts", "count")
+ABANDONED_S = 3600.0  # a half-written version unchanged for so long was left by a killed process
 
 
 def make_version(
     models: Path, name: str, promotion: Promotion, on_progress: Callable[[], None] = lambda: None
 ) -> tuple[Version, bool]:
-    """The version `name`, and whether it was made now; one that is there with the same models is left as it is.
+    """Write the version `name`, and return it with True when it is new; an existing one with the same models is kept.
 
-    Raises `RunError` when it is there with others, or when the disk refuses.
+    Raises `RunError` when it exists with other models, or when it cannot be written.
     """
     if (models / name).exists():
-        return _same_or_refuse(read_version(models, name), promotion), False
-    building = models / f".{name}.{os.getpid()}.part"
+        existing = read_version(models, name)
+        _check_same_models(existing, promotion)
+        return existing, False
+    part = models / f".{name}.{os.getpid()}.part"
     try:
         models.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(models)
-        building.mkdir()
+        part.mkdir()
         entries = {}
         for slug, decision in promotion.decisions.items():
             if decision.takes_run:
-                entries[slug] = _take_run(decision, building / slug, name)
+                entries[slug] = _copy_run(decision, part / slug, name)
             else:
-                entries[slug] = _take_over(decision, promotion.base, building / slug)
+                entries[slug] = _link_existing(decision, promotion.base, part / slug)
             on_progress()
         manifest = _manifest(name, entries, promotion)
-        write_text_atomic(building / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        building.rename(models / name)
+        write_text_atomic(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        part.rename(models / name)
     except OSError as error:
         raise RunError(
             f"{models / name} cannot be written ({error.strerror}); free some space or give another --models"
         ) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
     return read_version(models, name), True
 
 
-def _same_or_refuse(version: Version, promotion: Promotion) -> Version:
+def _check_same_models(version: Version, promotion: Promotion) -> None:
     planned = {slug: decision.sha256 for slug, decision in promotion.decisions.items()}
-    there = {slug: entry["sha256"] for slug, entry in version.models.items()}
-    if differing := sorted(slug for slug in planned | there if planned.get(slug) != there.get(slug)):
-        named = ", ".join(differing[:5]) + (", …" if len(differing) > 5 else "")
+    existing = {slug: entry["sha256"] for slug, entry in version.models.items()}
+    if differing := sorted(slug for slug in planned | existing if planned.get(slug) != existing.get(slug)):
+        names = ", ".join(differing[:5]) + (", …" if len(differing) > 5 else "")
         raise RunError(
-            f"version {version.name} is there already with other models ({named}), and a version never changes; "
+            f"version {version.name} exists already with other models ({names}), and a version never changes; "
             "give another --version"
         )
-    return version
 
 
-def _take_run(decision: Decision, folder: Path, version: str) -> dict[str, Any]:
+def _copy_run(decision: Decision, folder: Path, version: str) -> dict[str, Any]:
     run = decision.run
-    content = shipped_bytes(run.folder / CHECKPOINT)
-    with atomic_path(folder / MODEL) as beside:
-        beside.write_bytes(content)
-    for paper in PAPERS:
-        if (run.folder / paper).is_file():
-            shutil.copy2(run.folder / paper, folder / paper)
+    content = model_bytes(run.folder / CHECKPOINT)
+    with atomic_path(folder / MODEL) as part:
+        part.write_bytes(content)
+    for name in RUN_FILES:
+        if (run.folder / name).is_file():
+            shutil.copy2(run.folder / name, folder / name)
     return {
         **_describe(run),
         "file": f"{decision.slug}/{MODEL}",
         "bytes": len(content),
         "sha256": sha256_of(content),
         "since": version,
-        "compared": _compared(decision),
+        "compared": _comparison(decision),
     }
 
 
@@ -106,25 +105,25 @@ def _describe(run: FinishedRun) -> dict[str, Any]:
         "recordings": report.get("counts", {}).get("recordings", {}),
         "licences": count_licences(run.folder / "splits.csv"),
         "validation": report["validation"],
-        "test": {name: run.scores[name] for name in FIGURES if name in run.scores},
+        "test": {name: run.scores[name] for name in METRICS if name in run.scores},
     }
 
 
-def _take_over(decision: Decision, base: Version, folder: Path) -> dict[str, Any]:
-    """The files of the version before, linked where the disk can, since neither version ever changes."""
+def _link_existing(decision: Decision, base: Version, folder: Path) -> dict[str, Any]:
+    """Hard-link the files of the base version, or copy them where the disk has no links; neither version changes."""
     folder.mkdir()
-    for path in sorted(base.file_of(decision.slug).parent.iterdir()):
+    for path in sorted(base.model_path(decision.slug).parent.iterdir()):
         try:
             os.link(path, folder / path.name)
         except OSError:
             shutil.copy2(path, folder / path.name)
-    return {**decision.before, "compared": _compared(decision)}
+    return {**decision.before, "compared": _comparison(decision)}
 
 
-def _compared(decision: Decision) -> dict[str, Any]:
-    said = {"verdict": decision.verdict, "reason": decision.reason}
+def _comparison(decision: Decision) -> dict[str, Any]:
+    comparison = {"verdict": decision.verdict, "reason": decision.reason}
     refused = decision.verdict == WORSE and not decision.takes_run
-    return said | ({"refused_run": str(decision.run.folder)} if refused else {})
+    return comparison | ({"refused_run": str(decision.run.folder)} if refused else {})
 
 
 def _manifest(name: str, entries: Mapping[str, Mapping[str, Any]], promotion: Promotion) -> dict[str, Any]:
@@ -139,7 +138,7 @@ def _manifest(name: str, entries: Mapping[str, Mapping[str, Any]], promotion: Pr
 
 
 def count_licences(splits: Path) -> dict[str, int]:
-    """How many of a run's recordings bear each licence, the most frequent first; none where no list was kept."""
+    """Count the recordings of a run by licence, the most frequent first; empty without `splits.csv`."""
     if not splits.is_file():
         return {}
     with splits.open(encoding="utf-8", newline="") as file:
