@@ -99,6 +99,6 @@ def describe_calibration(calibration: Mapping[str, Any], decision: Mapping[str, 
 def describe_decision(decision: Mapping[str, Any]) -> str:
     if decision["threshold"] is None:
         return "uncertain: all; the checkpoint has no threshold"
-    rest = "" if decision["accuracy_answered"] is None else f", {decision['accuracy_answered']:.0%} of the rest correct"
-    share = 1 - decision["answered"]
+    rest = "" if decision["accuracy_certain"] is None else f", {decision['accuracy_certain']:.0%} of the rest correct"
+    share = 1 - decision["certain_share"]
     return f"uncertain (below {decision['threshold']:.2f}, the threshold of the checkpoint): {share:.0%}{rest}"

@@ -38,6 +38,6 @@ def pretrain_command(
     with progress_bar() as bar:
         metadata = pretrain_to_file(recordings, steps, test_recordings, seed, out, cache, bar)
     info(
-        f"{display_path(out)}: {metadata['judged_right']:.0%} of {test_recordings} other synthetic recordings correct; "
+        f"{display_path(out)}: {metadata['accuracy']:.0%} of {test_recordings} other synthetic recordings correct; "
         "chance is 33 %"
     )

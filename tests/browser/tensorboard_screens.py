@@ -1,6 +1,6 @@
-"""Screenshots of TensorBoard on a folder of runs, to see what people see.
+"""Screenshots of TensorBoard on a folder of runs, to look at its pages.
 
-python tests/browser/tensorboard_screens.py logs --out screens      needs chromium; says so and ends well without it
+python tests/browser/tensorboard_screens.py logs --out screens      needs chromium; does nothing without it
 """
 
 import argparse
@@ -39,50 +39,41 @@ def find_browser() -> str | None:
 
 @contextmanager
 def tensorboard(logs: Path) -> Iterator[tuple[str, list[str]]]:
-    """Address of a TensorBoard on loopback and the runs it has found; it is stopped at the end."""
-    with tempfile.TemporaryFile("w+") as said:
-        command = [
-            sys.executable,
-            "-m",
-            "tensorboard.main",
-            "--logdir",
-            str(logs),
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-        ]
-        process = subprocess.Popen([*command, "--load_fast", "false"], stdout=said, stderr=subprocess.STDOUT)
+    """Start a TensorBoard on loopback and give its address and runs; it is stopped at the end."""
+    options = ["--logdir", str(logs), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    with tempfile.TemporaryFile("w+") as output:
+        command = [sys.executable, "-m", "tensorboard.main", *options]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
-            address = _poll(lambda: _address(said), "TensorBoard's address")
+            address = _poll(lambda: _address(output), "TensorBoard's address")
             yield address, _poll(lambda: _get(f"{address}data/runs"), "runs in TensorBoard")
         finally:
             process.terminate()
             process.wait()
 
 
-def _address(said) -> str | None:
-    said.seek(0)
-    found = [word for word in said.read().split() if word.startswith("http://")]
-    return found[0].rstrip("/") + "/" if found else None
+def _address(output) -> str | None:
+    output.seek(0)
+    addresses = [word for word in output.read().split() if word.startswith("http://")]
+    return addresses[0].rstrip("/") + "/" if addresses else None
 
 
 def _get(url: str) -> list[str]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return json.load(response)
 
 
-def _poll(ask, what: str):
+def _poll(read, name: str):
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
-        if found := ask():
-            return found
+        if value := read():
+            return value
         time.sleep(0.3)
-    raise TimeoutError(f"{what} did not appear within {DEADLINE_S} s")
+    raise TimeoutError(f"{name} did not appear within {DEADLINE_S} s")
 
 
 class Page:
-    """One page of a browser, spoken to in Chrome's DevTools protocol."""
+    """One page of a browser, controlled by Chrome's DevTools protocol."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket, self.number = socket, 0
@@ -96,11 +87,11 @@ class Page:
                 return message.get("result") or {}
 
     async def text(self) -> str:
-        answer = await self.call("Runtime.evaluate", expression=ALL_TEXT)
-        return answer.get("result", {}).get("value") or ""
+        response = await self.call("Runtime.evaluate", expression=ALL_TEXT)
+        return response.get("result", {}).get("value") or ""
 
-    async def text_at_rest(self) -> str:
-        """Everything that can be read, once it has not changed for two seconds."""
+    async def stable_text(self) -> str:
+        """Return all text of the page once it has not changed for two seconds."""
         before, since = "", time.monotonic()
         end = since + DEADLINE_S / 2
         while time.monotonic() < end:
@@ -114,7 +105,7 @@ class Page:
 
 
 async def take_screens(browser: str, address: str, out: Path) -> dict[str, str]:
-    """`<tab>.png` for each tab in `out`; the text that stands on each."""
+    """Write `<tab>.png` for each tab into `out`, and return the text of each."""
     texts = {}
     with tempfile.TemporaryDirectory() as profile:
         command = [browser, *QUIET, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
@@ -130,7 +121,7 @@ async def take_screens(browser: str, address: str, out: Path) -> dict[str, str]:
                     for tab in TABS:
                         await page.call("Page.navigate", url="about:blank")  # another fragment alone loads nothing
                         await page.call("Page.navigate", url=f"{address}#{tab}")
-                        texts[tab] = await page.text_at_rest()
+                        texts[tab] = await page.stable_text()
                         picture = await page.call("Page.captureScreenshot", format="png")
                         (out / f"{tab}.png").write_bytes(base64.b64decode(picture["data"]))
         finally:
@@ -143,16 +134,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("logs", type=Path, nargs="?", default=Path("logs"))
     parser.add_argument("--out", type=Path, default=Path("build/tensorboard"))
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     browser = find_browser()
     if browser is None:
-        print("skipped: no chromium here")
+        print("skipped: chromium is not installed")
         return 0
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    with tensorboard(chosen.logs) as (address, runs):
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tensorboard(arguments.logs) as (address, runs):
         print(f"{len(runs)} runs: {', '.join(runs[:5])}{' …' * (len(runs) > 5)}")
-        for tab, text in asyncio.run(take_screens(browser, address, chosen.out)).items():
-            print(f"{chosen.out / tab}.png  {len(text)} characters of text")
+        for tab, text in asyncio.run(take_screens(browser, address, arguments.out)).items():
+            print(f"{arguments.out / tab}.png  {len(text)} characters of text")
     return 0
 
 
