@@ -24,6 +24,11 @@ RENAMED_REPORT = {  # keys of metrics.json of version 0.1; None: removed
     "": {"features": "embeddings", "practice": "pretraining", "teacher": None, "teacher_features": None},
     "counts": {"several_types": "multilabel"},
     "head": {"trunk": "base", "penalty": "l2", "moved": "mean_change"},
+    "decision": {
+        "wanted_accuracy": "target_accuracy",
+        "answered": "certain_share",
+        "accuracy_answered": "accuracy_certain",
+    },
 }
 
 
@@ -183,7 +188,7 @@ def read_run(folder: Path) -> FinishedRun:
 def upgrade_report(report: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a `metrics.json` of version 0.1 to the keys and parameter sets of this version; others are unchanged."""
     upgraded = _rename(report, RENAMED_REPORT[""])
-    for name in ("counts", "head", "parameters"):
+    for name in ("counts", "head", "parameters", "decision"):
         if isinstance(upgraded.get(name), Mapping):
             upgraded[name] = _rename(upgraded[name], RENAMED_REPORT.get(name, {}))
     for table in (upgraded, upgraded.get("parameters") or {}):

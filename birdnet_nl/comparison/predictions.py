@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.evaluation.intervals import class_metrics
+from birdnet_nl.evaluation.predictions_file import predicted_type
 from birdnet_nl.util.errors import DataError
 
 PREDICTIONS = "predictions.csv"
@@ -64,7 +65,7 @@ def read_run_predictions(run_dir: Path, types: Sequence[str]) -> RunPredictions 
             ids=ids,
             recordists=tuple(row.get("recordist") or "" for row in rows),
             truth=np.array([index_of[row["true_type"]] for row in rows]),
-            predicted=np.array([index_of[row["answer"]] for row in rows]),
+            predicted=np.array([index_of[predicted_type(row)] for row in rows]),
             probabilities=np.array([[float(row[f"p_{name}"]) for name in types] for row in rows]),
         )
     except FileNotFoundError:

@@ -193,8 +193,8 @@ def selective_metrics(probabilities: np.ndarray, truth: np.ndarray, threshold: f
     certain = is_certain(probabilities, threshold)
     correct = probabilities.argmax(axis=1) == truth
     return {
-        "answered": float(certain.mean()),
-        "accuracy_answered": float(correct[certain].mean()) if certain.any() else None,
+        "certain_share": float(certain.mean()),
+        "accuracy_certain": float(correct[certain].mean()) if certain.any() else None,
     }
 
 

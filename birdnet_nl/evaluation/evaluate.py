@@ -91,7 +91,7 @@ def evaluate_calibrated(
         },
         "decision": {
             "pooling": calibration.pooling,
-            "wanted_accuracy": target_accuracy,
+            "target_accuracy": target_accuracy,
             "threshold": threshold,
             "coverage": coverage_curve(after, truth),
             **selective_metrics(after, truth, threshold),

@@ -84,8 +84,9 @@ def draw_curves(
     accuracy.set_ylim(0, 1)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     accuracy.set_title("accuracy", fontsize=9)
-    draw(rate, "learning_rate", "learning rate", INK)
-    rate.set_yscale("log")
+    if "learning_rate" in history[0]:  # a classifier that is fitted in one step has none
+        draw(rate, "learning_rate", "learning rate", INK)
+        rate.set_yscale("log")
     rate.set_title("learning rate", fontsize=9)
     for axes in (loss, accuracy, rate):
         axes.axvline(best_epoch + 1, color=PALE, linewidth=0.8, linestyle="--", label=f"kept: epoch {best_epoch + 1}")
@@ -148,12 +149,16 @@ def draw_reliability(
         linewidth=1.3,
         label="test recordings, most confident first",
     )
-    if decision["wanted_accuracy"] is not None:
-        coverage.axhline(decision["wanted_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="target")
+    if decision["target_accuracy"] is not None:
+        coverage.axhline(decision["target_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="target")
     coverage.axhline(1 / n_types, color=TYPE_COLOURS["alarm"], linewidth=0.8, linestyle=":", label="chance")
     if decision["threshold"] is not None:
         coverage.axvline(
-            decision["answered"], color=INK, linewidth=0.8, linestyle="--", label=f"p ≥ {decision['threshold']:.2f}"
+            decision["certain_share"],
+            color=INK,
+            linewidth=0.8,
+            linestyle="--",
+            label=f"p ≥ {decision['threshold']:.2f}",
         )
     coverage.set_xlabel("coverage: share of recordings", fontsize=8)
     coverage.set_ylabel("accuracy of these", fontsize=8)

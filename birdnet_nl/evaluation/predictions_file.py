@@ -59,7 +59,7 @@ def write_predictions(path: Path, predictions: Sequence[RecordingPrediction]) ->
     types = list(predictions[0].probabilities)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*RECORDING_COLUMNS, *(f"p_{name}" for name in types), "answer", "certain", "segments"])
+        writer.writerow([*RECORDING_COLUMNS, *(f"p_{name}" for name in types), "predicted_type", "certain", "segments"])
         for row in predictions:
             probabilities = [f"{row.probabilities[name]:.6g}" for name in types]
             certain = "true" if row.certain else "false"
@@ -78,14 +78,19 @@ def read_predictions(path: Path) -> list[RecordingPrediction]:
         raise RunError(f"{path} is not a list of predictions of a run ({error}); train again") from error
 
 
+def predicted_type(row: dict[str, str]) -> str:
+    """Predicted type of a row of the file; its column was called `answer` in version 0.1."""
+    return row["answer"] if "answer" in row else row["predicted_type"]
+
+
 def _parse_row(row: dict[str, str]) -> RecordingPrediction:
     probabilities = {name.removeprefix("p_"): float(row[name]) for name in row if name and name.startswith("p_")}
-    if row["certain"] not in ("true", "false") or row["answer"] not in probabilities:
-        raise ValueError(f"certain={row['certain']}, answer={row['answer']}")
+    if row["certain"] not in ("true", "false") or predicted_type(row) not in probabilities:
+        raise ValueError(f"certain={row['certain']}, predicted_type={predicted_type(row)}")
     return RecordingPrediction(
         **{name: row[name] for name in RECORDING_COLUMNS},
         probabilities=probabilities,
-        predicted_type=row["answer"],
+        predicted_type=predicted_type(row),
         certain=row["certain"] == "true",
         segments=int(row["segments"]),
     )

@@ -138,13 +138,13 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
 
 def describe_decision(report: Mapping[str, Any]) -> str:
     decision = report["decision"]
-    target = f"{decision['wanted_accuracy']:.0%}"
+    target = f"{decision['target_accuracy']:.0%}"
     if decision["threshold"] is None:
         return f"uncertain: all; on validation no threshold reached {target} accuracy with at least ten predictions"
-    rest = "" if decision["accuracy_answered"] is None else f", {decision['accuracy_answered']:.0%} of the rest correct"
+    rest = "" if decision["accuracy_certain"] is None else f", {decision['accuracy_certain']:.0%} of the rest correct"
     return (
         f"uncertain (below {decision['threshold']:.2f}, where validation reached {target}): "
-        f"{1 - decision['answered']:.0%}{rest}"
+        f"{1 - decision['certain_share']:.0%}{rest}"
     )
 
 

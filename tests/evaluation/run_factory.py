@@ -62,7 +62,7 @@ def make_run(
     rows = [
         {"recording_id": name, "file": f"{name}.mp3", "species": slug,
          "recordist": "" if index % 4 == 0 else f"person {index % 7}", "true_type": types[true],
-         **{f"p_{name}": value for name, value in zip(types, row, strict=True)}, "answer": types[top],
+         **{f"p_{name}": value for name, value in zip(types, row, strict=True)}, "predicted_type": types[top],
          "certain": "true", "segments": 5}
         for index, (name, true, row, top) in enumerate(zip(ids, truth, probabilities, predicted, strict=True))
     ]  # fmt: skip

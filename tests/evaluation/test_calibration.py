@@ -208,7 +208,7 @@ def test_nothing_is_certain_when_no_threshold_suffices():
     probabilities, truth = binary_predictions([*CONFIDENT, 0.6], [1, 0] * 5 + [0])
     assert choose_threshold(probabilities, truth, 0.8) is None
     assert not is_certain(probabilities, None).any()
-    assert selective_metrics(probabilities, truth, None) == {"answered": 0.0, "accuracy_answered": None}
+    assert selective_metrics(probabilities, truth, None) == {"certain_share": 0.0, "accuracy_certain": None}
 
 
 def test_a_threshold_needs_ten_predictions():
@@ -224,8 +224,8 @@ def test_a_threshold_does_not_separate_ties():
 
 def test_selective_metrics_equal_arithmetic_by_hand():
     assert selective_metrics(*MIXED, 0.65) == {
-        "answered": pytest.approx(12 / 14),
-        "accuracy_answered": pytest.approx(11 / 12),
+        "certain_share": pytest.approx(12 / 14),
+        "accuracy_certain": pytest.approx(11 / 12),
     }
 
 

@@ -49,7 +49,7 @@ def test_the_parts_of_the_report_are_consistent(types):
     assert calibration["after"]["log_loss"] < calibration["before"]["log_loss"]
     assert decision["coverage"][0]["accuracy"] == pytest.approx(results["recording"]["accuracy"])
     certain = evaluation.probabilities.amax(dim=1) >= decision["threshold"]
-    assert decision["answered"] == pytest.approx(float(certain.float().mean()))
+    assert decision["certain_share"] == pytest.approx(float(certain.float().mean()))
 
 
 def test_the_test_split_does_not_influence_calibration():
@@ -67,7 +67,7 @@ def test_few_recordings_are_evaluated_without_calibration():
         random_predictions(6, 1), random_predictions(6, 2), make_recordings(6, 0), TYPES, 0.8
     )
     assert evaluation.report["calibration"]["temperature"] == 1.0 and evaluation.threshold is None
-    assert evaluation.report["decision"]["answered"] == 0.0
+    assert evaluation.report["decision"]["certain_share"] == 0.0
     low, high = evaluation.report["results"]["recording"]["intervals"]["recall/song"]
     assert high - low > 0.6
 

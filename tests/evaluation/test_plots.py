@@ -134,7 +134,7 @@ CALIBRATION = {
     "bins": [{"confidence": 0.5, "accuracy": 0.4, "count": 3}, {"confidence": 0.9, "accuracy": 1.0, "count": 2}],
 }  # fmt: skip
 DECISION = {
-    "threshold": 0.6, "answered": 0.4, "wanted_accuracy": 0.8,
+    "threshold": 0.6, "certain_share": 0.4, "target_accuracy": 0.8,
     "coverage": [{"coverage": 1.0, "accuracy": 0.64}, {"coverage": 0.4, "accuracy": 1.0}],
 }  # fmt: skip
 

@@ -42,7 +42,7 @@ def test_the_columns_follow_the_types_of_the_run(predictions, tmp_path):
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         head, first, _ = csv.reader(file)
     assert head == [
-        "recording_id", "file", "species", "recordist", "true_type", "p_song", "p_alarm", "answer", "certain",
+        "recording_id", "file", "species", "recordist", "true_type", "p_song", "p_alarm", "predicted_type", "certain",
         "segments",
     ]  # fmt: skip
     assert first[-3:] == ["song", "true", "12"]

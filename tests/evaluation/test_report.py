@@ -31,7 +31,7 @@ REPORT = {
     "calibration": {
         "temperature": 1.8, "fitted_on": 24, "before": {"ece": 0.31}, "after": {"ece": 0.12}, "ece_by_chance": 0.11,
     },
-    "decision": {"threshold": 0.62, "wanted_accuracy": 0.8, "answered": 0.75, "accuracy_answered": 0.83},
+    "decision": {"threshold": 0.62, "target_accuracy": 0.8, "certain_share": 0.75, "accuracy_certain": 0.83},
     "controls": {
         "majority": {"type": "song", "balanced_accuracy": 0.5},
         "metadata": {
@@ -88,7 +88,7 @@ def test_calibration_and_decision_are_described_with_the_reason_for_none():
         describe_decision(REPORT)
         == "uncertain (below 0.62, where validation reached 80%): 25%, 83% of the rest correct"
     )
-    none = REPORT["decision"] | {"threshold": None, "accuracy_answered": None, "answered": 0.0}
+    none = REPORT["decision"] | {"threshold": None, "accuracy_certain": None, "certain_share": 0.0}
     assert describe_decision({"decision": none}).startswith("uncertain: all;")
-    nothing_certain = REPORT["decision"] | {"accuracy_answered": None, "answered": 0.0}
+    nothing_certain = REPORT["decision"] | {"accuracy_certain": None, "certain_share": 0.0}
     assert describe_decision({"decision": nothing_certain}).endswith("100%")
