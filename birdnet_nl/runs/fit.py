@@ -47,7 +47,8 @@ def check_values(cfg: DictConfig) -> None:
 
 def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:
     """Build the Trainer with all callbacks and loggers; what they write goes into `run_dir`."""
-    callbacks = [instantiate(callback) for callback in cfg.callbacks.values() if callback is not None]
+    # without a target: a value of the parameter set for a callback that another option of the group does not have
+    callbacks = [instantiate(node) for node in cfg.callbacks.values() if node is not None and "_target_" in node]
     callbacks.append(Heartbeat(run_dir / HEARTBEAT))
     for callback in callbacks:
         if hasattr(callback, "dirpath"):

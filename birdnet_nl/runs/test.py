@@ -1,4 +1,4 @@
-"""Test of a trained run: validation recordings decide on calibration and threshold, then the test split is predicted."""
+"""Test of a trained run: calibration and threshold from validation recordings, then predictions of the test split."""
 
 import hashlib
 from collections.abc import Sequence

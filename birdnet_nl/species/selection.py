@@ -28,14 +28,16 @@ def register_species() -> None:
     for species in all_species():
         store.store(group="species", name=species.slug, node=species_node(asdict(species)))
     names = {field: f"${{pool_{field}:${{data.pool}}}}" for field in ("slug", "dutch", "english", "scientific")}
-    store.store(group="species", name=POOL, node=species_node({**names, "birdnet": "", "priority": 0}))
+    # not read-only, because Hydra's `instantiate` replaces references in the node by their values
+    pool = species_node({**names, "birdnet": "", "priority": 0}, readonly=False)
+    store.store(group="species", name=POOL, node=pool)
     for field in names:
         OmegaConf.register_new_resolver(f"pool_{field}", partial(_pool_name, field=field), replace=True)
 
 
-def species_node(values: dict[str, Any]) -> DictConfig:
+def species_node(values: dict[str, Any], readonly: bool = True) -> DictConfig:
     """Return the config node from which `instantiate` builds a `Species`; read-only, since names are not parameters."""
-    return OmegaConf.create({"_target_": "birdnet_nl.species.table.Species", **values}, flags={"readonly": True})
+    return OmegaConf.create({"_target_": "birdnet_nl.species.table.Species", **values}, flags={"readonly": readonly})
 
 
 def _pool_name(pool: str | Sequence[str], field: str) -> str:

@@ -83,7 +83,8 @@ class SegmentClassifier(L.LightningModule):
         self.pretrained = check_pretrained(getattr(network, "keywords", {}).get("pretrained"))
         self.description = describe_network(network)
         self.check_description()
-        self.make_loss, self.augment, self.make_optimizer, self.make_scheduler = loss, augment, optimizer, scheduler
+        self.make_loss, self.augment, self.make_optimizer = loss, augment, optimizer
+        self.make_scheduler = scheduler if callable(scheduler) else None  # scheduler=none leaves a recipe's patience
         self.seed, self.pretrained_lr_scale = seed, pretrained_lr_scale
         self.parameter_set = parameter_set
         self.engine: EngineState | None = None

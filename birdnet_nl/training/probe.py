@@ -89,9 +89,9 @@ class ProbeClassifier(SegmentClassifier):
         self.collected.append(self.collect(batch))
         if index + 1 < self.trainer.num_training_batches:
             return
-        batch = tuple(torch.cat(parts) for parts in zip(*self.collected, strict=True))
-        self.collected.clear()
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False):  # which cannot join float16 on a CPU
+            batch = tuple(torch.cat(parts) for parts in zip(*self.collected, strict=True))
+            self.collected.clear()
             logits, types = self.fit(*batch)
         self.train_loss.update(self.val_criterion(logits, types), weight=len(types))
         self.train_metrics.update(logits, types)
@@ -132,12 +132,21 @@ class EmbeddingClassifier(ProbeClassifier):
         self._predicting = "network"
 
     def build_network(self, data: SpeciesDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
+        self._check_blocks(data)
         network = build_network(self.description | {"types": len(self.types)})
         self.train_only_network = deepcopy(network)
         self.synthetic_batch, self.multilabel_batch = data.synthetic_batch, data.multilabel_batch
         self.multilabel_weight = data.multilabel_weight
         pretraining = data.describe_synthetic()
         return network, pretraining and pretraining | {"weight": self.synthetic_weight}
+
+    def _check_blocks(self, data: SpeciesDataModule) -> None:
+        """Raise `ValueError` for a `model.blocks` that does not fit the embeddings; a head has those of its base."""
+        blocks, length = self.description.get("blocks"), data.embedding_datasets["train"].embeddings.shape[1] - 1
+        if blocks is not None and sum(blocks) != length:
+            raise ValueError(
+                f"model.blocks={blocks} must add up to {length}, the length of an embedding of {data.embeddings.name}"
+            )
 
     def forward(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
         with torch.autocast(segments.device.type, enabled=False):

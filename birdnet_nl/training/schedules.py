@@ -15,7 +15,8 @@ def configure_scheduler(factory: Callable[..., LRScheduler], optimizer: Optimize
 
     `ReduceLROnPlateau` follows the validation loss. A scheduler whose class takes `total_steps` (such as `OneCycleLR`)
     gets the number of steps of the training and is updated after each of them; the peak of `OneCycleLR` is the learning
-    rate of the optimizer. Any other is updated once an epoch.
+    rate of the optimizer. Any other is updated once an epoch. A `patience`, which trainer=fast and legacy set for
+    `ReduceLROnPlateau`, is ignored by schedulers that do not take it.
 
     Args:
         factory: a scheduler class, or a `functools.partial` of one; called with the optimizer.
@@ -26,7 +27,10 @@ def configure_scheduler(factory: Callable[..., LRScheduler], optimizer: Optimize
     """
     kind = getattr(factory, "func", factory)
     settings = dict(getattr(factory, "keywords", {}))
-    per_step = "total_steps" in inspect.signature(kind).parameters
+    parameters = inspect.signature(kind).parameters
+    if "patience" not in parameters:
+        settings.pop("patience", None)
+    per_step = "total_steps" in parameters
     if per_step:
         settings.setdefault("total_steps", total_steps)
     if kind is OneCycleLR:
