@@ -76,7 +76,7 @@ def describe_evaluation(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"{line}; no metrics without them: {reason}" if reason and seen["by_seen_recordists"] else line)
     majority = report["controls"]["majority"]
     if "absent" not in majority:
-        lines.append(f"control without audio: always {majority['type']} {majority['balanced_accuracy']:.0%}")
+        lines.append(f"baseline without audio: always {majority['type']} {majority['balanced_accuracy']:.0%}")
     seconds = report["seconds"]["total"]
     lines.append(f"chance is {1 / len(types):.0%}; \\[95 % intervals] over recordists; {seconds:.0f} s in total")
     lines += [describe_calibration(report["calibration"], decision), describe_decision(decision)]

@@ -16,7 +16,7 @@ REPORT = {
     "new_recordists": {"recording": {}, "segment": {}},
     "controls": {"majority": {"type": "song", "balanced_accuracy": 0.5}},
     "calibration": {"temperature": 1.4, "before": {"ece": 0.2}, "after": {"ece": 0.15}, "ece_by_chance": 0.1},
-    "decision": {"pooling": "mean", "threshold": 0.6, "answered": 0.75, "accuracy_answered": 0.9},
+    "decision": {"pooling": "mean", "threshold": 0.6, "certain_share": 0.75, "accuracy_certain": 0.9},
 }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def report():
 def test_the_lines_below_the_table(report):
     assert describe_evaluation(report) == [
         "recordist seen in training or validation: 12 of 40, 3 by unknown recordists",
-        "control without audio: always song 50%",
+        "baseline without audio: always song 50%",
         "chance is 50%; \\[95 % intervals] over recordists; 5 s in total",
         "nothing fitted again: temperature 1.40 and pooling mean of the checkpoint; ECE 0.20 → 0.15 "
         "(perfect probabilities would give 0.10)",
@@ -48,7 +48,7 @@ def test_unknown_and_undefined_values_are_reported(report):
     report["decision"] |= {"threshold": None}
     lines = describe_evaluation(report)
     assert "without splits.csv in logs/x" in lines[0] and lines[0].startswith("[bold red]")
-    assert not any("control without audio" in line for line in lines)
+    assert not any("baseline without audio" in line for line in lines)
     assert lines[-1] == "uncertain: all; the checkpoint has no threshold"
     without = copy.deepcopy(REPORT) | {"new_recordists": {"absent": "no call by new recordists"}}
     assert describe_evaluation(without)[0].endswith("; no metrics without them: no call by new recordists")
