@@ -57,7 +57,7 @@ def test_every_link_and_image_exists(page):
 
 def test_every_image_is_used():
     text = "".join(text_of(page) for page in PAGES)
-    assert [image.name for image in (ROOT / "docs" / "images").iterdir() if image.name not in text] == []
+    assert [image.name for image in (ROOT / "docs" / "images").iterdir() if f"images/{image.name})" not in text] == []
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,12 @@ def test_every_training_command_is_valid(names_of_parameters, command):
         elif name != "species" and not name.startswith("hydra."):
             trainer = next((word[8:].split(",")[0] for word in arguments if word.startswith("trainer=")), "fast")
             assert name in names_of_parameters(trainer), name
+
+
+def test_every_benchmark_that_is_named_exists():
+    for page in [*HOW_TO, ROOT / "benchmarks" / "README.md"]:
+        for name in re.findall(r"\bbenchmarks[./](\w+)(?:\.py)?\b", text_of(page)):
+            assert name == "README" or (ROOT / "benchmarks" / f"{name}.py").is_file(), name
 
 
 def test_there_are_commands_to_check():
