@@ -19,6 +19,7 @@ from birdnet_nl.recordings.download_plan import plan_downloads
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
+from tests.runs.processes import interruptible
 
 KOOLMEES = get_species("koolmees")
 
@@ -321,7 +322,7 @@ def test_an_interrupt_keeps_finished_files_and_removes_partial_ones(server, clie
         server.slow_s = 0.5
         threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
 
-    with pytest.raises(KeyboardInterrupt):
+    with interruptible(), pytest.raises(KeyboardInterrupt):
         download(plan, client, tmp_path, on_file=interrupt_in_the_middle)
     check_complete(tmp_path, server, 1)
 

@@ -25,6 +25,7 @@ from birdnet_nl.synthetic.scene import render_clean, render_recording
 from birdnet_nl.synthetic.species_voices import DESCRIBED_IN_DEMO, demo_voices, described_voices
 from birdnet_nl.synthetic.voices import parse_voices
 from birdnet_nl.util.errors import DataError, SelectionError
+from tests.runs.processes import interruptible
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +320,8 @@ def test_duration_level_and_equipment_are_independent_of_the_type():
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_it_can_be_stopped_at_any_time(tmp_path, how):
     command = "import sys; from birdnet_nl.synthetic.demo import *; make_demo_species(Path(sys.argv[1]), 'merel')"
-    process = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    with interruptible():
+        process = subprocess.Popen([sys.executable, "-c", command, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     deadline = time.time() + 30
     while not list(tmp_path.glob(".demo-merel-*/*/*.mp3")) and time.time() < deadline:
         time.sleep(0.05)
