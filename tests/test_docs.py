@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-import birdnet_nl.runs.main  # noqa: F401  registers the species and the resolvers of the configuration
+import birdnet_nl.commands.train_main  # noqa: F401  registers the species and the resolvers of the configuration
 from birdnet_nl.cli import app
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.util.conf_values import conf_dir
