@@ -20,10 +20,8 @@ from birdnet_nl.species.table import get_species, pooled_species
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CHANGEABLE
 
-NOT_COUNTED = (  # does not change the training; the species is part of the path of a run
-    *("species", "paths", "sweep", "resume", "evaluation.plots"),
-    *("data.cache_dir", "data.demo.folder", "data.remote_dir", "data.features_dir"),
-)
+# Values that do not change the training; the species is part of the path of a run.
+NOT_COUNTED = ("species", "paths", "sweep", "resume", "evaluation.plots", "data.cache_dir", "data.demo.folder")
 HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")  # a user may change them when resuming one run
 NEUTRAL = {*NOT_COUNTED, *CHANGEABLE} - {*HELD_FIXED}
 COUNTED_FILES = {*SOUND_SUFFIXES, ".npy"}
