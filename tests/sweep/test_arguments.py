@@ -87,6 +87,7 @@ def test_copied_configurations_equal_those_of_hydra(hydra_loader, more):
 
 def test_each_distinct_configuration_is_composed_once(hydra_loader, monkeypatch):
     loader, master = hydra_loader
+    monkeypatch.setattr("birdnet_nl.sweep.arguments._composed", {})
     composed = []
     original = type(loader).load_sweep_config
     monkeypatch.setattr(
