@@ -4,6 +4,7 @@ Finished runs are made once and shared by all tests; a test that changes one wor
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -196,16 +197,21 @@ def train_py(start_train_py: Callable[..., subprocess.Popen]) -> Callable[..., t
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str]]:
     """Call `python train.py …` in this process: exit code and everything on the screen."""
-    from birdnet_nl.runs import main as main_module
+    from birdnet_nl.commands import train_main as main_module
 
     def called(*arguments: str) -> tuple[int, str]:
         GlobalHydra.instance().clear()
         monkeypatch.setattr(sys, "argv", [str(ROOT / "train.py")])
         capsys.readouterr()
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
         try:
             code = main_module.main(list(arguments))
         except SystemExit as stopped:  # of a job that failed
             code = stopped.code
+        finally:  # Hydra has made a log file of the run
+            root.handlers[:] = handlers
+            root.setLevel(level)
         captured = capsys.readouterr()
         return code, captured.out + captured.err
 

@@ -1,4 +1,4 @@
-"""A head is decided and judged without anything that its trunk learned from."""
+"""A head is calibrated and tested without anything that its base was trained on."""
 
 from collections import Counter
 from functools import partial
@@ -7,81 +7,87 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from birdnet_nl.training.embedding_module import EmbeddingClassifier
-from birdnet_nl.training.losses import LossSettings
 from torch import nn
 
-from birdnet_nl.audio.augment import MelAugment
+from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.runs.base_model import BaseRun, check_not_seen, enough_for_a_head, recordings_fitted_to
+from birdnet_nl.runs.base_model import BaseRun, HeadDataModule, _EmbeddingHead
 from birdnet_nl.species.table import get_species
-from birdnet_nl.training.schedules import follow_validation
 from birdnet_nl.util.errors import RunError
 
-OF_FEATURES = {
-    "_target_": "birdnet_nl.models.recording_classifier.BagNetwork", "types": 2, "dimensions": [3], "pooling": ["mean"],
-    "penalty": 1.0,
+NETWORK = {
+    "_target_": "birdnet_nl.models.recording_classifier.RecordingClassifier", "types": 2, "blocks": [3],
+    "pooling": ["mean"], "l2": 1.0,
 }  # fmt: skip
 
 
-@pytest.fixture
-def classify(small_mel):
-    def classifier(network: nn.Module) -> EmbeddingClassifier:
-        return EmbeddingClassifier(
-            network=network, mel=small_mel, types=["song", "call"], class_weights=torch.ones(2),
-            optimizer=torch.optim.Adam, scheduler=partial(follow_validation, factor=0.5, patience=1, min_lr=0.0),
-            augment=MelAugment(0.0, 0, 0.0, 0, 0.0), loss=LossSettings(0.0, "one", "mean", 0.0, 0.0), seed=1, card={},
-            channels_last=False, lean_blocks=False,
-        )  # fmt: skip
-
-    return classifier
+def make_data(**attributes) -> HeadDataModule:
+    """A HeadDataModule with attributes of the test instead of recordings."""
+    data = HeadDataModule.__new__(HeadDataModule)
+    for name, value in attributes.items():
+        setattr(data, name, value)
+    return data
 
 
-def test_validation_is_answered_by_the_trunk_that_had_not_learned_from_it(classify, tmp_path):
+def test_validation_recordings_are_predicted_by_the_base_that_was_not_trained_on_them(small_mel, tmp_path, monkeypatch):
     torch.manual_seed(0)
-    pool = classify(build_network(OF_FEATURES))
-    for weights in pool.parameters():  # the two networks of a pool differ
-        nn.init.normal_(weights)
-    torch.save({"state_dict": pool.state_dict(), "birdnet_nl": {}}, tmp_path / "best.ckpt")
-    trained = SimpleNamespace(checkpoint=tmp_path / "best.ckpt", at_temperature_1=SimpleNamespace(network=pool.network))
-    base, network = BaseRun(tmp_path, trained, None), ResidualHead(2, OF_FEATURES, sharpness=1.0, l2=1.0)
-    base.give_weights(network, Counter(song=5, call=5))
-    head = classify(network)
-    base.give_earlier_weights(head)
+    final, train_only = build_network(NETWORK), build_network(NETWORK)
+    for network in (final, train_only):
+        nn.init.normal_(network.head.weight)
+    state = {f"train_only_network.{name}": value for name, value in train_only.state_dict().items()}
+    torch.save({"state_dict": state, "birdnet_nl": {}}, tmp_path / "best.ckpt")
+    classifier = SimpleNamespace(
+        types=["song", "call"], checkpoint=tmp_path / "best.ckpt", network=final, metadata={"network": NETWORK},
+        calibration=Calibration(1.0, "network", 0), threshold=None,
+    )  # fmt: skip
+    head = _EmbeddingHead(network=partial(ResidualHead, l2=1.0))
+    head.types = classifier.types
+    embeddings = SimpleNamespace(embeddings=torch.zeros(1, 4))
+    data = make_data(
+        base=BaseRun(tmp_path, classifier, None), species=get_species("vink"), embeddings=object(),
+        embedding_datasets={"train": embeddings}, synthetic_batch=None, multilabel_batch=None, multilabel_weight=0.0,
+        recording_counts=lambda: {split: Counter(song=5, call=5) for split in ("train", "val", "test")},
+        describe_synthetic=lambda: None,
+    )  # fmt: skip
+    head.network, _ = head.build_network(data)
     batch = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])
-    final = head(*batch)
-    torch.testing.assert_close(final, pool(*batch))
-    with head.as_validated(), pool.as_validated():
-        earlier = head(*batch)
-        torch.testing.assert_close(earlier, pool(*batch))
-    assert not torch.allclose(final, earlier)
+    torch.testing.assert_close(head(*batch), final(*batch))
+    with head.without_validation_data():
+        torch.testing.assert_close(head(*batch), train_only(*batch))
+    assert not torch.allclose(final(*batch), train_only(*batch))
 
 
-def test_what_the_trunk_learned_from_is_not_tested_under_another_name():
-    met = TrainedOn(frozenset({"XC1"}), (), frozenset(), Counter())
-    base = BaseRun(Path("run"), SimpleNamespace(trained_on=met), None)
+def test_a_recording_that_the_base_was_trained_on_is_not_tested_in_another_folder(monkeypatch):
+    trained_on = TrainedOn(frozenset({"XC1"}), (), frozenset(), Counter())
     recordings = [Recording(f"XC{number}", Path(f"XC{number}.mp3"), "vink", "song", "song") for number in (1, 2)]
 
-    def data(splits: dict[str, str], synthetic: bool = False) -> SimpleNamespace:
-        prepared = SimpleNamespace(recordings=recordings, splits=splits)
-        return SimpleNamespace(prepared=prepared, synthetic=synthetic, species=get_species("vink"))
+    def check(synthetic: bool = False, **splits: str) -> None:
+        monkeypatch.setattr(SpeciesDataModule, "synthetic", synthetic)
+        data = make_data(
+            base=BaseRun(Path("run"), SimpleNamespace(trained_on=trained_on), None),
+            prepared=SimpleNamespace(recordings=recordings, splits=splits), species=get_species("vink"),
+        )  # fmt: skip
+        data._check_test_not_seen()
 
-    check_not_seen(base, data({"XC1": "train", "XC2": "test"}))
-    check_not_seen(base, data({"XC1": "test", "XC2": "test"}, synthetic=True))
-    with pytest.raises(RunError, match=r"learned from 1 of the 2 test recordings of vink \(XC1\.mp3 has the same"):
-        check_not_seen(base, data({"XC1": "test", "XC2": "test"}))
+    check(XC1="train", XC2="test")
+    check(synthetic=True, XC1="test", XC2="test")
+    with pytest.raises(RunError, match=r"trained on 1 of the 2 test recordings of vink \(XC1\.mp3 has the same"):
+        check(XC1="test", XC2="test")
 
 
-def test_a_head_needs_two_recordings_of_two_types():
-    assert enough_for_a_head(Counter(song=2, call=2))
-    assert not enough_for_a_head(Counter(song=9, call=1, alarm=1))
+@pytest.mark.parametrize(
+    ("counts", "suffices"), [({"song": 2, "call": 2}, True), ({"song": 9, "call": 1, "alarm": 1}, False)]
+)
+def test_a_head_needs_two_recordings_of_two_types(counts, suffices):
+    assert make_data(recording_counts=lambda: {"train": Counter(counts)}).suffices_for_head == suffices
 
 
-@pytest.mark.parametrize(("features", "songs"), [(None, 4), ("birdnet", 5)])
-def test_a_head_on_features_is_fitted_to_validation_recordings_too(features, songs):
+@pytest.mark.parametrize(("embeddings", "songs"), [(None, 4), ("birdnet", 5)])
+def test_a_head_on_embeddings_is_fitted_to_validation_recordings_too(embeddings, songs):
     counts = {"train": Counter(song=4, call=2), "val": Counter(song=1), "test": Counter(song=7)}
-    data = SimpleNamespace(features=features, recording_counts=lambda: counts)
-    assert recordings_fitted_to(data) == Counter(song=songs, call=2)
+    data = make_data(embeddings=embeddings, recording_counts=lambda: counts)
+    assert data.fitted_recordings == Counter(song=songs, call=2)

@@ -1,21 +1,22 @@
-"""On the worst day: one sentence on the screen that says what, where and what to do; no traceback, exit code 1."""
+"""Errors of a training: one sentence on the screen with what is wrong, where, and what to do; exit code 1."""
 
 import errno
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from omegaconf import OmegaConf
 
 from birdnet_nl.util.failure import explain
+from tests.runs.conftest import read_metrics
 
 
-def make_folder(root: Path, kinds: dict[str, int], content: bytes | None = None) -> None:
-    """`kinds` counts files per type folder of the Merel: half a second of noise each, or `content`."""
+def make_folder(root: Path, counts: dict[str, int], content: bytes | None = None) -> None:
+    """Write files of half a second of noise, or `content`, for Merel; `counts` are files by type folder."""
     rng = np.random.default_rng(5)
-    for series, (kind, count) in enumerate(kinds.items(), start=1):
-        folder = root / "xeno-canto-merel" / kind
+    for series, (vocalization_type, count) in enumerate(counts.items(), start=1):
+        folder = root / "xeno-canto-merel" / vocalization_type
         folder.mkdir(parents=True)
         for number in range(count):
             path = folder / f"XC{series}{number}.wav"
@@ -24,7 +25,7 @@ def make_folder(root: Path, kinds: dict[str, int], content: bytes | None = None)
                 path.write_bytes(content)
 
 
-def refuses(result: tuple[int, str], *parts: str) -> None:
+def check_refused(result: tuple[int, str], *parts: str) -> None:
     code, screen = result
     assert code == 1, screen
     assert "Traceback" not in screen
@@ -46,11 +47,13 @@ def refuses(result: tuple[int, str], *parts: str) -> None:
         (["species=koolmees", "batch_size=5"], ["batch_size is not a parameter", "data.batch_size?"]),
         (["species=koolmees", "trainer=fats"], ["trainer=fats does not exist", "did you mean fast?"]),
         (["species=koolmees", "trainer=legacy,fast"], ["trainer=legacy,fast names several values", "add -m"]),
+        (["species=koolmees", "practice.use=never"], ["practice.use is now model.pretrained"]),
+        (["species=koolmees", "model=birdnet"], ["model=birdnet is now trainer=birdnet"]),
     ],
     ids=lambda value: " ".join(value)[:40],
 )
-def test_what_is_mistyped_is_told_at_once(train_py, arguments, parts):
-    refuses(train_py(*arguments), *parts)
+def test_a_typing_error_is_reported_at_once(main, arguments, parts):
+    check_refused(main(*arguments), *parts)
 
 
 @pytest.mark.parametrize(
@@ -58,22 +61,24 @@ def test_what_is_mistyped_is_told_at_once(train_py, arguments, parts):
     [
         (["mel.f_max_hz=30000"], ["mel.f_max_hz=30000", "choose at most 24000"]),
         (["mel.hop_samples=0"], ["mel.hop_samples=0 must be above 0"]),
-        (["practice=never"], ["practice=never must be practice.use=never"]),
+        (["model.pretrained=never", "trainer=turbo"], ["model.pretrained=never is neither synthetic nor null"]),
         (["data.batch_size=0"], ["data.batch_size=0 must be at least 1"]),
+        (["data.num_workers=auto"], ["data.num_workers=auto must be 0"]),
         (["data.types=[zang,roep]"], ["data.types=['zang', 'roep']", "song, call, alarm"]),
         (["data.types=song"], ["data.types=song must be a list", "[song,call]"]),
         (["data.segment_s=0.05", "data.segment_hop_s=0.05"], ["data.segment_s=0.05 must be at least 0.2"]),
+        (["data.source=nas"], ["data.source=nas is unknown", "auto, demo, xeno_canto, spectrograms"]),
         (["seed=x"], ["seed=x must be a whole number, at least 0"]),
         (["trainer.max_epochs=0"], ["trainer.max_epochs=0 must be a whole number, at least 1"]),
-        (["optimizer.lr=-1"], ["optimizer.lr=-1 must be a number, above 0"]),
+        (["optimizer.lr=-1"], ["optimizer.lr=-1 must be a number above 0"]),
         (["engine.threads=0"], ["engine.threads=0 must be at least 1"]),
         (["engine.precision=fp16"], ["engine.precision=fp16", "bf16"]),
     ],
     ids=lambda value: value[0][:30],
 )
-def test_parameters_that_make_no_sense(train_in_process, tmp_path, overrides, parts):
+def test_invalid_values_are_refused(train, tmp_path, overrides, parts):
     with pytest.raises(Exception) as caught:
-        train_in_process(tmp_path / "run", "species=merel", *overrides)
+        train(tmp_path / "run", ["data=demo", "species=merel"], *overrides)
     sentence = explain(caught.value)
     assert sentence is not None and all(part in sentence for part in parts), sentence
 
@@ -100,30 +105,29 @@ def test_a_data_root_that_cannot_be_trained_on(train_in_process, tmp_path, prepa
     assert sentence is not None and all(part in sentence for part in parts), sentence
 
 
-def test_a_sentence_is_all_there_is_on_the_screen(train_py, tmp_path):
-    refuses(train_py("species=merel", f"data.root={tmp_path / 'nas'}", f"paths.logs={tmp_path / 'logs'}"), "nas")
+def test_an_error_of_a_job_is_one_sentence_on_the_screen(main, tmp_path):
+    arguments = ["species=merel", f"data.root={tmp_path / 'nas'}", f"paths.logs={tmp_path / 'logs'}"]
+    check_refused(main(*arguments), "nas")
 
 
-def test_a_folder_where_nothing_may_be_written(train_py, tmp_path):
-    """A file stands where the logs should go: that refuses even the superuser."""
+def test_a_file_in_the_way_of_the_logs_is_an_error(main, tmp_path):
+    """A file instead of the folder for logs cannot be written into even by the superuser."""
     (tmp_path / "logs").write_text("not a folder")
-    refuses(train_py("species=merel", "data=demo", f"paths.logs={tmp_path / 'logs'}"), "paths.logs", "in the way")
+    check_refused(main("species=merel", "data=demo", f"paths.logs={tmp_path / 'logs'}"), "paths.logs", "in the way")
 
 
-def test_no_permission_to_write_names_the_folder_and_the_way_out():
+def test_a_missing_permission_is_explained_with_the_folder_and_the_parameter():
     sentence = explain(PermissionError(errno.EACCES, "Permission denied", "/nas/logs"))
     assert "no permission to write (/nas/logs)" in sentence and "paths.logs" in sentence
 
 
-def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_process, tmp_path, monkeypatch):
-    """The third checkpoint meets a full disk; with space again, `resume` ends the run."""
-    from omegaconf import OmegaConf
-
-    import birdnet_nl.runs.train
-    from birdnet_nl.training.checkpoint import WholeCheckpoints
+def test_after_a_full_disk_a_run_can_be_resumed(train_in_process, tmp_path, monkeypatch, capsys):
+    """The third checkpoint fails for lack of space; with space again, `resume` finishes the run."""
+    from birdnet_nl.runs.train import run
+    from birdnet_nl.training.checkpoint import AtomicCheckpointIO
 
     saves = []
-    save = WholeCheckpoints.save_checkpoint
+    save = AtomicCheckpointIO.save_checkpoint
 
     def save_until_full(self, checkpoint, path, storage_options=None):
         saves.append(path)
@@ -131,17 +135,15 @@ def test_a_full_disk_keeps_what_was_finished_and_the_run_goes_on_later(train_in_
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         save(self, checkpoint, path, storage_options)
 
-    said = []
-    monkeypatch.setattr(birdnet_nl.runs.train, "say", said.append)
-    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save_until_full)
     run_dir = tmp_path / "run"
-    with pytest.raises(OSError) as caught:
-        train_in_process(run_dir, "species=merel", "trainer.max_epochs=4")
+    with monkeypatch.context() as patched:
+        patched.setattr(AtomicCheckpointIO, "save_checkpoint", save_until_full)
+        with pytest.raises(OSError) as caught:
+            train_in_process(run_dir, "species=merel", "trainer.max_epochs=3", "evaluation.plots=false")
     assert "the disk is full" in explain(caught.value) and "resume=" in explain(caught.value)
-    assert re.search(r"go on with: python train.py resume=", said[-1])
-    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save)
-    birdnet_nl.runs.train.run(OmegaConf.load(run_dir / "config.yaml"), run_dir, resume=True)
-    assert (run_dir / "metrics.json").is_file()
+    assert "continue with: python train.py resume=" in " ".join(capsys.readouterr().err.split())
+    run(OmegaConf.load(run_dir / "config.yaml"), run_dir, resume=True)
+    assert read_metrics(run_dir)["epochs"] == 3
 
 
 def test_an_unforeseen_error_keeps_its_traceback():
@@ -151,16 +153,12 @@ def test_an_unforeseen_error_keeps_its_traceback():
         assert explain(error) is None
 
 
-def test_one_bad_file_is_listed_and_the_others_are_used(train_in_process, tmp_path, capsys):
-    import json
-
+def test_an_unusable_file_is_listed_and_the_others_are_used(train_in_process, tmp_path):
     root = tmp_path / "recordings"
     make_folder(root, {"song": 5, "call": 5})
     (root / "xeno-canto-merel/song/XC10.wav").write_bytes(b"junk")
-    run_dir = train_in_process(
-        tmp_path / "run", "species=merel", "data=xeno_canto", f"data.root={root}", "trainer.max_epochs=1"
-    )
-    metrics = json.loads((run_dir / "metrics.json").read_text())
+    overrides = ["species=merel", "data=xeno_canto", f"data.root={root}", "trainer.max_epochs=1"]
+    metrics = read_metrics(train_in_process(tmp_path / "run", *overrides, "evaluation.plots=false"))
     (path, reason), *others = metrics["left_out"]["files"].items()
     assert path.endswith("XC10.wav") and "cannot be decoded" in reason and not others
     assert metrics["synthetic"] is False

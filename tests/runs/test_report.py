@@ -1,16 +1,17 @@
-"""Where a run came from."""
+"""Commit and machine in the report of a run."""
 
 import subprocess
 
-from birdnet_nl.runs.origin import git_commit, machine
+from birdnet_nl.runs.report import git_commit, machine
 
 
 def git(folder, *arguments) -> str:
-    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_the_commit_is_that_of_the_repository_around_the_package_and_says_when_files_differ(tmp_path):
+def test_the_commit_is_the_repository_s_around_the_package_and_changed_files_are_marked(tmp_path):
     package = tmp_path / "birdnet_nl"
     package.mkdir()
     (package / "a.py").write_text("1\n")
@@ -33,6 +34,6 @@ def test_a_package_installed_inside_another_repository_has_no_commit(tmp_path):
     assert git_commit(package) is None
 
 
-def test_the_machine_is_named():
+def test_the_machine_has_a_host_a_processor_and_a_system():
     assert set(machine()) == {"host", "processor", "system"}
     assert all(machine().values())
