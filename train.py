@@ -2,7 +2,7 @@
 
 import sys
 
-from birdnet_nl.runs.main import main
+from birdnet_nl.commands.train_main import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

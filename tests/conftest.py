@@ -1,4 +1,4 @@
-"""What several test files share: small recordings on disk, mel parameters as in the YAML, composed configurations."""
+"""Fixtures shared by test files: small recordings on disk, mel parameters as in the YAML, composed configurations."""
 
 import csv
 import importlib.util
@@ -34,22 +34,14 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def train_script():
-    """`train.py` as a module; importing it registers the species and the resolver of the configuration."""
-    spec = importlib.util.spec_from_file_location("train_script", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def compose_config(train_script):
-    """Composes `conf/train.yaml` with overrides, as `python train.py` does."""
+def compose_config():
+    """Compose `conf/train.yaml` with overrides, as `python train.py` does."""
+    import birdnet_nl.commands.train_main  # noqa: F401  registers the species and the resolvers
 
     @cache
     def composed(*overrides: str):
         GlobalHydra.instance().clear()
-        with initialize_config_dir(str(train_script.CONFIG_DIR), version_base="1.3"):
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             return compose("train", list(overrides))
 
     return composed
@@ -82,7 +74,7 @@ def small_mel() -> MelParams:
 
 @pytest.fixture
 def one_thread():
-    """A network of a few weights is slower on several threads, and much slower beside other work."""
+    """Run torch on one thread: a small network is slower on several, and much slower beside other work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -91,7 +83,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def make_sound():
-    """Samples of a beeping tone in noise, of another pitch for each type: float32 [samples]."""
+    """Samples of a beeping tone in noise, with another pitch for each type: float32 [samples]."""
 
     def sound(kind: str = "song", duration_s: float = 1.0, sample_rate_hz: int = 8000, seed: int = 0) -> np.ndarray:
         rng = np.random.default_rng(seed)
@@ -106,7 +98,7 @@ def make_sound():
 
 @pytest.fixture(scope="session")
 def make_finished_run():
-    """Makes the folder of a finished run without training; see tests/evaluation/run_factory.py."""
+    """Make the directory of a finished run without training; see tests/evaluation/run_factory.py."""
     spec = importlib.util.spec_from_file_location("run_factory", ROOT / "tests" / "evaluation" / "run_factory.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -115,7 +107,7 @@ def make_finished_run():
 
 @pytest.fixture
 def make_shippable_run(make_finished_run, small_mel):
-    """As `make_finished_run`, with a checkpoint, a list of recordings, and the validation figure that is wanted."""
+    """As `make_finished_run`, with a checkpoint, a list of recordings, and a given validation metric."""
 
     def make(folder, *arguments, validation=0.6, weights_seed=0, **options):
         made = make_finished_run(folder, *arguments, **options)
@@ -153,7 +145,7 @@ def make_shippable_run(make_finished_run, small_mel):
 
 @pytest.fixture(scope="session")
 def write_manifest():
-    """Writes rows as `recordings.csv` in a folder; the columns are those of the first row."""
+    """Write rows as `recordings.csv` in a folder; the columns are those of the first row."""
 
     def write(folder: Path, rows: list[dict[str, str]]) -> Path:
         path = folder / "recordings.csv"
@@ -168,9 +160,9 @@ def write_manifest():
 
 @pytest.fixture(scope="session")
 def make_recordings_folder(make_sound):
-    """Makes `<root>/xeno-canto-<slug>/<type>/XC….wav` with as many recordings of each type as `spec` says.
+    """Make `<root>/xeno-canto-<slug>/<type>/XC….wav` with as many recordings of each type as in `spec`.
 
-    Numbers run on over the types from `first_number`; every sound is different.
+    Numbers continue over the types from `first_number`; every sound is different.
     """
 
     def make(

@@ -1,4 +1,4 @@
-"""Every option composes, ours are built, and the two parameter sets hold the original's table and nothing else."""
+"""Every option composes, our targets are built, and legacy and fast are the original's table and nothing else."""
 
 import inspect
 import re
@@ -15,7 +15,8 @@ from omegaconf.errors import ReadonlyConfigError
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.models.registry import build_network
-from birdnet_nl.species.table import Species, all_species, get_species
+from birdnet_nl.commands import train_main as main
+from birdnet_nl.species.table import all_species, get_species
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -43,7 +44,7 @@ NEEDS = {
 OPTIONS = [
     (file.parent.relative_to(CONF).as_posix(), file.stem)
     for file in sorted(CONF.rglob("*.yaml"))
-    if file.parent != CONF and file.parent.relative_to(CONF).parts[0] not in ("hydra", "for_model")  # model= takes it
+    if file.parent != CONF and file.parent.relative_to(CONF).parts[0] != "hydra"
 ]
 
 
@@ -82,9 +83,10 @@ def test_every_option_composes_and_its_targets_exist(compose_config, group, opti
     assert len(blocks) >= 8
     for block in blocks:
         target = get_object(block["_target_"])
-        arguments = {key: None for key in block if not str(key).startswith("_")}
-        if block["_target_"].startswith("birdnet_nl.training.schedules."):
-            arguments.pop("patience", None)  # of the parameter set; scheduler=one_cycle has no use for it
+        arguments = {key: None for key in block if not str(key).startswith("_") and key != "pretrained"}
+        if isinstance(target, type) and target.__module__.startswith("torch.optim"):
+            arguments = {"_": None} | {key: value for key, value in arguments.items() if key != "patience"}
+            arguments.pop("_")
         inspect.signature(target).bind_partial(**arguments)  # raises TypeError for a key that nothing takes
 
 
@@ -94,28 +96,33 @@ def test_every_front_end_is_built(compose_config, option):
     assert mel.n_mels >= 96 and mel.f_max_hz <= mel.sample_rate_hz / 2
 
 
-@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "model"])
-def test_every_network_is_built(compose_config, option):
+@pytest.mark.parametrize("option", ["emsn_cnn", "compact_cnn"])
+def test_every_cnn_is_built(compose_config, option):
     description = OmegaConf.to_container(compose_config("species=koolmees", f"model={option}").model, resolve=True)
-    if option == "head":
-        base = OmegaConf.to_container(compose_config("species=koolmees", "model=compact_cnn").model, resolve=True)
-        description |= {"trunk": {**base, "types": 3}, "sharpness": 1.0}
-    assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 300
+    assert sum(weights.numel() for weights in build_network({**description, "types": 3}).parameters()) > 300_000
 
 
-@pytest.mark.parametrize("model", ["birdnet", "bands", "modulation", "practised", "student", "head"])
-@pytest.mark.parametrize("trainer", ["fast", "legacy", "turbo", "head"])
-def test_what_is_fitted_at_once_needs_one_epoch_whatever_the_parameter_set(compose_config, model, trainer):
-    cfg = compose_config("species=koolmees", f"trainer={trainer}", f"model={model}")
-    assert (cfg.parameter_set, cfg.trainer.max_epochs) == (model, 1)
-    assert cfg.callbacks.early_stopping is None and cfg.callbacks.averaging is None
-    assert cfg.data.crops is None and cfg.data.max_segments_per_type is None
-    assert not OmegaConf.missing_keys(cfg) & {"scheduler.patience"}
+@pytest.mark.parametrize(
+    ("recipe", "embeddings"), [("birdnet", "BirdNet"), ("distilled", "Distilled"), ("frozen", "FrozenCnn")]
+)
+def test_a_recipe_on_embeddings_sets_everything_it_needs(compose_config, recipe, embeddings):
+    cfg = compose_config("species=koolmees", f"trainer={recipe}", "parameter_set=test")
+    assert cfg.embeddings._target_.endswith(f".{embeddings}") and cfg.module._target_.endswith(".EmbeddingClassifier")
+    assert (cfg.trainer.max_epochs, cfg.optimizer, cfg.scheduler, cfg.data.crops.enabled) == (1, None, None, False)
+    assert set(cfg.callbacks) == {"best", "progress"} and cfg.data.synthetic_recordings == 1500
+    description = OmegaConf.to_container(cfg.model, resolve=True)
+    assert build_network({**description, "types": 3}).num_features == 2 * sum(description["blocks"]) + 2 * (
+        recipe == "birdnet"
+    )
+    assert not OmegaConf.missing_keys(cfg) - {"resume"}
 
 
-def test_a_parameter_set_means_its_own_network_beside_those_that_are_fitted_at_once(compose_config):
-    cfg = compose_config("species=koolmees", "trainer=turbo", "model=compact_cnn")
-    assert cfg.trainer.max_epochs > 1 and cfg.data.features is None
+def test_the_layers_of_embeddings_have_the_sizes_of_the_model(compose_config):
+    for recipe in ("birdnet", "frozen"):
+        cfg = compose_config("species=koolmees", f"trainer={recipe}")
+        model = instantiate(cfg.embeddings)
+        parts = [model] + ([model.concatenated_with] if model.concatenated_with else [])
+        assert sum(cfg.model.blocks) == sum(part.dimensions for part in parts)
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "engine"])
@@ -127,19 +134,21 @@ def test_every_engine_is_built(compose_config, option):
 def test_every_data_source_is_built(compose_config, make_recordings_folder, tmp_path, option):
     make_recordings_folder(tmp_path, "koolmees", {"song": 1})
     cfg = compose_config("species=koolmees", f"data={option}", f"data.root={tmp_path}")
-    data = instantiate(cfg.data, species=Species(**cfg.species), mel=instantiate(cfg.mel), _convert_="object")
+    data = instantiate(cfg.data, _convert_="all")
     assert isinstance(data, SpeciesDataModule)
     assert data.species == get_species("koolmees")
     assert data.synthetic == (option == "demo")
     assert (data.seed, data.types) == (1, ["song", "call", "alarm"])
-    assert type(data.shares) is dict  # plain values, so that nothing of Hydra's travels on
+    assert type(data.shares) is dict  # plain values, so that nothing of Hydra's is passed on
 
 
-@pytest.mark.parametrize("group", ["callbacks", "optimizer", "scheduler"])
-def test_what_drives_the_training_is_built(compose_config, group):
-    cfg = compose_config("species=koolmees", "trainer=fast")
-    for block in targets_in(OmegaConf.to_container(cfg[group], resolve=True)):
-        assert callable(instantiate(block)) or hasattr(instantiate(block), "on_train_end")
+@pytest.mark.parametrize("recipe", ["legacy", "fast", "turbo", "birdnet", "distilled", "frozen"])
+def test_the_module_of_every_recipe_is_built(compose_config, recipe):
+    cfg = compose_config("species=koolmees", f"trainer={recipe}", "parameter_set=test")
+    module = instantiate(cfg.module, _convert_="all")
+    assert module.network is None and module.description["_target_"] == cfg.model._target_
+    for callback in cfg.callbacks.values():
+        assert hasattr(instantiate(callback), "on_train_end")
 
 
 @pytest.mark.parametrize("name", ["legacy", "fast"])
@@ -200,7 +209,7 @@ def test_fast_is_the_default_set(compose_config):
 def test_every_species_is_an_option(compose_config):
     for species in all_species()[::100]:
         cfg = compose_config(f"species={species.slug}")
-        assert Species(**cfg.species) == species
+        assert instantiate(cfg.species) == species
 
 
 def test_a_species_is_a_fact_that_cannot_be_overridden(compose_config):
@@ -209,26 +218,38 @@ def test_a_species_is_a_fact_that_cannot_be_overridden(compose_config):
     assert isinstance(info.value.__cause__, ReadonlyConfigError)
 
 
-def test_the_help_names_every_choice_and_only_choices_that_exist(train_script):
-    choices = train_script.__doc__.partition("CHOICES")[2].partition("VALUES")[0]
+def test_the_help_names_every_choice_and_only_choices_that_exist():
+    groups = main.HELP.partition("GROUPS")[2].partition("VALUES")[0]
     named: set[tuple[str, str]] = set()
-    for group, text in re.findall(r"^  (\w+)  +(.*)$", choices, re.MULTILINE):
+    pattern = r"(?:^| {4,})(trainer|data|mel|model|augment|logger|engine|sweeper|launcher)  +((?:[^ ]| (?! ))+)"
+    for group, text in re.findall(pattern, groups, re.M):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
-        named |= {(group, option.strip()) for option in text.split(",")} if group != "species" else set()
-    groups = ("trainer", "data", "mel", "model", "augment", "engine", "launcher", "sweeper")
-    own = {name for name in OPTIONS if name[0] in groups}
-    assert named == own - {("data", "base")}
-    assert "one of 232" in choices and len(all_species()) == 232
+        named |= {(group, option.strip()) for option in text.split(",")}
+    inner = {("data", "base"), ("model", "recording_classifier"), ("model", "residual_head")}
+    shown = {group for group, _ in named}
+    assert named == {option for option in OPTIONS if option[0] in shown} - inner
+    assert "one of 232" in groups and len(all_species()) == 232
 
 
-def test_every_value_in_the_help_is_a_parameter(train_script):
-    values = train_script.__doc__.partition("VALUES")[2]
+def test_every_value_in_the_help_is_a_parameter():
+    values = main.HELP.partition("VALUES")[2]
     named = set(re.findall(r"\b((?:data|trainer|optimizer|scheduler|callbacks|engine|paths)(?:\.\w+)+)", values))
-    assert len(named) >= 12
-    assert named | {"seed"} <= set(train_script.parameter_names())
+    assert len(named) >= 10
+    assert named | {"seed"} <= set(main.parameter_names())
 
 
-def test_the_help_prints_without_hydra_and_in_a_moment():
-    done = subprocess.run([sys.executable, "train.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "EXAMPLES" in done.stdout and "species=koolmees" in done.stdout
-    assert done.stderr == ""
+def test_the_help_fits_a_screen():
+    lines = main.HELP.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 120
+
+
+def test_the_help_prints_without_hydra_and_ends_quietly_in_a_closed_pipe():
+    done = subprocess.run(
+        f"{sys.executable} train.py --help | head -n 1",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("Train a classifier") and done.stderr == ""

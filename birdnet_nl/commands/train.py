@@ -13,6 +13,6 @@ def train_command(context: typer.Context) -> None:
     Example: birdnet-nl train species=koolmees trainer=fast
     """
     require_extra("torch", "train")
-    from birdnet_nl.runs.main import main
+    from birdnet_nl.commands.train_main import main
 
     raise typer.Exit(main(context.args))

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from birdnet_nl.audio.decode import resample
+from birdnet_nl.audio.resample import resample
 from birdnet_nl.embeddings.base import NO_SPECIES, Embed, EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError

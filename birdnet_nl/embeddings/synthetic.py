@@ -13,8 +13,8 @@ import joblib
 import numpy as np
 
 from birdnet_nl.audio.cache import params_key, to_float16
-from birdnet_nl.audio.decode import resample
 from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.audio.resample import resample
 from birdnet_nl.embeddings.base import NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.embeddings.cache import embeddings_key
 from birdnet_nl.synthetic.generator import GENERATOR, generate, type_of

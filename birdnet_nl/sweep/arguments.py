@@ -78,24 +78,6 @@ def _stored_arguments(folder: str, given: Sequence[str]) -> list[str]:
     return [argument for argument in read_sweep(Path(folder)).arguments if override_key(argument) not in keys]
 
 
-def prepare_sweep(arguments: list[str]) -> list[str]:
-    """Select the resumable sweeper unless another one is given, and mark this process as the launcher of a sweep."""
-    from birdnet_nl.sweep.job import LAUNCHER
-
-    if not MULTIRUN & set(arguments):
-        return arguments
-    os.environ[LAUNCHER] = str(os.getpid())
-    sweepers = [
-        override_value(argument) for argument in arguments if override_key(argument) in ("sweeper", "hydra/sweeper")
-    ]
-    if any(name != "basic" for name in sweepers):
-        return arguments
-    from birdnet_nl.sweep.sweeper import NAME, register_sweeper
-
-    register_sweeper()
-    return [*arguments, f"hydra/sweeper={NAME}"]
-
-
 def combine(arguments: Sequence[str], loader: ConfigLoader | None = None) -> list[list[str]]:
     """Return the overrides of each job; `loader` knows the options of `glob(…)`."""
     overrides = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))

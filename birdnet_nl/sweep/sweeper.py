@@ -3,6 +3,7 @@
 It skips finished jobs, resumes interrupted ones, tries failed ones again and continues after a worker was killed.
 """
 
+import os
 import sys
 import time
 from collections import Counter
@@ -19,8 +20,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from birdnet_nl.sweep.arguments import CachedLoader, PlannedJobs, combine, plan_jobs, pool_of
+from birdnet_nl.sweep.arguments import MULTIRUN, CachedLoader, PlannedJobs, combine, plan_jobs, pool_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
+from birdnet_nl.sweep.job import LAUNCHER
 from birdnet_nl.sweep.job_file import (
     FORESEEN,
     TRANSIENT,
@@ -32,7 +34,7 @@ from birdnet_nl.sweep.job_file import (
     read_record,
     write_record,
 )
-from birdnet_nl.sweep.jobs import Job, keep_folders
+from birdnet_nl.sweep.jobs import Job, keep_folders, override_key, override_value
 from birdnet_nl.sweep.launchers import count_parallel_jobs, prints_failures, record_dead_workers
 from birdnet_nl.sweep.plan import show_plan
 from birdnet_nl.sweep.processes import this_process
@@ -238,3 +240,17 @@ def register_sweeper() -> None:
     Plugins.instance().register(ResumableSweeper)
     target = f"{ResumableSweeper.__module__}.{ResumableSweeper.__name__}"
     ConfigStore.instance().store(group="hydra/sweeper", name=NAME, node={"_target_": target}, provider="birdnet_nl")
+
+
+def prepare_sweep(arguments: list[str]) -> list[str]:
+    """Select the resumable sweeper unless another one is given, and mark this process as the launcher of a sweep."""
+    if not MULTIRUN & set(arguments):
+        return arguments
+    os.environ[LAUNCHER] = str(os.getpid())
+    sweepers = [
+        override_value(argument) for argument in arguments if override_key(argument) in ("sweeper", "hydra/sweeper")
+    ]
+    if any(name != "basic" for name in sweepers):
+        return arguments
+    register_sweeper()
+    return [*arguments, f"hydra/sweeper={NAME}"]

@@ -142,7 +142,13 @@ class SegmentClassifier(L.LightningModule):
         """Build the training loss, and the cross-entropy that is validated with."""
         class_weights = data.class_weights()
         self.val_criterion = nn.CrossEntropyLoss(weight=class_weights)
-        self.train_criterion = self.make_loss(weight=class_weights)
+        try:
+            self.train_criterion = self.make_loss(weight=class_weights)
+        except TypeError as error:
+            raise ValueError(
+                f"loss={getattr(self.make_loss, 'func', self.make_loss).__name__} cannot be built from conf/loss/ and "
+                f"the parameter set: {error}; remove a value that it does not take with ~loss.<name>"
+            ) from None
         self.shares = data.training_shares  # float32 [recordings, types], or None where each has one type
 
     @property

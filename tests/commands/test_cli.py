@@ -33,9 +33,9 @@ def test_a_renamed_command_is_one_sentence_with_the_new_name(cli):
 )
 def test_train_passes_its_arguments_on(cli, monkeypatch, words):
     received = []
-    module = ModuleType("birdnet_nl.runs.main")
+    module = ModuleType("birdnet_nl.commands.train_main")
     module.main = lambda arguments: received.append(arguments) or 3
-    monkeypatch.setitem(sys.modules, "birdnet_nl.runs.main", module)
+    monkeypatch.setitem(sys.modules, "birdnet_nl.commands.train_main", module)
     assert cli("train", *words).exit_code == 3
     assert received == [words]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from birdnet_nl.audio.decode import resample
 from birdnet_nl.audio.mel import log_mel
+from birdnet_nl.audio.resample import resample
 from birdnet_nl.embeddings import synthetic
 from birdnet_nl.embeddings.base import NO_SPECIES
 from birdnet_nl.embeddings.synthetic import embed_synthetic, synthetic_mels

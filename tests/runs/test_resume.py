@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from birdnet_nl.runs.main import main
+from birdnet_nl.commands.train_main import main
 from birdnet_nl.util.errors import RunError
 from tests.runs.processes import interruptible, wait_for
 

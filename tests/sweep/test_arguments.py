@@ -8,8 +8,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from birdnet_nl.species.table import all_species
-from birdnet_nl.sweep.arguments import CachedLoader, expand_sweep_arguments, prepare_sweep
+from birdnet_nl.sweep.arguments import CachedLoader, expand_sweep_arguments
 from birdnet_nl.sweep.job import LAUNCHER
+from birdnet_nl.sweep.sweeper import prepare_sweep
 from birdnet_nl.util.conf_values import conf_dir
 from birdnet_nl.util.errors import RunError, SelectionError
 

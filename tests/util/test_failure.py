@@ -8,8 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from hydra.utils import instantiate
 
+from birdnet_nl.commands.train_main import parameter_names
 from birdnet_nl.data.segments import limit_per_type
-from birdnet_nl.runs.main import parameter_names
 from birdnet_nl.util.conf_values import conf_dir
 from birdnet_nl.util.errors import BirdnetNlError, DataError, RunError, SelectionError, SetupError
 from birdnet_nl.util.failure import explain, mark_printed, print_error
@@ -149,7 +149,7 @@ def test_an_unknown_option_is_explained_with_the_possible_ones(explain_overrides
     assert explain_overrides("mel=qqq") == "mel=qqq does not exist; possible: emsn, wide, wide_coarse"
 
 
-def test_several_values_without_a_sweep_are_explained(train_script):
+def test_several_values_without_a_sweep_are_explained():
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

@@ -17,8 +17,9 @@ import hydra
 from omegaconf import OmegaConf
 
 from birdnet_nl.species.selection import prepare_arguments
-from birdnet_nl.sweep.arguments import expand_sweep_arguments, prepare_sweep
+from birdnet_nl.sweep.arguments import expand_sweep_arguments
 from birdnet_nl.sweep.job import record_job, train_job
+from birdnet_nl.sweep.sweeper import prepare_sweep
 from birdnet_nl.util.conf_values import conf_dir
 from birdnet_nl.util.console import display_path, info, screen
 from birdnet_nl.util.failure import print_error
@@ -105,11 +106,13 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         check_renamed(arguments)
+        arguments = expand_sweep_arguments(arguments)
+        check_renamed(arguments)  # those of a sweep of an older version
         resumed = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
         if resumed:
             resume(Path(resumed[-1]), [argument for argument in arguments if not argument.startswith("resume=")])
         else:
-            sys.argv[1:] = prepare_sweep(prepare_arguments(expand_sweep_arguments(arguments)))
+            sys.argv[1:] = prepare_sweep(prepare_arguments(arguments))
             train()
     except KeyboardInterrupt:
         screen.print("interrupted", style="bold red")
