@@ -10,11 +10,12 @@ from torch.utils.data import Dataset, Sampler
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
-from birdnet_nl.data.dataset import Batch, EmbeddingDataset, SegmentDataset, synthetic_batch
+from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
+from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
 from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.loading import ResidentLoader, ResilientLoader, SegmentBatches, check_resident, is_resident
-from birdnet_nl.data.multilabel import MultilabelBatch, MultilabelRecordings, find_multilabel, multilabel_batch_of
+from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_source, with_own_ids
@@ -30,11 +31,10 @@ from birdnet_nl.data.validation import (
     check_types,
 )
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
-from birdnet_nl.embeddings.cache import check_demo, check_windows, embed_recordings
-from birdnet_nl.embeddings.synthetic import embed_synthetic
+from birdnet_nl.embeddings.cache import check_demo, check_windows
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.table import Species, pooled_species
-from birdnet_nl.util.console import info, progress_bar
+from birdnet_nl.util.console import progress_bar
 
 Loader = ResilientLoader | ResidentLoader
 
@@ -137,9 +137,7 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
         self.multilabel = MultilabelRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
         self.crop_dataset: CropDataset | None = None
-        self.embedding_datasets: dict[str, EmbeddingDataset] = {}
-        self.multilabel_batch: MultilabelBatch | None = None
-        self.synthetic_batch: Batch | None = None
+        self.embedded: EmbeddedSplits | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -199,7 +197,7 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
                 self.multilabel = find_multilabel(recordings, self.prepared, make_mels, self.mel, self.flight_call)
         self._cut()
         if self.embeddings is not None:
-            self._embed()
+            self.embedded = self._embed()
 
     @property
     def _uses_multilabel(self) -> bool:
@@ -246,44 +244,30 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
             self.crop_dataset = CropDataset(list(shares), mels, shares, self.mel, self.segment_s)
             self.crop_sampler = CropSampler(self.crop_dataset, self.crops, self.batch_size, self.seed)
 
-    def _embed(self) -> None:
-        """Fit the embedding model where it learns from the training recordings, then embed all recordings."""
-        prepared, multilabel = self.prepared, self.multilabel
-        self.embeddings.fit(
-            TrainingAudio(
-                recordings=[*self.training_recordings, *multilabel.recordings],
-                mel_dir=self.mel_dir,
-                embeddings_dir=self.embeddings_dir,
-                segment_s=self.segment_s,
-                segment_hop_s=self.segment_hop_s,
-                workers=self.decode_workers,
-                seed=self.seed,
-                synthetic=self.synthetic,
-            )
+    def _embed(self) -> EmbeddedSplits:
+        training = TrainingAudio(
+            recordings=[*self.training_recordings, *self.multilabel.recordings],
+            mel_dir=self.mel_dir,
+            embeddings_dir=self.embeddings_dir,
+            segment_s=self.segment_s,
+            segment_hop_s=self.segment_hop_s,
+            workers=self.decode_workers,
+            seed=self.seed,
+            synthetic=self.synthetic,
         )
-        mels = prepared.mels | multilabel.mels
-        windows = {id: len(self._starts(mel.frames)) for id, mel in mels.items()}
-        recordings = [*prepared.recordings, *multilabel.recordings]
-        where = (self.embeddings_dir, self.decode_workers)
-        embedded = embed_recordings(recordings, mels, windows, self.embeddings, self.segment_hop_s, *where)
-        frames_per_window = self.segment_hop_s * self.mel.frames_per_s
-        self.embedding_datasets = {
-            split: EmbeddingDataset(dataset, embedded, frames_per_window) for split, dataset in self.datasets.items()
-        }
-        self.multilabel_batch = multilabel_batch_of(multilabel, embedded, prepared.types)
-        if self.uses_synthetic:
-            info(f"trains on {self.synthetic_recordings:,} synthetic recordings beside the real ones")
-            with progress_bar() as bar:
-                total = self.synthetic_recordings * self.embeddings.num_models
-                task = bar.add_task(f"{self.embeddings.name} of synthetic recordings", total=total)
-                synthetic = embed_synthetic(
-                    self.embeddings, self.synthetic_recordings, self.segment_hop_s, *where,
-                    lambda done: bar.advance(task, done),
-                )  # fmt: skip
-            self.synthetic_batch = synthetic_batch(synthetic, prepared.types)
+        return embed_splits(
+            self.embeddings,
+            training,
+            self.prepared,
+            self.multilabel,
+            self.datasets,
+            self._starts,
+            frames_per_window=self.segment_hop_s * self.mel.frames_per_s,
+            synthetic_recordings=self.synthetic_recordings if self.uses_synthetic else 0,
+        )
 
     def train_dataloader(self) -> Loader:
-        if self.embedding_datasets:
+        if self.embedded is not None:
             return self._ordered_loader("train")
         if self.crop_dataset is not None:
             return self._loader(self.crop_dataset, self.crop_sampler, self.num_workers)
@@ -297,15 +281,15 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
         return self._ordered_loader("test")
 
     def _ordered_loader(self, split: str) -> Loader:
-        if self.embedding_datasets:
-            dataset = self.embedding_datasets[split]
+        if self.embedded is not None:
+            dataset = self.embedded.datasets[split]
             return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
         dataset = self.datasets[split]
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), self.num_workers)
 
     def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> Loader:
         device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        if not self.embedding_datasets and is_resident(device, self.resident, dataset):
+        if self.embedded is None and is_resident(device, self.resident, dataset):
             return ResidentLoader(dataset, batches, device)
         pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
         return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

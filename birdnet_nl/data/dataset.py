@@ -1,4 +1,4 @@
-"""Datasets of segments: views into the mel spectrograms of whole recordings, or embeddings in memory."""
+"""Dataset of segments: views into the mel spectrograms of whole recordings."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -12,7 +12,6 @@ from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.segments import Segment
-from birdnet_nl.embeddings.synthetic import SyntheticEmbeddings
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -71,34 +70,6 @@ class SegmentDataset(Dataset):
         return self.recordings[indices], self.start_frames[indices], self.types[indices]
 
 
-class EmbeddingDataset(Dataset):
-    """Embeddings of the segments of a `SegmentDataset`, in memory.
-
-    A batch is float16 [batch, 1 + dimensions] with the species score first, type [batch], and index of the recording in
-    `recording_ids` [batch].
-
-    Args:
-        embeddings: by recording id, float16 [windows, 1 + dimensions].
-        frames_per_window: mel frames from the start of one window to the next.
-    """
-
-    def __init__(
-        self, segments: SegmentDataset, embeddings: Mapping[str, np.ndarray], frames_per_window: float
-    ) -> None:
-        self.recording_ids, self.recordings, self.types = segments.recording_ids, segments.recordings, segments.types
-        rows = [
-            embeddings[self.recording_ids[recording]][round(start / frames_per_window)]
-            for recording, start in zip(self.recordings.tolist(), segments.start_frames.tolist(), strict=True)
-        ]
-        self.embeddings = torch.from_numpy(np.stack(rows))
-
-    def __len__(self) -> int:
-        return len(self.types)
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        return self.embeddings[indices], self.types[indices], self.recordings[indices]
-
-
 def gather_mels(
     paths: Sequence[Path], starts: Sequence[int], shape: tuple[int, int], padding_db: float
 ) -> torch.Tensor:
@@ -113,15 +84,6 @@ def gather_mels(
         batch[row, :, : view.shape[1]] = view
         batch[row, :, view.shape[1] :] = padding_db
     return torch.from_numpy(batch)
-
-
-def synthetic_batch(embedded: SyntheticEmbeddings, types: Sequence[str]) -> Batch:
-    """Join the synthetic recordings of the given types: windows, types and recording indices without gaps."""
-    of_recording = torch.tensor([types.index(name) if name in types else -1 for name in embedded.types])
-    recordings = torch.from_numpy(embedded.recordings)
-    wanted = of_recording[recordings] >= 0
-    _, renumbered = recordings[wanted].unique(return_inverse=True)
-    return torch.from_numpy(embedded.windows)[wanted], of_recording[recordings[wanted]], renumbered
 
 
 def activity_of_segments(dataset: SegmentDataset, mels: Mapping[str, CachedMel], params: MelParams) -> torch.Tensor:

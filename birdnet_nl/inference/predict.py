@@ -8,7 +8,8 @@ import joblib
 import torch
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
-from birdnet_nl.data.dataset import Batch, EmbeddingDataset, SegmentDataset, activity_of_segments
+from birdnet_nl.data.dataset import Batch, SegmentDataset, activity_of_segments
+from birdnet_nl.data.embedded import EmbeddingDataset
 from birdnet_nl.data.loading import SegmentBatches
 from birdnet_nl.data.segments import Segment, cut_segments
 from birdnet_nl.embeddings.cache import embed_recordings

@@ -135,14 +135,14 @@ class EmbeddingClassifier(ProbeClassifier):
         self._check_blocks(data)
         network = build_network(self.description | {"types": len(self.types)})
         self.train_only_network = deepcopy(network)
-        self.synthetic_batch, self.multilabel_batch = data.synthetic_batch, data.multilabel_batch
+        self.synthetic_batch, self.multilabel_batch = data.embedded.synthetic, data.embedded.multilabel
         self.multilabel_weight = data.multilabel_weight
         pretraining = data.describe_synthetic()
         return network, pretraining and pretraining | {"weight": self.synthetic_weight}
 
     def _check_blocks(self, data: SpeciesDataModule) -> None:
         """Raise `ValueError` for a `model.blocks` that does not fit the embeddings; a head has those of its base."""
-        blocks, length = self.description.get("blocks"), data.embedding_datasets["train"].embeddings.shape[1] - 1
+        blocks, length = self.description.get("blocks"), data.embedded.datasets["train"].embeddings.shape[1] - 1
         if blocks is not None and sum(blocks) != length:
             raise ValueError(
                 f"model.blocks={blocks} must add up to {length}, the length of an embedding of {data.embeddings.name}"

@@ -299,9 +299,9 @@ def test_recordings_of_several_types_are_for_training_only(make_data, root, tmp_
     (mixed / "recordings.csv").write_text('file,type\nsong/XC999.wav,"call, song"\n', encoding="utf-8")
     settings = {"embeddings": Levels(), "cache_dir": str(tmp_path / "cache"), "root": str(tmp_path / "data")}
     without, data = make_data(**settings), make_data(**settings, multilabel_weight=1.0)
-    assert without.multilabel_batch is None and without.all_splits == without.prepared.splits
-    assert data.multilabel_batch.segments.shape == (7, 4) and not data.multilabel_batch.recordings.any()
-    assert data.multilabel_batch.shares.tolist() == [[0.5, 0.5, 0.0]]
+    assert without.embedded.multilabel is None and without.all_splits == without.prepared.splits
+    assert data.embedded.multilabel.segments.shape == (7, 4) and not data.embedded.multilabel.recordings.any()
+    assert data.embedded.multilabel.shares.tolist() == [[0.5, 0.5, 0.0]]
     assert data.prepared.splits == without.prepared.splits
     assert set(data.all_splits.items()) - set(data.prepared.splits.items()) == {("XC999", "train")}
     (first,), (second,) = data.train_dataloader(), without.train_dataloader()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.embedded import EmbeddedSplits
 from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.models.registry import build_network
@@ -46,10 +47,10 @@ def test_validation_recordings_are_predicted_by_the_base_that_was_not_trained_on
     )  # fmt: skip
     head = _EmbeddingHead(network=partial(ResidualHead, l2=1.0))
     head.types = classifier.types
-    embeddings = SimpleNamespace(embeddings=torch.zeros(1, 4))
+    train = SimpleNamespace(embeddings=torch.zeros(1, 4))
     data = make_data(
         base=BaseRun(tmp_path, classifier, None), species=get_species("vink"), embeddings=object(),
-        embedding_datasets={"train": embeddings}, synthetic_batch=None, multilabel_batch=None, multilabel_weight=0.0,
+        embedded=EmbeddedSplits({"train": train}, None, None), multilabel_weight=0.0,
         recording_counts=lambda: {split: Counter(song=5, call=5) for split in ("train", "val", "test")},
         describe_synthetic=lambda: None,
     )  # fmt: skip
