@@ -38,7 +38,7 @@ format: $(READY)
 clean:
 	rm -rf $(VENV) cache build *.egg-info
 
-# The stamp is made anew when what is to be installed changes. torchaudio's wheel needs a repair beside a CPU-only torch.
+# Renewed when the dependencies change. The wheel of torchaudio has to be repaired beside a CPU-only torch.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("birdnet_nl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 train" if sys.version_info < (3, 11) else 0)'
 	@echo "setting up $(VENV) (once; a few minutes)"
