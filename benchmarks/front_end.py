@@ -1,6 +1,6 @@
-"""From mp3 to mel: ours, and librosa with a mel per segment as the original had it, on one thread.
+"""Time of the front end, from mp3 to mel, on one thread: ours, and librosa's with a mel per segment as in the original.
 
-`python -m benchmarks.front_end [--json FILE]`; the recordings are synthesised, no network, nothing kept.
+The recordings are synthesised; nothing is kept.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from birdnet_nl.audio.resample import resample
 MEL_DIR = Path(__file__).resolve().parents[1] / "conf" / "mel"
 FILE_RATE_HZ = 44100
 SEGMENT_S, SEGMENT_HOP_S = 3.0, 1.5
-STAGES = ("decode", "resample", "mel", "median")  # what `total` adds up; `write` comes on top
-RANGE_DB = 80.0  # below the loudest point; further down the rounding of float32 samples is hundredths of dB
+STAGES = ("decode", "resample", "mel", "median")  # their sum is `total`; `write` is not included
+RANGE_DB = 80.0  # below the loudest point; further down, rounding of float32 samples is hundredths of dB
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What to synthesise; stereo is what the downmix is for."""
+    """Length and channels of a synthesised recording; stereo is mixed down to mono."""
 
     duration_s: float
     channels: int
@@ -46,7 +46,7 @@ SOUNDS = (Sound(20, 1), Sound(30, 2), Sound(45, 1), Sound(60, 1))
 
 
 class Stopwatch:
-    """Seconds per stage: each call ends the stage that began with the call before."""
+    """Seconds per stage: each call of `lap` ends the stage that began with the call before."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -59,7 +59,10 @@ class Stopwatch:
 
 
 def synthesise(sound: Sound, seed: int) -> np.ndarray:
-    """Whistled phrases over noise, float32 [samples, channels]; a mp3 of it has the 65 kbit/s of Xeno-canto's mono."""
+    """Synthesise whistled phrases over noise, float32 [samples, channels].
+
+    As mp3 it has the 65 kbit/s of a mono file of Xeno-canto.
+    """
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(sound.duration_s * FILE_RATE_HZ)) / FILE_RATE_HZ
     pitch_hz = 3500 + 1500 * np.sin(2 * np.pi * 3 * time_s) + 500 * np.sin(2 * np.pi * 0.3 * time_s)
@@ -70,7 +73,7 @@ def synthesise(sound: Sound, seed: int) -> np.ndarray:
 
 
 def time_ours(path: Path, params: MelParams, target: Path) -> dict[str, float]:
-    """What `cache_mel` does, stage by stage."""
+    """Time the stages of `cache_mel`."""
     watch = Stopwatch()
     samples = decode(path, FILE_RATE_HZ)
     watch.lap("decode")
@@ -79,7 +82,7 @@ def time_ours(path: Path, params: MelParams, target: Path) -> dict[str, float]:
     mel = log_mel(samples, params)
     watch.lap("mel")
     if params.normalisation == "band_median":
-        lower_median(mel)  # once more, to tell it apart from the mel
+        lower_median(mel)  # a second time, to separate it from the mel
         watch.lap("median")
         watch.seconds["mel"] -= watch.seconds["median"]
     write_mel(to_float16(mel), target / "mel.npy")
@@ -88,7 +91,7 @@ def time_ours(path: Path, params: MelParams, target: Path) -> dict[str, float]:
 
 
 def time_librosa(path: Path, params: MelParams, target: Path) -> dict[str, float]:
-    """The original's way: every segment has its own mel, so that each half of a segment is computed twice."""
+    """Time the original's front end: a mel per segment, so that each half of a segment is computed twice."""
     watch = Stopwatch()
     samples, rate_hz = librosa.load(path, sr=None)
     watch.lap("decode")
@@ -119,8 +122,9 @@ def _librosa_power(samples: np.ndarray, params: MelParams) -> np.ndarray:
 
 
 def largest_difference_db(path: Path, params: MelParams) -> float:
-    """Between ours and librosa's mel of the whole recording, without the frames that reach over its edges, where
-    librosa's lies within `RANGE_DB` of its loudest point.
+    """Compute the largest difference between our mel and librosa's of the whole recording.
+
+    Frames that reach over the edges are left out, and points more than `RANGE_DB` below librosa's loudest point.
     """
     ours = log_mel(decode(path, params.sample_rate_hz), params)
     power = _librosa_power(librosa.load(path, sr=params.sample_rate_hz)[0], params)
@@ -134,32 +138,33 @@ def largest_difference_db(path: Path, params: MelParams) -> float:
 
 
 def measure(sounds: Sequence[Sound] = SOUNDS, rounds: int = 5) -> dict[str, dict]:
-    """Per front end: seconds per minute of audio of both ways by stage, how many times as fast ours is, and the
-    largest difference in dB. Each figure is a median over `rounds`, in which both ways take turns.
+    """Measure every option of `mel`, with ours and librosa's front end in turns.
+
+    Returns, for each option, seconds per minute of audio by stage for both (medians over `rounds`), the ratio
+    `times_as_fast`, and the largest difference in dB.
     """
-    fronts = _front_ends()
     with tempfile.TemporaryDirectory() as folder, _one_thread():
         paths = []
         for seed, sound in enumerate(sounds):
             paths.append(Path(folder) / f"{seed}.mp3")
             soundfile.write(paths[-1], synthesise(sound, seed), FILE_RATE_HZ)
         minutes = sum(sound.duration_s for sound in sounds) / 60
-        return {name: _measure_front(paths, params, minutes, rounds) for name, params in fronts.items()}
+        return {name: _measure_front(paths, params, minutes, rounds) for name, params in _mel_options().items()}
 
 
 def _measure_front(paths: list[Path], params: MelParams, minutes: float, rounds: int) -> dict:
-    ways = {"ours": time_ours, "librosa": time_librosa}
-    seconds = {way: defaultdict(list) for way in ways}  # way -> stage -> seconds of each round, all recordings together
+    sides = {"ours": time_ours, "librosa": time_librosa}
+    seconds = {side: defaultdict(list) for side in sides}  # side -> stage -> seconds of each round, all recordings
     for number in range(1 + rounds):
-        for way, timed in ways.items():
-            per_recording = [timed(path, params, path.parent) for path in paths]
-            if number > 0:  # the first round warms up: librosa compiles, filters are made
-                for stage in per_recording[0]:
-                    seconds[way][stage].append(sum(one[stage] for one in per_recording))
-                seconds[way]["total"].append(sum(one.get(stage, 0.0) for one in per_recording for stage in STAGES))
+        for side, time_stages in sides.items():
+            laps = [time_stages(path, params, path.parent) for path in paths]
+            if number > 0:  # the first round is a warm-up: librosa compiles, filters are computed
+                for stage in laps[0]:
+                    seconds[side][stage].append(sum(lap[stage] for lap in laps))
+                seconds[side]["total"].append(sum(lap.get(stage, 0.0) for lap in laps for stage in STAGES))
     result = {
-        way: {stage: float(np.median(times)) / minutes for stage, times in stages.items()}
-        for way, stages in seconds.items()
+        side: {stage: float(np.median(times)) / minutes for stage, times in stages.items()}
+        for side, stages in seconds.items()
     }
     ratios = np.divide(seconds["librosa"]["total"], seconds["ours"]["total"])
     return {
@@ -169,15 +174,15 @@ def _measure_front(paths: list[Path], params: MelParams, minutes: float, rounds:
     }
 
 
-def _front_ends() -> dict[str, MelParams]:
-    """What `mel=<name>` means, by name."""
+def _mel_options() -> dict[str, MelParams]:
+    """Return the parameters of `mel=<name>` by name."""
     with initialize_config_dir(str(MEL_DIR), version_base="1.3"):
         return {path.stem: instantiate(compose(path.stem)) for path in sorted(MEL_DIR.glob("*.yaml"))}
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """For torch, and for NumPy's and SciPy's BLAS where threadpoolctl is installed."""
+    """Run torch on one thread, and the BLAS of NumPy and SciPy where threadpoolctl is installed."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -208,9 +213,9 @@ def show(result: dict[str, dict]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--rounds", type=int, default=7, help="of both front ends in turn (default 7)")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.front_end", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the metrics to this file")
+    parser.add_argument("--rounds", type=int, default=7, help="of both front ends in turns (default 7)")
     options = parser.parse_args()
     result = measure(rounds=options.rounds)
     show(result)

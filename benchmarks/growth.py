@@ -1,4 +1,4 @@
-"""How time grows with the number of segments and of species in a sweep: a straight line, if all is well."""
+"""Growth of time with the number of segments, and of species in a sweep: a straight line is expected."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from benchmarks import processes
-from benchmarks.command_line import run_part
-from benchmarks.timings import linear_fit
+from benchmarks.processes import run_part
 
 SEGMENTS = (300, 600, 1200, 2400)
 SPECIES = ("koolmees", "merel", "vink", "winterkoning")
@@ -32,7 +32,7 @@ def measure(
 ) -> dict[str, Any]:
     """Time one epoch of `trainer=fast` for each number of segments, and a small sweep for each number of species.
 
-    With `plot` a picture goes to that file. `overrides` go to every run.
+    `plot` is a file for a picture; `overrides` are added to every run.
     """
     if quick:
         repeats, segments, species = 1, (60, 120, 240), (1, 2)
@@ -46,18 +46,17 @@ def measure(
 
 
 def time_epochs(folder: str, counts: Sequence[int], repeats: int, overrides: Sequence[str]) -> dict[str, Any]:
-    """Seconds of the second epoch, validation included, by number of training segments."""
-    wanted = ["trainer=fast", *overrides]
+    """Time the second epoch, validation included, for each number of training segments."""
+    fast = ["trainer=fast", *overrides]
     noise = {
-        count: processes.in_own_process("benchmarks.segments:write_noise", folder=folder, count=count, overrides=wanted)
+        count: processes.in_own_process("benchmarks.segments:write_noise", folder=folder, count=count, overrides=fast)
         for count in counts
     }
     rows: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
     for _ in range(repeats):
         for count in counts:
-            rows[count].append(
-                processes.in_own_process("benchmarks.our_run:time_run", overrides=[*wanted, *noise[count]], epochs=2)
-            )
+            run = [*fast, *noise[count]]
+            rows[count].append(processes.in_own_process("benchmarks.timed_run:time_run", overrides=run, epochs=2))
     trained = [sum(size for epoch, size, _ in rows[count][0]["batches"] if epoch == 1) for count in counts]
     seconds = [median(row["epochs"][1] for row in rows[count]) for count in counts]  # the first epoch also warms up
     memory = [median(row["peak_memory_mb"] for row in rows[count]) for count in counts]
@@ -65,14 +64,14 @@ def time_epochs(folder: str, counts: Sequence[int], repeats: int, overrides: Seq
 
 
 def time_sweeps(folder: Path, counts: Sequence[int], overrides: Sequence[str]) -> dict[str, Any]:
-    """Seconds of `python train.py -m species=…`, of which `runs_s` are spent in its runs; nothing is cached before."""
+    """Time `python train.py -m species=…` with empty caches; `runs_s` is the part of the time spent in runs."""
     seconds, runs_s, memory = [], [], []
     for count in counts:
         logs = folder / f"logs_{count}"
-        where = [f"paths.logs={logs}", f"paths.cache={folder / f'cache_{count}'}"]
+        paths = [f"paths.logs={logs}", f"paths.cache={folder / f'cache_{count}'}"]
         names = f"species={','.join(SPECIES[:count])}"
-        chosen = ["-m", "trainer=fast", "trainer.accelerator=cpu", names, *SMALL, *where, *overrides]
-        command = [sys.executable, str(processes.ROOT / "train.py"), *chosen]
+        arguments = ["-m", "trainer=fast", "trainer.accelerator=cpu", names, *SMALL, *paths, *overrides]
+        command = [sys.executable, str(processes.ROOT / "train.py"), *arguments]
         started = time.perf_counter()
         done = subprocess.run(command, cwd=processes.ROOT, capture_output=True, text=True)
         seconds.append(time.perf_counter() - started)
@@ -85,6 +84,15 @@ def time_sweeps(folder: Path, counts: Sequence[int], overrides: Sequence[str]) -
     return {"counts": list(counts), "seconds": seconds, "runs_s": runs_s, "peak_memory_mb": memory, **fit}
 
 
+def linear_fit(counts: Sequence[float], seconds: Sequence[float]) -> dict[str, float]:
+    """Fit seconds ≈ intercept_s + count · slope_s by least squares; `r_squared` is the explained share of variance."""
+    x, y = np.asarray(counts, float), np.asarray(seconds, float)
+    slope, intercept = np.polyfit(x, y, 1)
+    unexplained = ((y - (intercept + slope * x)) ** 2).sum()
+    r_squared = 1 - unexplained / ((y - y.mean()) ** 2).sum()
+    return {"intercept_s": float(intercept), "slope_s": float(slope), "r_squared": float(r_squared)}
+
+
 def draw(result: dict[str, Any], file: Path) -> None:
     import matplotlib
 
@@ -93,24 +101,24 @@ def draw(result: dict[str, Any], file: Path) -> None:
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     titles = {"segments": "one epoch of trainer=fast", "species": "a sweep over small demo species"}
-    for axes, (what, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
-        values = result[what]
+    for axes, (items, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+        values = result[items]
         line = [0, max(values["counts"])]
-        axes.plot(line, [values["start_s"] + count * values["each_s"] for count in line], color="0.7")
+        axes.plot(line, [values["intercept_s"] + count * values["slope_s"] for count in line], color="0.7")
         axes.plot(values["counts"], values["seconds"], "o")
-        axes.set(title=f"{title}, R² {values['r_squared']:.3f}", xlabel=what, ylabel="seconds", xlim=0, ylim=0)
+        axes.set(title=f"{title}, R² {values['r_squared']:.3f}", xlabel=items, ylabel="seconds", xlim=0, ylim=0)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=120)
 
 
 def table(result: dict[str, Any]) -> Table:
     shown = Table(title="Growth: a straight line has the same slope everywhere")
-    for column in ("of", "count", "seconds", "seconds each", "peak GB"):
-        shown.add_column(column, justify="right" if column != "of" else "left")
-    for what, values in result.items():
+    for column in ("items", "count", "seconds", "seconds per item", "peak GB"):
+        shown.add_column(column, justify="right" if column != "items" else "left")
+    for items, values in result.items():
         for count, seconds, memory in zip(values["counts"], values["seconds"], values["peak_memory_mb"], strict=True):
-            shown.add_row(what, str(count), f"{seconds:.2f}", f"{seconds / count:.4g}", f"{memory / 1024:.2f}")
-        fit = f"{values['start_s']:.2f} + {values['each_s']:.4g} · count"
+            shown.add_row(items, str(count), f"{seconds:.2f}", f"{seconds / count:.4g}", f"{memory / 1024:.2f}")
+        fit = f"{values['intercept_s']:.2f} + {values['slope_s']:.4g} · count"
         shown.add_row("", "", fit, f"R² {values['r_squared']:.4f}", "", end_section=True)
     return shown
 
@@ -118,8 +126,8 @@ def table(result: dict[str, Any]) -> Table:
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--segments", type=int, nargs="+", default=SEGMENTS)
-    parser.add_argument("--species", type=int, nargs="+", default=(1, 2, 4), help=f"how many of {', '.join(SPECIES)}")
-    parser.add_argument("--plot", help="draw a picture into this file")
+    parser.add_argument("--species", type=int, nargs="+", default=(1, 2, 4), help="numbers of species, at most 4")
+    parser.add_argument("--plot", help="write a picture to this file")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How long a sweep takes on so many workers: `python benchmarks/makespan.py logs/sweep-… --jobs 11000`.
+"""Simulated duration of a sweep by number of workers: `python -m benchmarks.makespan logs/sweep-… --jobs 11000`.
 
-The seconds of jobs are drawn from runs that were measured. Workers take the next job when they are free, as launchers
-give them out. A worker first starts (Python, torch and Lightning), and a job first gets its recordings over a link that
-all share, one job after the other; with `--mb-per-s` so large that it does not matter, every job has a disk of its own.
+Durations of jobs are drawn from finished runs. A worker takes the next job when it is free, as launchers assign jobs.
+It first starts (Python, torch and Lightning), and each job first copies its recordings over a link that all workers
+share, one job after the other; for a disk of each worker's own, make `--mb-per-s` large.
 """
 
 import argparse
@@ -22,7 +22,7 @@ DRAWS = 20
 
 @dataclass(frozen=True)
 class Makespan:
-    """Of one number of workers, medians over the draws: seconds from start to end, and the share of them worked."""
+    """Medians over the draws for a number of workers: duration, and the share of the time in which workers are busy."""
 
     workers: int
     seconds: float
@@ -32,9 +32,9 @@ class Makespan:
 def schedule(
     jobs_s: Sequence[float], workers: int, start_s: float, mb_per_job: float, mb_per_s: float, start_each: bool = False
 ) -> float:
-    """Seconds until the last job has ended, jobs given out in their order to whoever is free first.
+    """Compute the seconds until the last job ends, with jobs assigned in order to the first free worker.
 
-    `start_each`: a process is started for every job (SLURM) and not once for each worker (joblib, Ray).
+    With `start_each` a process is started for every job (SLURM), otherwise once for each worker (joblib, Ray).
     """
     free = [0.0 if start_each else start_s] * min(workers, len(jobs_s))
     link_free = end = 0.0
@@ -50,7 +50,7 @@ def schedule(
 def simulate(
     measured_s: Sequence[float], jobs: int, workers: int, seed: int = 0, draws: int = DRAWS, **settings
 ) -> Makespan:
-    """Medians over sweeps of `jobs` jobs drawn from `measured_s`; `settings` are those of `schedule`."""
+    """Simulate sweeps of `jobs` jobs drawn from `measured_s`; `settings` are arguments of `schedule`."""
     rng = np.random.default_rng(seed)
     ends, busy = [], []
     for _ in range(draws):
@@ -62,24 +62,24 @@ def simulate(
 
 
 def read_job_seconds(folders: Sequence[Path]) -> list[float]:
-    """Seconds of every finished run below `folders`, all phases together; raises `ValueError` when there is none."""
+    """Read the total seconds of every finished run below `folders`; raises `ValueError` when there is none."""
     seconds = [run.seconds["total"] for run in find_runs(folders).runs if "total" in run.seconds]
     if not seconds:
-        raise ValueError(f"no finished run below {', '.join(map(str, folders))} tells its seconds; train some first")
+        raise ValueError(f"no finished run below {', '.join(map(str, folders))} reports its seconds; train some first")
     return seconds
 
 
 def duration(seconds: float) -> str:
-    """`47 s`, `12 min`, `3.4 h`, `5.2 days`."""
-    for least, unit, name in ((2 * 86_400, 86_400, "days"), (2 * 3_600, 3_600, "h")):
-        if seconds >= least:
+    """Format as `47 s`, `12 min`, `3.4 h` or `5.2 days`."""
+    for minimum, unit, name in ((2 * 86_400, 86_400, "days"), (2 * 3_600, 3_600, "h")):
+        if seconds >= minimum:
             return f"{seconds / unit:.1f} {name}"
     return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def headline(measured_s: Sequence[float], jobs: int) -> str:
-    middle, longest = np.median(measured_s), max(measured_s)
-    return f"{jobs} jobs drawn from {len(measured_s)} measured (median {middle:.1f} s, longest {longest:.1f} s)"
+    median_s, max_s = np.median(measured_s), max(measured_s)
+    return f"{jobs} jobs drawn from {len(measured_s)} measured (median {median_s:.1f} s, longest {max_s:.1f} s)"
 
 
 def table(results: Sequence[Makespan]) -> Table:
@@ -87,25 +87,27 @@ def table(results: Sequence[Makespan]) -> Table:
     for heading in ("workers", "makespan", "× one worker", "busy"):
         shown.add_column(heading, justify="right")
     for result in results:
-        times = results[0].seconds * results[0].workers / result.seconds
-        shown.add_row(str(result.workers), duration(result.seconds), f"{times:.0f}", f"{result.busy:.0%}")
+        speed_up = results[0].seconds * results[0].workers / result.seconds
+        shown.add_row(str(result.workers), duration(result.seconds), f"{speed_up:.0f}", f"{result.busy:.0%}")
     return shown
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.makespan", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders with finished runs anywhere below")
     parser.add_argument("--jobs", type=int, default=232)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64, 512])
-    parser.add_argument("--start-s", type=float, default=10.0, help="until a worker has imported torch and Lightning")
+    parser.add_argument(
+        "--start-s", type=float, default=10.0, help="seconds until a worker has imported torch and Lightning"
+    )
     parser.add_argument("--start-each", action="store_true", help="a new process for every job, as SLURM does")
-    parser.add_argument("--mb-per-job", type=float, default=100.0, help="recordings of a species")
-    parser.add_argument("--mb-per-s", type=float, default=100.0, help="of the link that all workers share")
+    parser.add_argument("--mb-per-job", type=float, default=100.0, help="size of the recordings of a species")
+    parser.add_argument("--mb-per-s", type=float, default=100.0, help="speed of the link that all workers share")
     parser.add_argument("--seed", type=int, default=0)
-    asked = vars(parser.parse_args())
-    measured_s = read_job_seconds(asked.pop("folders"))
-    jobs, workers = asked.pop("jobs"), sorted(asked.pop("workers"))
-    results = [simulate(measured_s, jobs, count, **asked) for count in workers]
+    options = vars(parser.parse_args())
+    measured_s = read_job_seconds(options.pop("folders"))
+    jobs, workers = options.pop("jobs"), sorted(options.pop("workers"))
+    results = [simulate(measured_s, jobs, count, **options) for count in workers]
     console = Console()
     console.print(headline(measured_s, jobs))
     console.print(table(results))

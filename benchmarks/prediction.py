@@ -1,4 +1,4 @@
-"""Prediction on one thread with a checkpoint: milliseconds per segment, mel included, from samples to probabilities."""
+"""Prediction time on one thread with a checkpoint: from samples to probabilities, mel included."""
 
 import time
 from argparse import ArgumentParser
@@ -11,17 +11,13 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks import processes
-from benchmarks.command_line import run_part
+from benchmarks.processes import run_part
 
 RECORDING_S = 60.0
-
-
-def networks() -> dict[str, list[str]]:
-    """Overrides of the runs whose checkpoints predict: the original's network, and ours where it exists."""
-    found = {"emsn_cnn": ["trainer=fast", "model=emsn_cnn"]}
-    if processes.has_option("trainer", "turbo"):
-        found["compact_cnn"] = ["trainer=turbo", "model=compact_cnn"]
-    return found
+NETWORKS = {
+    "emsn_cnn": ["trainer=fast", "model=emsn_cnn"],
+    "compact_cnn": ["trainer=turbo", "model=compact_cnn"],
+}
 
 
 def measure(quick: bool = False, repeats: int = 15, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -29,15 +25,15 @@ def measure(quick: bool = False, repeats: int = 15, overrides: Sequence[str] = (
     repeats = 3 if quick else repeats
     result = {}
     with TemporaryDirectory() as folder:
-        for name, run_overrides in networks().items():
-            wanted = [*run_overrides, *overrides]
+        for name, run_overrides in NETWORKS.items():
+            run_overrides = [*run_overrides, *overrides]
             noise = processes.in_own_process(
-                "benchmarks.segments:write_noise", folder=folder, count=60, overrides=wanted
+                "benchmarks.segments:write_noise", folder=folder, count=60, overrides=run_overrides
             )
             run_dir = f"{folder}/{name}"
             short = ["trainer.max_epochs=1", "data.num_workers=0", "data.batch_size=16"]
             processes.in_own_process(
-                "benchmarks.our_run:finish_run", overrides=[*wanted, *noise, *short], run_dir=run_dir
+                "benchmarks.timed_run:finish_run", overrides=[*run_overrides, *noise, *short], run_dir=run_dir
             )
             result[name] = processes.in_own_process(
                 "benchmarks.prediction:time_prediction",
@@ -48,23 +44,23 @@ def measure(quick: bool = False, repeats: int = 15, overrides: Sequence[str] = (
 
 
 def time_prediction(checkpoint: str, repeats: int) -> dict[str, float]:
-    """Seconds for a clip of one segment, and per segment of a minute whose mel is computed once for all segments."""
+    """Time a clip of one segment, and a recording of a minute whose mel is computed once for all segments."""
     import numpy as np
     import torch
 
     from birdnet_nl.audio.mel import log_mel
     from birdnet_nl.data.segments import cut_segments
-    from birdnet_nl.training.checkpoint import load_classifier
+    from birdnet_nl.inference.classifier import Classifier
 
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)
-    classifier = load_classifier(Path(checkpoint))
-    mel, segment_s = classifier.mel, classifier.card["segment_s"]
+    classifier = Classifier.load(checkpoint)
+    mel, segment_s = classifier.mel, classifier.metadata["segment_s"]
     frames = mel.segment_frames(segment_s)
     rng = np.random.default_rng(0)
     samples = rng.standard_normal(round(RECORDING_S * mel.sample_rate_hz)).astype(np.float32) * 0.1
     clip = samples[: round(segment_s * mel.sample_rate_hz)]
-    starts = cut_segments(RECORDING_S, segment_s, classifier.card["segment_hop_s"])
+    starts = cut_segments(RECORDING_S, segment_s, classifier.metadata["segment_hop_s"])
 
     def predict_clip() -> None:
         classifier.probabilities(torch.from_numpy(log_mel(clip, mel))[None])
@@ -89,12 +85,12 @@ def time_prediction(checkpoint: str, repeats: int) -> dict[str, float]:
     return result
 
 
-def _median_s(work: Callable[[], object], repeats: int) -> float:
-    work()  # the first call prepares
+def _median_s(function: Callable[[], object], repeats: int) -> float:
+    function()  # warm-up
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        work()
+        function()
         times.append(time.perf_counter() - started)
     return median(times)
 

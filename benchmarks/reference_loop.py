@@ -1,9 +1,9 @@
-"""The original system's training loop in plain PyTorch: what birdnet_nl is timed against.
+"""Training loop of the original system in plain PyTorch, with which birdnet_nl is compared.
 
-Written from the description of emsn-vocalization, with nothing of ours: segments as float32 in memory, fp32, contiguous
-tensors, the default allocator. Two of its faults are left out, so that only speed differs: recordings stand on one side
-of the split (the caller's segments are split so), and the best weights are copied. As in `conf/callbacks/default.yaml`
-the best epoch is the one with the best macro-F1 over validation segments.
+Written from the description of emsn-vocalization and without code of birdnet_nl: segments as float32 in memory, fp32,
+contiguous tensors, the default allocator. Two of its faults are left out, so that only speed differs: no recording is
+on both sides of the split (the caller's segments are split so), and the best weights are copied. As in
+`conf/callbacks/default.yaml`, the best epoch is the one with the best macro-F1 over validation segments.
 """
 
 import copy
@@ -17,14 +17,42 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.plain_network import PlainNetwork
 from benchmarks.processes import peak_memory_mb
 
 Split = tuple[torch.Tensor, torch.Tensor]  # mels float32 [segments, 1, mels, frames], types int64 [segments]
 
 
+class PlainNetwork(nn.Module):
+    """Network of the original, layer by layer: [batch, 1, mels, frames] -> logits [batch, types]."""
+
+    def __init__(self, types: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, kernel_size=3, padding=1)
+        self.norm1 = nn.BatchNorm2d(32)
+        self.conv2 = nn.Conv2d(32, 64, kernel_size=3, padding=1)
+        self.norm2 = nn.BatchNorm2d(64)
+        self.conv3 = nn.Conv2d(64, 128, kernel_size=3, padding=1)
+        self.norm3 = nn.BatchNorm2d(128)
+        self.conv4 = nn.Conv2d(128, 256, kernel_size=3, padding=1)
+        self.norm4 = nn.BatchNorm2d(256)
+        self.pool = nn.MaxPool2d(2)
+        self.relu = nn.ReLU()
+        self.channel_dropout = nn.Dropout2d(0.25)
+        self.average = nn.AdaptiveAvgPool2d(1)
+        self.hidden = nn.Linear(256, 128)
+        self.dropout = nn.Dropout(0.5)
+        self.output = nn.Linear(128, types)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        x = self.channel_dropout(self.pool(self.relu(self.norm1(self.conv1(mel)))))
+        x = self.channel_dropout(self.pool(self.relu(self.norm2(self.conv2(x)))))
+        x = self.channel_dropout(self.pool(self.relu(self.norm3(self.conv3(x)))))
+        x = self.average(self.relu(self.norm4(self.conv4(x)))).flatten(1)
+        return self.output(self.dropout(self.relu(self.hidden(x))))
+
+
 def load_split(folder: str | Path, split: str) -> Split:
-    """What `benchmarks.segments.save_arrays` wrote."""
+    """Load the arrays that `benchmarks.segments.save_arrays` wrote."""
     mels = torch.from_numpy(np.load(Path(folder) / f"{split}_mels.npy"))
     return mels, torch.from_numpy(np.load(Path(folder) / f"{split}_types.npy"))
 
@@ -43,11 +71,11 @@ def train_reference(
     seed: int = 1,
     predict_each_epoch: bool = False,
 ) -> dict[str, Any]:
-    """Train to the end and answer the test segments with the weights of the best epoch.
+    """Train to the end and predict the test segments with the weights of the best epoch.
 
-    The defaults are the original's new parameter set (`trainer=fast`). `seconds` is that of all epochs, validation
-    included and the test left out; `test_probabilities` is [test segments, types], with `predict_each_epoch` also
-    `test_probabilities_of_epochs`, a list of such.
+    The defaults are the original's new parameter set (`trainer=fast`). `seconds` is the time of all epochs with
+    validation, without the test; `test_probabilities` is [test segments, types]. With `predict_each_epoch`,
+    `test_probabilities_of_epochs` is a list of the same after each epoch.
     """
     loop = _Loop(train, types, threads, batch_size, seed)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -85,7 +113,7 @@ def train_reference(
 
 
 def time_steps(folder: str, types: int, threads: int, batch_size: int, segments: int, seed: int = 1) -> dict[str, Any]:
-    """Train on the segments saved in `folder` until so many were seen; `batches` as of `benchmarks.run_clock`."""
+    """Train on the segments saved in `folder` until `segments` were seen; `batches` as of `benchmarks.timed_run`."""
     loop = _Loop(load_split(folder, "train"), types, threads, batch_size, seed)
     batches: list[tuple[int, int, float]] = []
     epoch = seen = 0
@@ -99,10 +127,10 @@ def time_steps(folder: str, types: int, threads: int, batch_size: int, segments:
     return {"batches": batches, "precision": "fp32", "peak_memory_mb": peak_memory_mb()}
 
 
-def macro_f1(answers: torch.Tensor, true_types: torch.Tensor, types: int) -> float:
-    """Mean over types of 2·hits / (answers + occurrences); 0 for a type that is neither answered nor there."""
-    hits = torch.bincount(true_types[answers == true_types], minlength=types)
-    total = torch.bincount(answers, minlength=types) + torch.bincount(true_types, minlength=types)
+def macro_f1(predicted: torch.Tensor, true_types: torch.Tensor, types: int) -> float:
+    """Compute the mean F1 over types; 0 for a type that neither occurs nor is predicted."""
+    hits = torch.bincount(true_types[predicted == true_types], minlength=types)
+    total = torch.bincount(predicted, minlength=types) + torch.bincount(true_types, minlength=types)
     return float((2 * hits / total.clamp(min=1)).mean())
 
 
@@ -118,7 +146,7 @@ class _Loop:
         self.loader = DataLoader(TensorDataset(*train), batch_size=batch_size, shuffle=True, num_workers=0)
 
     def steps(self) -> Iterator[int]:
-        """One epoch; the number of segments after each step."""
+        """Train for one epoch; yields the number of segments after each step."""
         self.network.train()
         loss_sum, correct = 0.0, 0
         for mels, types in self.loader:
@@ -133,7 +161,7 @@ class _Loop:
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> tuple[float, torch.Tensor]:
-        """Mean loss over batches, and probabilities [segments, types]."""
+        """Return the mean loss over batches, and probabilities [segments, types]."""
         self.network.eval()
         losses, probabilities = [], []
         for mels, types in DataLoader(TensorDataset(*split), batch_size=self.batch_size):

@@ -1,4 +1,4 @@
-"""What the processor can do at most, measured, and what a network asks of it, counted."""
+"""Roofline: the measured peak of the processor, and the counted arithmetic of a network."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ SIZE = 2048
 
 
 def peak_gflops(threads: int, size: int = SIZE, repeats: int = 7) -> dict[str, float]:
-    """GFLOP/s of a square matrix product in fp32 and bf16; the fastest of `repeats`."""
+    """Measure the GFLOP/s of a square matrix product in fp32 and bf16; the fastest of `repeats`."""
     torch.set_num_threads(threads)
     roofs = {}
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
@@ -27,9 +27,9 @@ def peak_gflops(threads: int, size: int = SIZE, repeats: int = 7) -> dict[str, f
 
 
 def training_flops(network: nn.Module, shape: tuple[int, int], batch_size: int = 2) -> float:
-    """Floating-point operations per segment of a training step, forward and backward: convolutions and matrix products.
+    """Count the floating-point operations per segment of a training step: convolutions and matrix products.
 
-    `shape` is mels and frames. Counted on the meta device, so nothing is computed.
+    Forward and backward; `shape` is [mels, frames]. On the meta device, so nothing is computed.
     """
     network = network.to("meta").train()
     mels = torch.empty(batch_size, 1, *shape, device="meta")
@@ -39,11 +39,11 @@ def training_flops(network: nn.Module, shape: tuple[int, int], batch_size: int =
 
 
 def training_flops_of(overrides: Sequence[str]) -> dict[str, float]:
-    """The same for the network and mel of a run with `overrides`, for three types; also its number of weights."""
+    """Count the operations and weights of the network of a run with `overrides`, for three types."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from benchmarks.our_run import compose_run
+    from benchmarks.timed_run import compose_run
     from birdnet_nl.models.registry import build_network
 
     cfg = compose_run(overrides)

@@ -1,4 +1,4 @@
-"""The segments both sides train on: of the built-in demo, or noise in any number where only speed matters."""
+"""Segments on which both sides train: of the built-in demo, or of noise in any number where only speed matters."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -19,13 +19,13 @@ def demo_overrides(species: str = SPECIES, difficulty: str = "normal") -> list[s
 
 
 def write_noise(folder: str, count: int, overrides: Sequence[str], seed: int = 0) -> list[str]:
-    """Write `count` or a few more training segments of noise as the original's spectrograms; overrides that use them.
+    """Write at least `count` training segments of noise as the original's spectrograms; returns overrides for them.
 
-    They have the size that the mel of `overrides` gives a segment; beside them stand those of validation and test.
+    They have the size of a segment with the mel of `overrides`; segments for validation and test are added.
     """
     from hydra.utils import instantiate
 
-    from benchmarks.our_run import compose_run
+    from benchmarks.timed_run import compose_run
 
     cfg = compose_run([f"species={SPECIES}", *overrides])
     mel = instantiate(cfg.mel)
@@ -37,13 +37,13 @@ def write_noise(folder: str, count: int, overrides: Sequence[str], seed: int = 0
         per_type = count / len(types) / SHARES["train"]
         per_recording = max(1, min(MAX_PER_RECORDING, int(per_type / MIN_RECORDINGS)))
         recordings = max(MIN_RECORDINGS, ceil(per_type / per_recording))
-        for kind in types:
-            target = root / f"spectrograms-{SPECIES}" / kind
+        for vocalization_type in types:
+            target = root / f"spectrograms-{SPECIES}" / vocalization_type
             target.mkdir(parents=True)
             for recording in range(recordings):
                 for number in range(per_recording):
                     mel_db = rng.standard_normal(shape, dtype=np.float32) * 10 - 40
-                    np.save(target / f"XC{kind}{recording}_seg{number:03}.npy", mel_db.astype(np.float16))
+                    np.save(target / f"XC{vocalization_type}{recording}_seg{number:03}.npy", mel_db.astype(np.float16))
     shares = ",".join(f"{split}:{share}" for split, share in SHARES.items())
     return [
         f"species={SPECIES}",
@@ -56,22 +56,19 @@ def write_noise(folder: str, count: int, overrides: Sequence[str], seed: int = 0
 
 
 def save_arrays(folder: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """Write what a run with `overrides` trains, validates and tests on for `reference_loop.load_split`.
+    """Write the segments of a run with `overrides` for `reference_loop.load_split`.
 
-    `<split>_mels.npy` is float32 [segments, 1, mels, frames] from 0 to 1, `_types` and `_recordings` are int64
-    [segments]; the answer has the types, and the number of segments of each split.
+    `<split>_mels.npy` is float32 [segments, 1, mels, frames] from 0 to 1; `<split>_types.npy` and
+    `<split>_recordings.npy` are int64 [segments]. Returns the types, and the number of segments of each split.
     """
     from hydra.utils import instantiate
 
-    from benchmarks.our_run import compose_run
+    from benchmarks.timed_run import compose_run
     from birdnet_nl.audio.mel import Normalise
-    from birdnet_nl.species.table import Species
 
-    cfg = compose_run(overrides)
-    mel = instantiate(cfg.mel)
-    data = instantiate(cfg.data, species=Species(**cfg.species), mel=mel, _convert_="object")
-    types = data.prepare().types
-    normalise, target = Normalise(mel), Path(folder)
+    data = instantiate(compose_run(overrides).data, _convert_="all")
+    data.setup()
+    normalise, target = Normalise(data.mel), Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         dataset = data.datasets[split]
@@ -82,4 +79,4 @@ def save_arrays(folder: str, overrides: Sequence[str]) -> dict[str, Any]:
         np.save(target / f"{split}_mels.npy", mels)
         np.save(target / f"{split}_types.npy", dataset.types.numpy())
         np.save(target / f"{split}_recordings.npy", dataset.recordings.numpy())
-    return {"types": types, "segments": {split: len(data.datasets[split]) for split in SPLITS}}
+    return {"types": data.prepared.types, "segments": {split: len(data.datasets[split]) for split in SPLITS}}

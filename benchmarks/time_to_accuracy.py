@@ -1,4 +1,4 @@
-"""How long birdnet_nl trains until it is as good as the original's loop at its end, on recordings neither has seen."""
+"""Training time until birdnet_nl is as accurate on test recordings as the original's loop at its end."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import joblib
 from rich.table import Table
 
 from benchmarks import processes
-from benchmarks.command_line import run_part
+from benchmarks.processes import run_part
 from benchmarks.segments import demo_overrides
 
 BUDGETS = (1, 2, 3, 6, 12)
@@ -32,17 +32,17 @@ def measure(
 ) -> dict[str, Any]:
     """Train the reference and, with each budget, `parameter_set` for every species and seed, in turns.
 
-    A budget is the number of epochs, `trainer.max_epochs`. Both sides have their mels ready and are judged by balanced
-    accuracy on the same test recordings; `overrides` go to both.
+    A budget is a number of epochs, `trainer.max_epochs`. Both sides start with cached mels and are evaluated by their
+    balanced accuracy on the same test recordings; `overrides` are added to both.
     """
     if quick:
         species, seeds, budgets, reference_epochs = species[:1], seeds[:1], budgets[:1], 2
         overrides = [*overrides, "data.demo.recordings_per_type=12"]
     rows = []
     with TemporaryDirectory() as folder:
-        for name in species:
+        for slug in species:
             for seed in seeds:
-                data = [*demo_overrides(name, difficulty), f"seed={seed}", *overrides]
+                data = [*demo_overrides(slug, difficulty), f"seed={seed}", *overrides]
                 arrays = f"{folder}/arrays"
                 saved = processes.in_own_process(
                     "benchmarks.segments:save_arrays", folder=arrays, overrides=["trainer=fast", *data]
@@ -55,16 +55,16 @@ def measure(
                 ours = {}
                 for budget in budgets:
                     ours[str(budget)] = processes.in_own_process(
-                        "benchmarks.our_run:finish_run",
+                        "benchmarks.timed_run:finish_run",
                         overrides=[f"trainer={parameter_set}", f"trainer.max_epochs={budget}", *data],
-                        run_dir=f"{folder}/{name}_{seed}_{budget}",
+                        run_dir=f"{folder}/{slug}_{seed}_{budget}",
                     )
-                rows.append({"species": name, "seed": seed, "reference": reference, "ours": ours})
+                rows.append({"species": slug, "seed": seed, "reference": reference, "ours": ours})
     return {"parameter_set": parameter_set, "difficulty": difficulty, "runs": rows, **summarise(rows)}
 
 
 def finish_reference(folder: str, types: int, threads: int, max_epochs: int, seed: int) -> dict[str, Any]:
-    """Train the reference to its end; its score is that of its best validation epoch."""
+    """Train the reference to its end and evaluate the weights of its best validation epoch."""
     import numpy as np
     import torch
 
@@ -74,23 +74,21 @@ def finish_reference(folder: str, types: int, threads: int, max_epochs: int, see
     splits = {split: load_split(folder, split) for split in ("train", "val", "test")}
     done = train_reference(**splits, types=types, threads=threads, max_epochs=max_epochs, seed=seed)
     recordings = torch.from_numpy(np.load(Path(folder) / "test_recordings.npy"))
-    answers = pool_recordings(done["test_probabilities"], recordings).argmax(1)
-    score = balanced_accuracy(answers.tolist(), types_of_recordings(splits["test"][1], recordings).tolist())
+    predicted = pool_recordings(done["test_probabilities"], recordings).argmax(1)
+    score = balanced_accuracy(predicted.tolist(), types_of_recordings(splits["test"][1], recordings).tolist())
     return {"train_s": done["seconds"], "epochs": done["epochs"], "balanced_accuracy": score}
 
 
-def balanced_accuracy(answers: Sequence[int], true_types: Sequence[int]) -> float:
-    """Mean over the types that occur of the share of their recordings answered right."""
-    return mean(
-        mean(answer == kind for answer, true in zip(answers, true_types, strict=True) if true == kind)
-        for kind in set(true_types)
-    )
+def balanced_accuracy(predicted: Sequence[int], true_types: Sequence[int]) -> float:
+    """Compute the mean recall over the types that occur."""
+    pairs = list(zip(predicted, true_types, strict=True))
+    return mean(mean(guess == true for guess, true in pairs if true == index) for index in set(true_types))
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over species and seeds; `reached` is the smallest budget that is as good as the reference, or None.
+    """Average over species and seeds; `reached` is the smallest budget as accurate as the reference, or None.
 
-    `gain` is over the reference in the same split; its standard error is that of a mean over species and seeds.
+    `gain` is the difference to the reference in the same split, with the standard error of its mean.
     """
     reference = {key: mean(row["reference"][key] for row in rows) for key in ("train_s", "balanced_accuracy")}
     budgets = {}
@@ -103,8 +101,9 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "gain_standard_error": stdev(gains) / sqrt(len(gains)) if len(gains) > 1 else None,
             "times_as_fast": reference["train_s"] / ours["train_s"],
         }
-    good = [name for name, ours in budgets.items() if ours["balanced_accuracy"] >= reference["balanced_accuracy"]]
-    reached = good[0] if good else None
+    target = reference["balanced_accuracy"]
+    sufficient = [budget for budget, ours in budgets.items() if ours["balanced_accuracy"] >= target]
+    reached = sufficient[0] if sufficient else None
     return {
         "reference": reference,
         "budgets": budgets,
@@ -116,14 +115,14 @@ def summarise(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> Table:
     runs, name = result["runs"], result["parameter_set"]
     reached = result["reached"]
-    said = (
-        f"as good as the reference after {reached} epochs, {result['times_as_fast']:.1f} times as fast"
+    conclusion = (
+        f"as accurate as the reference after {reached} epochs, {result['times_as_fast']:.1f} times as fast"
         if reached
-        else "no budget was as good as the reference"
+        else "no budget was as accurate as the reference"
     )
     shown = Table(
         title=f"Time to the reference's accuracy: synthetic demo ({result['difficulty']}), mean of {len(runs)} runs",
-        caption=f"trainer={name}: {said}",
+        caption=f"trainer={name}: {conclusion}",
     )
     for column in ("", "training, s", "balanced accuracy", "gain", "× ref."):
         shown.add_column(column, justify="right" if column else "left")
@@ -140,7 +139,7 @@ def table(result: dict[str, Any]) -> Table:
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--species", nargs="+", default=SPECIES)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="epochs of ours")
+    parser.add_argument("--budgets", type=int, nargs="+", default=BUDGETS, help="numbers of epochs")
     parser.add_argument("--parameter-set", default="turbo")
     parser.add_argument("--difficulty", default="hard", choices=("easy", "normal", "hard"))
 
