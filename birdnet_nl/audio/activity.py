@@ -51,7 +51,7 @@ def window_activity(activity: np.ndarray, frames: int) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _bird_bands(params: MelParams) -> np.ndarray:
     """Mask of the bands within `BIRD_BANDS_HZ`, bool [mels]; all bands where none is."""
-    centres_hz = band_centres_hz(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
+    centres_hz = band_centres_hz(params)
     lowest_hz, highest_hz = BIRD_BANDS_HZ
     inside = (centres_hz >= lowest_hz) & (centres_hz <= highest_hz)
     return inside if inside.any() else np.ones(params.n_mels, dtype=bool)

@@ -111,7 +111,7 @@ class Filterbank:
 
 
 @lru_cache(maxsize=4)
-def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> Filterbank:
+def mel_filterbank(params: MelParams) -> Filterbank:
     """Build the filterbank from torchaudio's coefficients; raises `SetupError` when torchaudio cannot be imported.
 
     librosa's coefficients differ by at most 7e-6 of the peak, but its import takes over a second (numba).
@@ -125,23 +125,24 @@ def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float
             "must be moved aside, run: python -m birdnet_nl.audio.repair_torchaudio"
         ) from error
     bands = melscale_fbanks(
-        n_freqs=1 + n_fft // 2,
-        f_min=f_min_hz,
-        f_max=f_max_hz,
-        n_mels=n_mels,
-        sample_rate=sample_rate_hz,
+        n_freqs=1 + params.n_fft // 2,
+        f_min=params.f_min_hz,
+        f_max=params.f_max_hz,
+        n_mels=params.n_mels,
+        sample_rate=params.sample_rate_hz,
         norm="slaney",  # the original used librosa, so slaney for both
         mel_scale="slaney",
     )  # [bins, mels]
-    bins_per_hz = n_fft / sample_rate_hz
-    used = slice(int(f_min_hz * bins_per_hz), int(f_max_hz * bins_per_hz) + 1)
+    bins_per_hz = params.n_fft / params.sample_rate_hz
+    used = slice(int(params.f_min_hz * bins_per_hz), int(params.f_max_hz * bins_per_hz) + 1)
     return Filterbank(used, csr_array(bands[used].T.numpy()))
 
 
-def band_centres_hz(sample_rate_hz: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
+def band_centres_hz(params: MelParams) -> np.ndarray:
     """Compute the centre of gravity of each band, [mels]; 0 for a band too narrow to contain a bin."""
-    bands = mel_filterbank(sample_rate_hz, n_fft, n_mels, f_min_hz, f_max_hz)
-    bins_hz = np.arange(bands.bins.start, bands.bins.start + bands.weights.shape[1]) * sample_rate_hz / n_fft
+    bands = mel_filterbank(params)
+    bins = np.arange(bands.bins.start, bands.bins.start + bands.weights.shape[1])
+    bins_hz = bins * params.sample_rate_hz / params.n_fft
     return (bands.weights @ bins_hz) / np.maximum(bands.weights.sum(axis=1), 1e-12)
 
 
@@ -152,7 +153,7 @@ def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
     Frames are centred on multiples of `hop_samples`, with zeros beyond both ends (librosa's `center=True,
     pad_mode="constant"`). With `band_median` each band's median over the recording is subtracted.
     """
-    bands = mel_filterbank(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
+    bands = mel_filterbank(params)
     n_frames = 1 + len(samples) // params.hop_samples
     padded = torch.nn.functional.pad(torch.from_numpy(samples), (params.n_fft // 2, params.n_fft))
     frames = padded.unfold(0, params.n_fft, params.hop_samples)  # [frames, n_fft], a view
@@ -163,7 +164,9 @@ def log_mel(samples: np.ndarray, params: MelParams) -> np.ndarray:
         spectrum = torch.fft.rfft(frames[block] * window)  # -> [frames, 1 + n_fft / 2]
         power = _power(spectrum[:, bands.bins])  # -> [bins, frames]
         mel[:, block] = bands.weights @ power.numpy()  # -> [mels, frames]
-    _to_decibels(mel)
+    np.maximum(mel, POWER_FLOOR, out=mel)
+    np.log10(mel, out=mel)
+    mel *= 10  # -> dB
     if params.normalisation == "band_median":
         mel -= lower_median(mel)
     return mel
@@ -174,13 +177,6 @@ def _power(spectrum: torch.Tensor) -> torch.Tensor:
     squares = torch.view_as_real(spectrum).square_()
     power = torch.empty(spectrum.shape[::-1])
     return torch.add(squares[..., 0].T, squares[..., 1].T, out=power)
-
-
-def _to_decibels(power: np.ndarray) -> None:
-    """Convert in place."""
-    np.maximum(power, POWER_FLOOR, out=power)
-    np.log10(power, out=power)
-    np.multiply(power, 10, out=power)
 
 
 def lower_median(mel: np.ndarray) -> np.ndarray:
@@ -200,9 +196,8 @@ class Normalise(torch.nn.Module):
         params = self.params
         mel_db = mel_db.float()
         if params.normalisation == "band_median":
-            return (mel_db.clamp(params.floor_db, params.ceiling_db) - params.floor_db) / (
-                params.ceiling_db - params.floor_db
-            )
+            range_db = params.ceiling_db - params.floor_db
+            return (mel_db.clamp(params.floor_db, params.ceiling_db) - params.floor_db) / range_db
         peak = mel_db.amax(dim=(-2, -1), keepdim=True)
         below_peak = (mel_db - peak).clamp_(min=params.floor_db)
         lowest = below_peak.amin(dim=(-2, -1), keepdim=True)

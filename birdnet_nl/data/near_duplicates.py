@@ -55,7 +55,7 @@ def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams) -> l
 
 def _common_bands(params: MelParams) -> slice:
     """Return the mel bands within `BANDS_HZ`, or all of them when the front end has too few there."""
-    centres_hz = band_centres_hz(params.sample_rate_hz, params.n_fft, params.n_mels, params.f_min_hz, params.f_max_hz)
+    centres_hz = band_centres_hz(params)
     inside = np.flatnonzero((centres_hz >= BANDS_HZ[0]) & (centres_hz <= BANDS_HZ[1]))
     return slice(inside[0], inside[-1] + 1) if len(inside) >= OUTLINE_BANDS else slice(None)
 

@@ -1,22 +1,24 @@
 """Train, validation and test splits of whole recordings, assigned before any recording is cut into segments.
 
 The assignment depends only on the recordings and the seed, so that every parameter set is evaluated on the same test
-recordings. In cross-validation each recording is in the test split of exactly one fold.
+recordings. In cross-validation each recording is in the test split of exactly one fold. A run that builds on an earlier
+run inherits its splits, so that recordings seen in training never come into the test split.
 """
 
 import csv
 import os
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.util.errors import TooFewRecordingsError
+from birdnet_nl.recordings.recording import Recording, xeno_canto_number
+from birdnet_nl.util.errors import DataError, RunError, TooFewRecordingsError
 from birdnet_nl.util.files import atomic_path
 
 SPLITS = ("train", "val", "test")
+PATH_PARTS = 3  # last parts of a path that identify a file below any root: species, type, name
 ATTEMPTS = 60  # random orders that are tried; the most even assignment is kept
 
 
@@ -64,7 +66,6 @@ def assign_splits(
         train_and_val = shares["train"] + shares["val"]
         splits = {recording.id: "test" for recording in recordings}
         splits |= _divide(rest, {split: shares[split] / train_and_val for split in ("train", "val")}, seed)
-    assert_no_leak(recordings, splits)
     return splits
 
 
@@ -117,34 +118,13 @@ def _cost(assignment: np.ndarray, counts: np.ndarray, target: np.ndarray) -> tup
 
 def _move_groups(assignment: np.ndarray, counts: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Move one group at a time to another part, always the move that lowers the cost most, until none does."""
+    groups = np.arange(len(assignment))
     while True:
-        moves = []
-        for group in range(len(assignment)):
-            for part in range(len(target)):
-                moved = assignment.copy()
-                moved[group] = part
-                moves.append(moved)
+        moves = [np.where(groups == group, part, assignment) for group in groups for part in range(len(target))]
         best = min(moves, key=lambda moved: _cost(moved, counts, target))
         if _cost(best, counts, target) >= _cost(assignment, counts, target):
             return assignment
         assignment = best
-
-
-def assert_no_leak(recordings: Sequence[Recording], splits: dict[str, str]) -> None:
-    """Raise `AssertionError` when a recordist or a recording is in more than one split."""
-    splits_of: dict[str, set[str]] = defaultdict(set)
-    for recording in recordings:
-        splits_of[group_of(recording)].add(splits[recording.id])
-    if leaking := sorted(group for group, splits in splits_of.items() if len(splits) > 1):
-        raise AssertionError(f"split leaks: {', '.join(leaking[:3])} in more than one split")
-
-
-def count_by_split(recordings: Sequence[Recording], splits: dict[str, str]) -> dict[str, Counter]:
-    """Count the recordings per type in each split."""
-    counts = {split: Counter() for split in SPLITS}
-    for recording in recordings:
-        counts[splits[recording.id]][recording.vocalization_type] += 1
-    return counts
 
 
 def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, str]) -> None:
@@ -153,13 +133,71 @@ def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, 
         writer = csv.writer(file)
         writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
         for r in recordings:
-            vocalization_type = r.vocalization_type or ""  # empty for a multi-label recording
-            writer.writerow(
-                [r.id, splits[r.id], vocalization_type, r.recordist, r.quality, r.licence, os.fspath(r.path)]
-            )
+            name = r.vocalization_type or ""  # empty for a multi-label recording
+            writer.writerow([r.id, splits[r.id], name, r.recordist, r.quality, r.licence, os.fspath(r.path)])
 
 
 def read_splits(path: Path) -> dict[str, str]:
     """Read the split of each recording by id from a file of `write_splits`."""
     with path.open(encoding="utf-8", newline="") as file:
         return {row["id"]: row["split"] for row in csv.DictReader(file)}
+
+
+class InheritedSplits:
+    """Splits of an earlier run. Not a dataclass, because Hydra converts dataclasses to configurations.
+
+    Attributes:
+        of_file: split by the last parts of the path of a file.
+        of_number: split by Xeno-canto number, for files that were moved.
+        of_group: split by recordist, as returned by `group_of`.
+    """
+
+    def __init__(
+        self, of_file: Mapping[tuple[str, ...], str], of_number: Mapping[str, str], of_group: Mapping[str, str]
+    ) -> None:
+        self.of_file, self.of_number, self.of_group = of_file, of_number, of_group
+
+    def assign(self, recordings: Sequence[Recording], shares: dict[str, float], seed: int) -> dict[str, str]:
+        """Assign each recording, by id, to its split in the earlier run, else to that of its recordist there.
+
+        The other recordings are divided by `shares`, or all put in the test split when they cannot be divided.
+        """
+        splits = {recording.id: split for recording in recordings if (split := self._split_of(recording))}
+        rest = [recording for recording in recordings if recording.id not in splits]
+        if not rest:
+            return splits
+        try:
+            return splits | assign_splits(rest, shares, seed)
+        except DataError:
+            return splits | {recording.id: "test" for recording in rest}
+
+    def _split_of(self, recording: Recording) -> str | None:
+        return (
+            self.of_file.get(recording.path.parts[-PATH_PARTS:])
+            or self.of_number.get(xeno_canto_number(recording.id))
+            or self.of_group.get(group_of(recording))
+        )
+
+
+def read_inherited(path: Path, numbers_are_unique: bool = True) -> InheritedSplits:
+    """Read the `splits.csv` of a run; raises `RunError` for any other file.
+
+    Demo recordings of different species share their numbers: `numbers_are_unique=False` ignores the numbers.
+    """
+    of_file, of_number, of_group = {}, {}, {}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                recording = Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"])
+                of_file[recording.path.parts[-PATH_PARTS:]] = row["split"]
+                if numbers_are_unique and (number := xeno_canto_number(recording.id)):
+                    of_number[number] = row["split"]
+                if recording.recordist:
+                    of_group[group_of(recording)] = row["split"]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} is not the splits.csv of a run ({error!r}); choose another run with base=") from None
+    if unknown := set(of_file.values()) - set(SPLITS):
+        raise RunError(
+            f"{path} has the split {min(unknown)}, expected {', '.join(SPLITS)}; choose another run with base="
+        )
+    return InheritedSplits(of_file, of_number, of_group)

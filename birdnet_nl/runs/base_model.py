@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.inherited_splits import InheritedSplits, read_inherited
+from birdnet_nl.data.splits import InheritedSplits, read_inherited
 from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.evaluate import Evaluation
 from birdnet_nl.evaluation.metrics import score

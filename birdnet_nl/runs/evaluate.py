@@ -11,7 +11,7 @@ import torch
 
 from birdnet_nl import __version__
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
-from birdnet_nl.data.evaluation_set import EvaluationSet, build_evaluation_set
+from birdnet_nl.data.prepare import EvaluationSet, build_evaluation_set
 from birdnet_nl.data.sources import DEMO_MARK, read_folders, with_own_ids
 from birdnet_nl.evaluation.calibration import is_certain
 from birdnet_nl.evaluation.evaluate import Evaluation, evaluate_calibrated

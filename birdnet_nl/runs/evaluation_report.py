@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from birdnet_nl.data.evaluation_set import EvaluationSet
+from birdnet_nl.data.prepare import EvaluationSet
 from birdnet_nl.evaluation.controls import majority_control
 from birdnet_nl.evaluation.evaluate import Evaluation
 from birdnet_nl.evaluation.metrics import Predictions, score_with_intervals

@@ -45,10 +45,9 @@ def test_bands_outside_those_of_birds_are_ignored(sound_in_noise, wide_mel):
 
 def test_activity_equals_the_definition(small_mel):
     mel_db = np.random.default_rng(1).normal(0, 8, (small_mel.n_mels, 51)).astype(np.float32)
-    centres_hz = band_centres_hz(
-        small_mel.sample_rate_hz, small_mel.n_fft, small_mel.n_mels, small_mel.f_min_hz, small_mel.f_max_hz
-    )
-    bands = [row for row, centre_hz in zip(mel_db, centres_hz, strict=True) if 250 <= centre_hz <= 11_000]
+    bands = [
+        row for row, centre_hz in zip(mel_db, band_centres_hz(small_mel), strict=True) if 250 <= centre_hz <= 11_000
+    ]
     expected = [np.mean([max(0.0, band[frame] - np.median(band) - NOISE_DB) for band in bands]) for frame in range(51)]
     np.testing.assert_allclose(frame_activity(mel_db, small_mel), expected, rtol=1e-4, atol=1e-5)
 

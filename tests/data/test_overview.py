@@ -1,6 +1,7 @@
 """Overview of a folder with every possible problem, compared with what a training uses."""
 
 import shutil
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.inspection import FactsCache, inspect_files
 from birdnet_nl.data.overview import DUPLICATE, SAME_SOUND, TWO_TYPES, SpeciesOverview, build_overview
 from birdnet_nl.data.prepare import prepare_recordings
-from birdnet_nl.data.splits import count_by_split
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.library import files_by_id, find_recordings
 from birdnet_nl.species.table import get_species
@@ -91,9 +91,9 @@ def test_the_splits_are_those_of_a_training(messy, small_mel):
     )  # fmt: skip
     assert overview.problem == ""
     assert {item.recording.id: item.split for item in overview.recordings if item.split} == prepared.splits
-    counts = count_by_split(prepared.recordings, prepared.splits)
     for name in prepared.types:
-        assert overview.types[name].splits == {split: counts[split][name] for split in counts}
+        splits = Counter(prepared.splits[r.id] for r in prepared.recordings if r.vocalization_type == name)
+        assert overview.types[name].splits == splits
     left_out = {item.recording.path for item in overview.recordings if item.left_out and item.kind in RULES.types}
     assert {unusable.path for unusable in prepared.unusable} == left_out
     assert {name for name, of_type in overview.types.items() if of_type.why_not} == set(prepared.left_out_types)

@@ -1,15 +1,17 @@
-"""Prepared recordings of a folder, and the sentence for everything that is left out."""
+"""Prepared recordings of a folder, the sentence for everything that is left out, and the evaluation set."""
 
 import re
 import shutil
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from birdnet_nl.audio.cache import cache_mels
-from birdnet_nl.data.inherited_splits import InheritedSplits
-from birdnet_nl.data.prepare import prepare_recordings
+from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
+from birdnet_nl.data.prepare import build_evaluation_set, prepare_recordings
+from birdnet_nl.data.splits import InheritedSplits
 from birdnet_nl.recordings.folder import read_species_folder
+from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
 
@@ -166,3 +168,46 @@ def test_inherited_splits_without_test_recordings_raise(make_merel, prepare):
     inherited = InheritedSplits({}, {f"XC{n}": ("train", "val")[n % 2] for n in range(1, 7)}, {})
     with pytest.raises(DataError, match=r"^merel: none of its 6 recordings is for test when .* --species merel$"):
         prepare(folder, inherited=inherited)
+
+
+FOUND = [
+    Recording(id, Path(f"{id}.mp3"), "koolmees", vocalization_type, text)
+    for id, vocalization_type, text in [
+        ("XC1", "song", "song"), ("XC2", "call", "call"), ("XC3", "alarm", "alarm call"), ("XC4", None, "song, call"),
+        ("XC5", "song", "song"), ("XC6", "call", "call"), ("XC7", "song", "song"),
+    ]
+]  # fmt: skip
+
+
+@pytest.fixture
+def build(small_mel):
+    """Builds the evaluation set: XC5 was seen in training, XC6 cannot be decoded and XC7 has the sound of XC1."""
+
+    def make_mels(recordings):
+        content = {"XC7": "XC1"}
+        mels = {r.id: CachedMel(Path(r.id), 10, content.get(r.id, r.id)) for r in recordings if r.id != "XC6"}
+        build.made = [r.id for r in recordings]
+        return mels, [UnusableFile(r.path, "is silent") for r in recordings if r.id == "XC6"]
+
+    def build(keep_seen: bool):
+        reasons = {"XC5": "the same number"}
+        return build_evaluation_set(
+            FOUND, ["song", "call"], lambda recording: reasons.get(recording.id, ""), keep_seen, make_mels, small_mel
+        )
+
+    return build
+
+
+def test_every_recording_left_out_is_counted(build):
+    evaluation_set = build(keep_seen=False)
+    assert [recording.id for recording in evaluation_set.recordings] == list(evaluation_set.mels) == ["XC1", "XC2"]
+    assert evaluation_set.unclear == {"song, call": 1} and evaluation_set.unknown_types == {"alarm": 1}
+    assert [(recording.id, reason) for recording, reason in evaluation_set.seen] == [("XC5", "the same number")]
+    assert [file.path.stem for file in evaluation_set.unusable] == ["XC6", "XC7"]
+    assert build.made == ["XC1", "XC2", "XC6", "XC7"]
+
+
+def test_recordings_seen_in_training_are_kept_on_request_and_still_counted(build):
+    evaluation_set = build(keep_seen=True)
+    assert [recording.id for recording in evaluation_set.recordings] == ["XC1", "XC2", "XC5"]
+    assert len(evaluation_set.seen) == 1
