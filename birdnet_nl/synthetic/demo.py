@@ -9,7 +9,6 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,25 +31,6 @@ birdnet_nl generated them, so that everything can be tried without network or ke
 downloads from Xeno-canto; the numbers start at XC900000000, far above any real one. A few recordings have a wrong label
 and some have two types, like real ones. Use them to try things out, never for a claim about birds. Licence: CC0.
 """
-
-
-@dataclass(frozen=True)
-class DemoParams:
-    """Parameters that determine the content of a species' folder."""
-
-    slug: str
-    recordings_per_type: int
-    seed: int
-    difficulty: str
-    median_s: float = MEDIAN_S
-    generator_version: int = GENERATOR_VERSION
-
-    def to_dict(self) -> dict[str, object]:
-        """Convert to a dict without the usual duration, which older folders do not state."""
-        values = asdict(self)
-        if self.median_s == MEDIAN_S:
-            del values["median_s"]
-        return values
 
 
 def make_demo_species(
@@ -84,7 +64,10 @@ def make_demo_species(
     from birdnet_nl.synthetic.plan import plan_recordings
 
     species = get_species(slug)
-    params = DemoParams(species.slug, recordings_per_type, seed, difficulty, float(median_s))
+    params = {"slug": species.slug, "recordings_per_type": recordings_per_type, "seed": seed, "difficulty": difficulty}
+    if median_s != MEDIAN_S:  # not stated by older folders
+        params["median_s"] = float(median_s)
+    params["generator_version"] = GENERATOR_VERSION
     plans = plan_recordings(species.slug, recordings_per_type, seed, difficulty, median_s)
     root = Path(root)
     target = root / f"xeno-canto-{species.slug}"
@@ -100,20 +83,20 @@ def make_demo_species(
         write_recordings(building, plans, progress)
         write_manifest(building, plans)
         building.chmod(0o755)  # mkdtemp makes private folders
-        (building / DEMO_MARK).write_text(json.dumps(params.to_dict(), indent=2) + "\n")
+        (building / DEMO_MARK).write_text(json.dumps(params, indent=2) + "\n")
         _put_in_place(building, target, params, plans)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
 
 
-def _is_complete(target: Path, params: DemoParams, plans: list["RecordingPlan"]) -> bool:
+def _is_complete(target: Path, params: dict[str, object], plans: list["RecordingPlan"]) -> bool:
     try:
         values = json.loads((target / DEMO_MARK).read_text())
     except (OSError, ValueError):
         return False
     names = (MANIFEST, *(plan.file_name for plan in plans))
-    return values == params.to_dict() and all((target / name).is_file() for name in names)
+    return values == params and all((target / name).is_file() for name in names)
 
 
 def _check_foreign(target: Path) -> None:
@@ -142,14 +125,14 @@ def _remove_leftovers(root: Path, slug: str, older_than_s: float = 3600) -> None
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put_in_place(building: Path, target: Path, params: DemoParams, plans: list["RecordingPlan"]) -> None:
+def _put_in_place(building: Path, target: Path, params: dict[str, object], plans: list["RecordingPlan"]) -> None:
     """Rename the finished folder; if another process has finished the same folder first, keep that one."""
     for _ in range(10):
         if _is_complete(target, params, plans):
             return
         _check_foreign(target)
         if target.exists():  # of other parameters, or with files missing
-            outdated = Path(tempfile.mkdtemp(prefix=f".demo-{params.slug}-", dir=target.parent))
+            outdated = Path(tempfile.mkdtemp(prefix=f".demo-{params['slug']}-", dir=target.parent))
             try:
                 target.rename(outdated / target.name)
             except FileNotFoundError:  # another process moved it away

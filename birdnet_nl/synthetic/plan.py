@@ -150,10 +150,9 @@ def _assign_origins(
         recordist = recordists[slot]
         site = int(rng.integers(len(recordist.sites)))
         by_type = dict(zip(VOCALIZATION_TYPES, recordist.type_weights[site], strict=True))
-        weights = np.array(
-            [len(rows) * np.mean([by_type[name] for name in types]) for types, rows in remaining.items()]
-        )
-        weights += 1e-9 * np.array([len(rows) for rows in remaining.values()])
+        counts_left = np.array([len(rows) for rows in remaining.values()])
+        weights = counts_left * [np.mean([by_type[name] for name in types]) for types in remaining]
+        weights += 1e-9 * counts_left
         types = list(remaining)[rng.choice(len(weights), p=weights / weights.sum())]
         bird = 100 * slot + 10 * site + int(rng.integers(0, 3))
         origins[remaining[types].pop()] = (recordist, recordist.sites[site], bird)

@@ -22,11 +22,8 @@ OCTAVE = np.log2(np.maximum(GRID_KHZ, 0.05))
 TYPICAL_SNR_DB = {"A": 30.0, "B": 19.0, "C": 10.0, "D": 4.0, "E": 0.0, "": 14.0}
 
 
-def render_recording(plan: RecordingPlan, *, with_bird: bool = True) -> np.ndarray:
-    """Render the recording as float32 `[samples]` within ±1 at the recordist's sample rate; the same for each call.
-
-    Without the bird everything else is unchanged, to measure what the background reveals about the type.
-    """
+def render_recording(plan: RecordingPlan) -> np.ndarray:
+    """Render the recording as float32 `[samples]` within ±1 at the recordist's sample rate; the same for each call."""
     rate_hz = plan.recordist.sample_rate_hz
     count = round(plan.duration_s * rate_hz)
     size = fft.next_fast_len(count + rate_hz, real=True)  # one more second for the echo
@@ -34,20 +31,13 @@ def render_recording(plan: RecordingPlan, *, with_bird: bool = True) -> np.ndarr
     background = _background(plan, khz, size)
     microphone = _interpolate(khz, _microphone_db(plan))
     noise = _power(background * microphone, khz, 1, 8) * 2 / size**2
-    mix = background + _bird(plan, khz, size, count, background) if with_bird else background
+    mix = background + _bird(plan, khz, size, count, background)
     gain_db = plan.recordist.gain_db + BIRD_LEVEL_DB - TYPICAL_SNR_DB[plan.quality] - 10 * np.log10(noise)
     samples = fft.irfft(mix * microphone, size)[:count] * np.float32(10 ** (gain_db / 20))
     loud = np.abs(samples) > 0.5
     if loud.any():  # the limiter of a recorder: linear up to half of full scale
         samples[loud] = np.sign(samples[loud]) * (0.5 + 0.45 * np.tanh((np.abs(samples[loud]) - 0.5) / 0.45))
     return samples
-
-
-def render_clean(plan: RecordingPlan) -> np.ndarray:
-    """Render the bird alone at close range, without noise or echo: float32 `[samples]` with a peak of about 0.5."""
-    rate_hz = plan.recordist.sample_rate_hz
-    samples = sing(plan, np.random.default_rng([*plan.seed, 2]), round(plan.duration_s * rate_hz))
-    return 0.5 * samples / np.abs(samples).max()
 
 
 def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -96,14 +86,16 @@ class _Singer:
         if self.voice.fresh:
             theme = compose(self.rng, self.voice.variants[self.rng.integers(len(self.voice.variants))])
         sound = perform(self.rng, theme, self.bird, self.rate_hz)
-        start = int(start_s * self.rate_hz)
-        pause_s = self.rng.uniform(*self.voice.pause_s)
-        next_s = start_s + len(sound) / self.rate_hz + pause_s
-        sound = sound[max(0, -start) :]
-        start = max(0, start)
-        sound = sound[: max(0, len(track) - start)]
-        track[start : start + len(sound)] += sound * np.float32(10 ** (level_db / 20))
-        return next_s
+        _add(track, sound * np.float32(10 ** (level_db / 20)), int(start_s * self.rate_hz))
+        return start_s + len(sound) / self.rate_hz + self.rng.uniform(*self.voice.pause_s)
+
+
+def _add(track: np.ndarray, sound: np.ndarray, start: int) -> int:
+    """Add the part of a sound that is within the track, and return the length of that part in samples."""
+    sound, start = sound[max(0, -start) :], max(0, start)
+    sound = sound[: max(0, len(track) - start)]
+    track[start : start + len(sound)] += sound
+    return len(sound)
 
 
 def _bird(plan: RecordingPlan, khz: np.ndarray, size: int, count: int, background: np.ndarray) -> np.ndarray:
@@ -165,13 +157,13 @@ def _background(plan: RecordingPlan, khz: np.ndarray, size: int) -> np.ndarray:
     site = plan.site
     colour_db = -(site.tilt_db_per_octave + rng.normal(0, 0.4)) * OCTAVE + _bumps_db(site.bumps)
     hiss_db = rng.uniform(-30, -12) + site.rain_db * (rng.random() < 0.7)  # of the recorder, or rain
-    steady = _white(rng, len(khz)) * _interpolate(khz, np.logaddexp2(colour_db / 6, hiss_db / 6) * 6)
+    white = rng.standard_normal(2 * len(khz), dtype=np.float32).view(np.complex64)
+    steady = white * _interpolate(khz, np.logaddexp2(colour_db / 6, hiss_db / 6) * 6)
     for low, high, level_db in ((0.06, 0.5, site.wind_db), (0.1, 2.0, site.traffic_db)):
         gusts = _gusts(rng, khz, size, low, high)
-        last = len(gusts)
         level_db += rng.normal(0, 3)
         ratio = _power(steady, khz, low, high) / _power(gusts, khz, low, high)
-        steady[:last] += gusts * np.float32(np.sqrt(ratio) * 10 ** (level_db / 20))
+        steady[: len(gusts)] += gusts * np.float32(np.sqrt(ratio) * 10 ** (level_db / 20))
     mix = steady
     for number, (slug, level_db) in enumerate(plan.chorus):
         mix = mix + _distant_bird(plan, slug, number, level_db, khz, size, steady)
@@ -190,11 +182,8 @@ def _distant_bird(
     theme = draw_themes(bird, voice, 0)[0]
     clock_s = rng.uniform(-2, 4)
     while clock_s < plan.duration_s:
-        sound = perform(rng, theme, bird, rate_hz)[max(0, -int(clock_s * rate_hz)) :]
-        start = max(0, int(clock_s * rate_hz))
-        sound = sound[: max(0, len(track) - start)]
-        track[start : start + len(sound)] += sound
-        clock_s += len(sound) / rate_hz + rng.uniform(*voice.pause_s) * rng.uniform(1, 2.5)
+        added = _add(track, perform(rng, theme, bird, rate_hz), int(clock_s * rate_hz))
+        clock_s += added / rate_hz + rng.uniform(*voice.pause_s) * rng.uniform(1, 2.5)
     if not track.any():
         return np.zeros_like(noise)
     active = np.count_nonzero(track) / len(track)
@@ -202,23 +191,16 @@ def _distant_bird(
     return _place(wet, noise, khz, level_db + 10 * np.log10(active))
 
 
-def _white(rng: np.random.Generator, bins: int) -> np.ndarray:
-    return rng.standard_normal(2 * bins, dtype=np.float32).view(np.complex64)
-
-
 def _gusts(rng: np.random.Generator, khz: np.ndarray, size: int, low_khz: float, high_khz: float) -> np.ndarray:
     """First bins of the spectrum of low noise that rises and falls, computed at a low sample rate."""
     bins = int(np.searchsorted(khz, 2.5 * high_khz))
     count = 2 * (bins - 1)
     duration_s = count / (5000 * high_khz)
-    swell = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, 2 + int(duration_s / 1.5)), _swell(rng, duration_s))
+    levels = np.exp(rng.normal(0, 0.8, 2 + int(duration_s / 1.5)))
+    swell = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, len(levels)), levels)
     noise = rng.standard_normal(count, dtype=np.float32) * swell.astype(np.float32)
     edges_db = -10 * np.log10((1 + (low_khz / GRID_KHZ) ** 8) * (1 + (GRID_KHZ / high_khz) ** 8))
     return fft.rfft(noise) * _interpolate(khz[:bins], edges_db - 6 * OCTAVE)
-
-
-def _swell(rng: np.random.Generator, duration_s: float) -> np.ndarray:
-    return np.exp(rng.normal(0, 0.8, 2 + int(duration_s / 1.5)))
 
 
 def _bumps_db(bumps: tuple[tuple[float, float], ...]) -> np.ndarray:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from birdnet_nl.species.table import all_species, get_species
 from birdnet_nl.synthetic import demo_files
 from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.synthetic.plan import plan_recordings
-from birdnet_nl.synthetic.scene import render_clean, render_recording
+from birdnet_nl.synthetic.scene import render_recording, sing
 from birdnet_nl.synthetic.species_voices import DESCRIBED_IN_DEMO, demo_voices, described_voices
 from birdnet_nl.synthetic.voices import parse_voices
 from birdnet_nl.util.errors import DataError, SelectionError
@@ -200,16 +201,6 @@ def test_xeno_canto_numbers_are_unique_over_all_species():
     assert not first & second
 
 
-def test_rendering_a_plan_is_deterministic():
-    plan = make_plans("houtduif", 3)[4]
-    samples = render_recording(plan)
-    assert samples.dtype == np.float32
-    assert len(samples) == round(plan.duration_s * plan.recordist.sample_rate_hz)
-    assert np.abs(samples).max() < 1
-    np.testing.assert_array_equal(samples, render_recording(make_plans("houtduif", 3)[4]))
-    assert not np.array_equal(samples[:1000], render_recording(make_plans("houtduif", 3, seed=1)[4])[:1000])
-
-
 def test_every_species_has_its_own_demo_voice():
     voices = [demo_voices(species.slug) for species in all_species()]
     assert all(tuple(voice) == VOCALIZATION_TYPES for voice in voices)
@@ -279,23 +270,25 @@ def test_the_background_does_not_reveal_the_type():
     accuracies = []
     for slug, seed in (("koolmees", 0), ("merel", 1), ("houtduif", 2)):
         plans = short_plans(slug, seed)
-        features = [
-            band_energies(render_recording(plan, with_bird=False), plan.recordist.sample_rate_hz) for plan in plans
-        ]
+        backgrounds = [render_recording(replace(plan, snr_db=-100.0)) for plan in plans]
+        rates_hz = [plan.recordist.sample_rate_hz for plan in plans]
+        features = [band_energies(*background) for background in zip(backgrounds, rates_hz, strict=True)]
         accuracies.append(grouped_accuracy(features, plans))
     assert np.mean(accuracies) < 0.40
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slug", ["koolmees", "merel", "winterkoning", "spreeuw"])
+@pytest.mark.parametrize("slug", ["merel", "spreeuw"])  # described and derived
 def test_the_voices_of_the_types_differ(slug):
     plans = short_plans(slug, 0, "easy", 24)
     features = []
     for plan in plans:
-        samples = render_clean(plan)
+        rate_hz = plan.recordist.sample_rate_hz
+        samples = sing(plan, np.random.default_rng(plan.seed), round(plan.duration_s * rate_hz))
+        samples *= 0.5 / np.abs(samples).max()
         loud = np.sqrt(np.convolve(samples**2, np.ones(480) / 480, "same"))[::480] > 0.02
         switches = np.count_nonzero(np.diff(loud.astype(int))) / plan.duration_s
-        bands = band_energies(samples, plan.recordist.sample_rate_hz)
+        bands = band_energies(samples, rate_hz)
         features.append(np.concatenate([bands, [loud.mean(), switches]]))
     assert grouped_accuracy(features, plans) > 0.8
 
