@@ -162,13 +162,9 @@ def test_both_sides_get_the_same_segments_of_noise(in_this_process, noise, tmp_p
     assert np.bincount(np.load(tmp_path / "train_recordings.npy")).tolist() == [2] * 24
 
 
-def test_a_timed_run_ends_after_enough_segments(in_this_process, noise):
-    times = processes.in_own_process("benchmarks.timed_run:time_run", overrides=noise, segments=20)
-    assert [(epoch, size) for epoch, size, _ in times["batches"]] == [(0, 8)] * 3
-    assert times["epochs"] == [] and times["peak_memory_mb"] > 100
-
-
-def test_speed_compares_the_sides(in_this_process, monkeypatch, print_table):
+def test_speed_compares_the_sides_until_enough_segments_are_timed(in_this_process, monkeypatch, print_table):
+    runs, time_run = [], timed_run.time_run
+    monkeypatch.setattr(timed_run, "time_run", lambda **arguments: runs.append(time_run(**arguments)) or runs[-1])
     overrides = ("trainer=fast", "data.batch_size=8")
     plain = speed.Side((*overrides, "engine=plain"))
     sides = {speed.REFERENCE: speed.Side(overrides, reference_batch_size=8), "ours": plain}
@@ -184,6 +180,8 @@ def test_speed_compares_the_sides(in_this_process, monkeypatch, print_table):
     assert ours["gflops"] == pytest.approx(ours["mflops_per_segment"] / 1000 / ours["seconds_per_segment"])
     assert ours["share_of_roof"] == pytest.approx(ours["gflops"] / result["roof_gflops"]["fp32"])
     assert "× ref." in print_table(speed.table(result))
+    assert [(epoch, size) for epoch, size, _ in runs[0]["batches"]] == [(0, 8)] * 4  # of 6
+    assert runs[0]["epochs"] == [] and runs[0]["peak_memory_mb"] > 100
 
 
 def test_every_side_composes(in_this_process):
