@@ -121,20 +121,20 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
     folder = species_folder(root, species)
     rows = [row for row in read_rows(folder) if (folder / row.get("file", "")).is_file()]
     ids_with_row = {row.get("xc_id", "").upper().removeprefix("XC") for row in rows}
-    without_row = {id: path for id, path in _sounds_on_disk(folder).items() if id not in ids_with_row}
+    sounds = [path for path in sorted(folder.rglob("XC*")) if path.suffix.lower() in SOUND_SUFFIXES]
+    paths = {recording_id(path).removeprefix("XC"): path for path in sounds}
     adopted = tuple(
         (candidate, path)
         for candidate in candidates
-        if (path := without_row.get(candidate.row["xc_id"])) and not find_defect(path, candidate.duration_s)
+        if candidate.row["xc_id"] not in ids_with_row
+        and (path := paths.get(candidate.row["xc_id"]))
+        and not find_defect(path, candidate.duration_s)
     )
     on_disk = [(classify_type(row.get("type", ""), flight_call=filters.flight_call), row) for row in rows]
     on_disk += [(candidate.vocalization_type, candidate.row) for candidate, _ in adopted]
     ids_on_disk = ids_with_row | {candidate.row["xc_id"] for candidate, _ in adopted}
-    new = [
-        candidate
-        for candidate, reason in zip(candidates, reasons, strict=True)
-        if not reason and candidate.row["xc_id"] not in ids_on_disk
-    ]
+    checked = list(zip(candidates, reasons, strict=True))
+    new = [candidate for candidate, reason in checked if not reason and candidate.row["xc_id"] not in ids_on_disk]
     chosen: list[Candidate] = []
     for name in filters.types:
         recordists = [row.get("recordist", "") for label, row in on_disk if label == name]
@@ -147,15 +147,5 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
         on_disk=Counter(label for label, _ in on_disk),
         adopted=adopted,
         left_out=Counter(reason for reason in reasons if reason),
-        unknown_types=Counter(
-            candidate.row["type"]
-            for candidate, reason in zip(candidates, reasons, strict=True)
-            if reason == TYPE_NOT_KNOWN
-        ),
+        unknown_types=Counter(candidate.row["type"] for candidate, reason in checked if reason == TYPE_NOT_KNOWN),
     )
-
-
-def _sounds_on_disk(folder: Path) -> dict[str, Path]:
-    """Map Xeno-canto numbers to the complete files below a species folder."""
-    paths = [path for path in sorted(folder.rglob("XC*")) if path.suffix.lower() in SOUND_SUFFIXES]
-    return {recording_id(path).removeprefix("XC"): path for path in paths}

@@ -107,12 +107,9 @@ def species_of_spectrogram_folder(folder: Path) -> Species | None:
 
 def segment_files(recording: Recording) -> list[Path]:
     """Return the spectrogram files of a recording's segments, in the order of their numbers."""
-    files = []
-    for path in recording.path.parent.glob("*.npy"):
-        match = SEGMENT_FILE.fullmatch(path.stem)
-        if match and match["recording"] == recording.path.name:
-            files.append((int(match["number"]), path))
-    return [path for _, path in sorted(files)]
+    matches = {path: SEGMENT_FILE.fullmatch(path.stem) for path in recording.path.parent.glob("*.npy")}
+    own = [path for path, match in matches.items() if match and match["recording"] == recording.path.name]
+    return sorted(own, key=lambda path: (int(matches[path]["number"]), path))
 
 
 def read_spectrogram_folder(folder: Path, species: Species, flight_call: str = "call") -> list[Recording]:

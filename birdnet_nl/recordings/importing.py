@@ -20,9 +20,8 @@ from birdnet_nl.recordings.manifest import (
     species_folder,
     write_attribution,
 )
+from birdnet_nl.recordings.metadata import read_table, read_tags, species_in
 from birdnet_nl.recordings.sound_file import read_sound_facts
-from birdnet_nl.recordings.tables import read_table
-from birdnet_nl.recordings.tags import read_tags, species_in
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path

@@ -82,12 +82,7 @@ RULES = (
         "mimicry, imitation, imitatie, nabootsing, nachahmung, imitación, härmning, imitating",
         (SONG,),
     ),
-    Rule(
-        "duet",
-        OTHER,
-        "duet, duetting, duetzang, duett, duo, dúo",
-        (SONG, CALL),
-    ),
+    Rule("duet", OTHER, "duet, duetting, duetzang, duett, duo, dúo", (SONG, CALL)),
     Rule(
         "wings and bill",
         OTHER,
@@ -108,11 +103,7 @@ RULES = (
         OTHER,
         "distress call, distress, angstroep, angstruf, cri de détresse, llamada de angustia, ångestläte",
     ),
-    Rule(
-        "other",
-        OTHER,
-        "other, overig, anders, sonstiges, andere, autre, otro, annat",
-    ),
+    Rule("other", OTHER, "other, overig, anders, sonstiges, andere, autre, otro, annat"),
     Rule(
         "several types",
         MULTILABEL,
@@ -146,11 +137,7 @@ RULES = (
         "four, one, vogel, groep, groepje, kolonie, koppel, paar, schwarm, kolonie, couple, groupe, colonie, "
         "grupo, pareja, bandada, flock, par",
     ),
-    Rule(
-        "joining words",
-        IGNORED,
-        "and, en, und, et, y, e, och, with, met, mit, avec, con, med, by, of",
-    ),
+    Rule("joining words", IGNORED, "and, en, und, et, y, e, och, with, met, mit, avec, con, med, by, of"),
 )
 
 _SINGULAR = {
@@ -204,7 +191,7 @@ def _rules_in(text: str) -> list[Rule | None]:
     """Return the rule of each phrase of the text in order, None for a word that matches no rule."""
     phrases = _rule_of_phrase()
     longest = max(map(len, phrases))
-    rules: list[Rule | None] = []
+    rules = []
     for words in _items(text):
         start = 0
         while start < len(words):
@@ -231,18 +218,3 @@ def _rule_of_phrase() -> dict[tuple[str, ...], Rule]:
     if ambiguous:
         raise ValueError(f"RULES gives two meanings to {sorted(ambiguous)}")
     return by_phrase
-
-
-def rules_as_markdown() -> str:
-    """Format `RULES` as the table of docs/vocalization_types.md."""
-    lines = ["| rule | alone | beside a type | words |", "|---|---|---|---|"]
-    for rule in RULES:
-        beside = {UNKNOWN: "unknown", IGNORED: "no effect"}.get(rule.result, "several")
-        if rule.part_of:
-            otherwise = "" if len(rule.part_of) == 3 else "; else several"
-            beside = f"no effect beside {', '.join(rule.part_of)}{otherwise}"
-        alone = {FLIGHT: "call, or other with `leave_out`", IGNORED: "unknown"}.get(rule.result, rule.result)
-        if rule.result in (*VOCALIZATION_TYPES, FLIGHT):
-            beside = "several, unless the same type"
-        lines.append(f"| {rule.name} | {alone} | {beside} | {rule.phrases} |")
-    return "\n".join(lines)

@@ -1,6 +1,5 @@
 """Manifest `recordings.csv` and `ATTRIBUTION.md` of a species folder; both are replaced atomically."""
 
-import contextlib
 import csv
 import hashlib
 import io
@@ -31,17 +30,11 @@ COLUMN_NAMES = {  # our name, and the names in Xeno-canto's API and other tools
     "time": ("time",),
 }
 DETAIL_COLUMN_NAMES = {  # not needed for training
-    "slug": ("slug",),
-    "scientific": ("scientific",),
-    "english": ("english",),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng"),
-    "duration_s": ("duration_s", "length"),
-    "sample_rate_hz": ("sample_rate_hz", "smp"),
-    "remarks": ("remarks", "rmk"),
-    "background": ("background", "also"),
+    "slug": ("slug",), "scientific": ("scientific",), "english": ("english",), "latitude": ("latitude", "lat"),
+    "longitude": ("longitude", "lon", "lng"), "duration_s": ("duration_s", "length"),
+    "sample_rate_hz": ("sample_rate_hz", "smp"), "remarks": ("remarks", "rmk"), "background": ("background", "also"),
     "sha256": ("sha256",),
-}
+}  # fmt: skip
 
 Row = dict[str, str]
 """One line of a manifest; `file` is relative to the manifest, unknown values are empty, further columns are kept."""
@@ -88,14 +81,11 @@ def manifest_rows(folder: Path) -> dict[Path | str, Row]:
     """Return rows about files in `folder` by path and by recording id; a manifest inside overrides the one above."""
     rows: dict[Path | str, Row] = {}
     for manifest in (folder.parent / MANIFEST, folder / MANIFEST):
-        if not manifest.is_file():
-            continue
-        for row in read_manifest_rows(manifest):
+        for row in read_manifest_rows(manifest) if manifest.is_file() else ():
             path = manifest.parent / row["file"]
             if row["file"] and path.is_relative_to(folder):
                 rows[path] = row
-            number = row["id"].upper().removeprefix("XC")
-            if number:
+            if number := row["id"].upper().removeprefix("XC"):
                 rows[f"XC{number}"] = row
     return rows
 
@@ -157,8 +147,7 @@ def write_attribution(folder: Path, species: Species) -> None:
 def remove_parts(folder: Path) -> None:
     """Remove the partial files of a killed download."""
     for part in folder.glob("**/.*.part"):
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
+        part.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -101,10 +101,9 @@ def copy_remote_folders(folders: RemoteFolders, cache_dir: Path, subject: str) -
     remote_names = {file.name for file in files}
     if MANIFEST not in remote_names:
         (local / MANIFEST).unlink(missing_ok=True)
-    for name in folders.names:
-        for path in (local / name).rglob("*"):
-            if path.suffix.lower() in COPIED_SUFFIXES and path.relative_to(local).as_posix() not in remote_names:
-                path.unlink(missing_ok=True)
+    for path in (path for name in folders.names for path in (local / name).rglob("*")):
+        if path.suffix.lower() in COPIED_SUFFIXES and path.relative_to(local).as_posix() not in remote_names:
+            path.unlink(missing_ok=True)
     return tuple(local / name for name in folders.names)
 
 

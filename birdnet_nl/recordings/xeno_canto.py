@@ -6,10 +6,10 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -57,7 +57,7 @@ class _PermanentError(Exception):
     """A fault that every attempt would have."""
 
 
-class XenoCanto:
+class XenoCanto(AbstractContextManager):
     """Client for queries and files; use it in a `with` block.
 
     Args:
@@ -92,13 +92,7 @@ class XenoCanto:
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self._key)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         self._http.close()
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self._key)
@@ -122,8 +116,7 @@ class XenoCanto:
 
         With `may_end_early`, a page that has disappeared ends the list and adds the total 0.
         """
-        entries: list[dict[str, Any]] = []
-        totals: set[int] = set()
+        entries, totals = [], set()
         page, pages = 1, 1
         while page <= pages:
             try:

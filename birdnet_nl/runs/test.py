@@ -29,8 +29,8 @@ from birdnet_nl.evaluation.pooling import capture_embeddings, pool_embeddings
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
 from birdnet_nl.evaluation.report import draw_plots, write_plots
 from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_plots, add_result
+from birdnet_nl.recordings.metadata import add_tags
 from birdnet_nl.recordings.recording import Recording, allows_excerpts
-from birdnet_nl.recordings.tags import add_tags
 from birdnet_nl.runs.fit import ctrl_c_raises
 from birdnet_nl.training.checkpoint import finalize_checkpoint
 from birdnet_nl.training.module import SegmentClassifier, types_of_recordings

@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections import Counter, defaultdict, deque
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -95,12 +96,11 @@ class FakeXenoCanto:
             send(http, 404, b"not here", "text/plain")
 
     def _respond_api(self, http: BaseHTTPRequestHandler, query: str) -> None:
-        if parse_qs(query).get("key") != [self.key]:
-            send(
-                http, 401, {"error": "client_error", "message": f"Missing or invalid key {parse_qs(query).get('key')}"}
-            )
-            return
-        send(http, 200, self._api_body(query))
+        key = parse_qs(query).get("key")
+        if key == [self.key]:
+            send(http, 200, self._api_body(query))
+        else:
+            send(http, 401, {"error": "client_error", "message": f"Missing or invalid key {key}"})
 
     def _api_body(self, query: str) -> bytes:
         values = parse_qs(query)
@@ -136,21 +136,17 @@ class FakeXenoCanto:
             return True
         if fault in ("500", "503", "404", "403", "401"):
             send(http, int(fault), b"<html>sorry</html>", "text/html")
-        elif fault == "429 ten minutes":
-            send(http, 429, b"slow down", "text/plain", {"Retry-After": "600"})
+        elif fault in ("429 ten minutes", "429 an hour"):
+            send(http, 429, b"slow down", "text/plain", {"Retry-After": "600" if "minutes" in fault else "3600"})
         elif fault == "503 date":
             soon = datetime.now(UTC) + timedelta(seconds=10)
             send(http, 503, b"", "text/plain", {"Retry-After": format_datetime(soon, usegmt=True)})
-        elif fault == "429 an hour":
-            send(http, 429, b"slow down", "text/plain", {"Retry-After": "3600"})
         elif fault == "400 object":
             send(http, 400, {"error": {"code": "tag", "message": f"no such tag, key {self.key}"}})
         elif fault == "400 text":
             send(http, 400, {"error": "query must use tags"})
-        elif fault == "html":
-            send(http, 200, b"<!DOCTYPE html><html><body>maintenance</body></html>", kind)
-        elif fault == "empty":
-            send(http, 200, b"", kind)
+        elif fault in ("html", "empty"):
+            send(http, 200, b"<!DOCTYPE html><html></html>" if fault == "html" else b"", kind)
         elif fault == "truncated":  # fewer bytes than the stated length
             start_response(http, 200, kind, len(body))
             http.wfile.write(body[: len(body) // 2])
@@ -176,13 +172,15 @@ class FakeXenoCanto:
         elif fault == "hang":
             time.sleep(0.6)
             http.close_connection = True
-        elif fault == "redirect":
-            send(http, 302, b"", "text/plain", {"Location": "/moved/download" if kind != "application/json" else path})
-        elif fault == "redirect away":
-            send(http, 302, b"", "text/plain", {"Location": f"http://localhost:{self._http.server_port}{path}"})
-        elif fault == "redirect loop":
-            self.faults[path.split("/")[1]].append("redirect loop")
-            send(http, 302, b"", "text/plain", {"Location": path})
+        elif fault.startswith("redirect"):
+            if fault == "redirect loop":
+                self.faults[path.split("/")[1]].append(fault)
+            elsewhere = {
+                "redirect": "/moved/download" if kind != "application/json" else path,
+                "redirect away": f"http://localhost:{self._http.server_port}{path}",
+                "redirect loop": path,
+            }
+            send(http, 302, b"", "text/plain", {"Location": elsewhere[fault]})
         else:
             raise ValueError(f"fault {fault} does not exist")
         return False
@@ -232,13 +230,6 @@ def server(mp3_bytes):
 @pytest.fixture
 def client_of():
     """Make clients without delays; they are closed after the test."""
-    clients = []
-
-    def make(fake: FakeXenoCanto, **settings: object) -> XenoCanto:
-        fast = {"delay_s": 0.0, "min_wait_s": 0.01, "timeout_s": 5.0, "hourly_budget": 100_000, "key": KEY}
-        clients.append(XenoCanto(base_url=fake.url, **{**fast, **settings}))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        client.close()
+    fast = {"delay_s": 0.0, "min_wait_s": 0.01, "timeout_s": 5.0, "hourly_budget": 100_000, "key": KEY}
+    with ExitStack() as stack:
+        yield lambda fake, **settings: stack.enter_context(XenoCanto(base_url=fake.url, **{**fast, **settings}))

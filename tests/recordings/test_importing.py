@@ -14,8 +14,8 @@ from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.importing import import_recordings
 from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows
+from birdnet_nl.recordings.metadata import add_tags, parse_comment, read_tags, species_in
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.recordings.tags import add_tags, parse_comment, read_tags, species_in
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
 

@@ -9,15 +9,17 @@ import pytest
 from birdnet_nl.recordings.labels import (
     ALARM,
     CALL,
+    FLIGHT,
+    IGNORED,
     MULTILABEL,
     OTHER,
     RULES,
     SONG,
     UNKNOWN,
     classify_type,
-    rules_as_markdown,
     types_in,
 )
+from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_MANIFEST = ROOT.parent / "shared" / "recordings" / "recordings.csv"
@@ -83,10 +85,24 @@ def test_each_phrase_of_the_table_gives_the_result_of_its_rule():
                 assert classify_type(f"{phrase}, song") == SONG, phrase
 
 
+def rules_as_markdown() -> str:
+    lines = ["| rule | alone | beside a type | words |", "|---|---|---|---|"]
+    for rule in RULES:
+        beside = {UNKNOWN: "unknown", IGNORED: "no effect"}.get(rule.result, "several")
+        if rule.part_of:
+            otherwise = "" if len(rule.part_of) == 3 else "; else several"
+            beside = f"no effect beside {', '.join(rule.part_of)}{otherwise}"
+        alone = {FLIGHT: "call, or other with `leave_out`", IGNORED: "unknown"}.get(rule.result, rule.result)
+        if rule.result in (*VOCALIZATION_TYPES, FLIGHT):
+            beside = "several, unless the same type"
+        lines.append(f"| {rule.name} | {alone} | {beside} | {rule.phrases} |")
+    return "\n".join(lines)
+
+
 def test_the_documented_table_equals_the_rules():
     document = (ROOT / "docs" / "vocalization_types.md").read_text(encoding="utf-8")
     table = [line for line in document.splitlines() if line.startswith("|")]
-    assert "\n".join(table) == rules_as_markdown(), "paste rules_as_markdown() into docs/vocalization_types.md"
+    assert "\n".join(table) == rules_as_markdown(), "paste the table of this test into docs/vocalization_types.md"
 
 
 @pytest.mark.skipif(not REAL_MANIFEST.exists(), reason="needs the shared recordings")

@@ -25,15 +25,6 @@ def test_rows_without_file_and_number_are_kept(tmp_path):
     assert [row["remarks"] for row in read_rows(tmp_path)] == ["first", "second", ""]
 
 
-def test_columns_of_the_api_get_our_names(tmp_path, write_manifest):
-    api = {"file-name": "a.mp3", "catnr": "7", "type": "song", "rec": " Anna ", "q": "A", "lic": "CC", "cnt": "NL"}
-    (row,) = read_manifest_rows(write_manifest(tmp_path, [api]))
-    assert {name: value for name, value in row.items() if value} == {
-        "file": "a.mp3", "id": "7", "type": "song", "recordist": "Anna", "quality": "A", "licence": "CC",
-        "country": "NL",
-    }  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "text", ["\ufefffile,type\na.mp3,sång\n", "file;type\na.mp3;sång\n", "File,Type\na.mp3,sång\n"]
 )
@@ -46,10 +37,7 @@ def test_byte_order_marks_semicolons_and_capitals_are_read(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            "file,recordist\na.mp3,Jürgen\n".encode("latin-1"),
-            r"is not a CSV file in UTF-8 .*; repair it or move it away",
-        ),
+        ("file,recordist\na.mp3,Jürgen\n".encode("latin-1"), r"is not a CSV file in UTF-8 .*; repair it or move it"),
         (b"file,type\n\xff\xfe\x00song\n", "is not a CSV file in UTF-8"),
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "has none of the columns file, id"),
     ],

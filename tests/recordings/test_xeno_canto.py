@@ -1,6 +1,5 @@
 """The Xeno-canto client against a local server with the faults of a real server and connection."""
 
-import hashlib
 import logging
 import time
 import traceback
@@ -11,7 +10,7 @@ import pytest
 from birdnet_nl.recordings import xeno_canto
 from birdnet_nl.recordings.rate_limit import RateLimit, retry_after_s
 from birdnet_nl.recordings.sound_file import find_defect
-from birdnet_nl.recordings.xeno_canto import ApiKeyError, BusyError, DownloadError, XenoCanto
+from birdnet_nl.recordings.xeno_canto import ApiKeyError, DownloadError, XenoCanto
 
 QUERY = 'sp:"parus major" grp:birds'
 
@@ -55,29 +54,12 @@ def test_a_recording_removed_during_a_search_loses_no_other(server, client_of):
     assert ids >= set(map(str, range(2, 8)))
 
 
-@pytest.mark.parametrize(
-    "fault",
-    ["500", "503", "pause", "html", "empty", "truncated", "reset", "hang", "redirect"],
-)
+@pytest.mark.parametrize("fault", ["500", "503", "pause", "html", "empty", "truncated", "reset", "hang", "redirect"])
 def test_a_search_survives(server, client_of, fault):
     server.add(1)
     server.faults["api"].append(fault)
     recordings = client_of(server, timeout_s=0.25).search(QUERY)
     assert [recording["id"] for recording in recordings] == ["1"]
-    assert server.injected[fault] == 1
-
-
-@pytest.mark.parametrize(
-    "fault",
-    ["500", "503", "pause", "html", "empty", "truncated", "cut", "reset", "drip", "hang", "redirect", "redirect away"],
-)
-def test_a_download_survives(server, client_of, tmp_path, fault):
-    server.add(1)
-    server.faults["1"].append(fault)
-    client = client_of(server, timeout_s=0.25, deadline_s=0.2)
-    sha256 = client.fetch(f"{server.url}/1/download", tmp_path / "x", check)
-    assert (tmp_path / "x").read_bytes() == server.sound
-    assert sha256 == hashlib.sha256(server.sound).hexdigest()
     assert server.injected[fault] == 1
 
 
@@ -112,29 +94,9 @@ def test_retry_after_can_be_seconds_or_a_date():
     assert retry_after_s("soon") == retry_after_s("") == 0
 
 
-def test_a_long_retry_after_ends_the_requests(server, client_of):
-    server.faults["api"].append("429 an hour")
-    with pytest.raises(BusyError, match=r"status 429 and asks to wait 60 minutes; try again then"):
-        client_of(server).search(QUERY)
-    assert len(server.requests) == 1
-
-
-def test_a_permanent_fault_raises_after_all_attempts(server, client_of, tmp_path):
-    server.add(1)
-    server.faults["1"].extend(["html"] * 9)
-    with pytest.raises(DownloadError, match=r"received a web page instead of a sound file, 3 times; try again"):
-        client_of(server, attempts=3).fetch(f"{server.url}/1/download", tmp_path / "x", check)
-    assert len(server.requests) == 3
-
-
 @pytest.mark.parametrize(
     ("fault", "text"),
-    [
-        ("400 object", "no such tag"),
-        ("400 text", "query must use tags"),
-        ("404", "status 404"),
-        ("403", "status 403"),
-    ],
+    [("400 object", "no such tag"), ("400 text", "query must use tags"), ("404", "status 404"), ("403", "status 403")],
 )
 def test_a_refused_query_is_not_repeated(server, client_of, fault, text):
     server.faults["api"].append(fault)

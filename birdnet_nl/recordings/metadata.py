@@ -1,16 +1,36 @@
-"""Metadata in the tags of a sound file, above all the comment that Xeno-canto writes into each file."""
+"""Metadata of recordings by others: tags of sound files, Xeno-canto's JSON, BirdCLEF's CSV, or any CSV with paths."""
 
+import ast
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mutagen
 from mutagen.id3 import ID3
 
-from birdnet_nl.recordings.manifest import Row
+from birdnet_nl.recordings.download_filters import parse_candidate
+from birdnet_nl.recordings.manifest import COLUMNS, Row, read_csv
 from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.species.table import Species, find_species
+from birdnet_nl.util.errors import DataError
 
+COLUMN_NAMES = {  # our column, and the names in other tables
+    "path": ("file", "path", "filename", "file_name", "filepath"),
+    "xc_id": ("xc_id", "xcid", "catnr", "id"),
+    "scientific": ("scientific", "scientific_name"),
+    "english": ("english", "common_name", "species", "slug", "bird"),
+    "type": ("type", "type_text", "vocalization_type"),
+    "quality": ("quality", "q", "rating"),
+    "recordist": ("recordist", "author", "rec"),
+    "licence": ("licence", "license", "lic"),
+    "country": ("country", "cnt"),
+    "background": ("background", "secondary_labels"),
+    "remarks": ("remarks", "rmk"),
+}
+RATINGS = {5: "A", 4: "B", 3: "C", 2: "D", 1: "E"}  # BirdCLEF's stars; halves are rounded down, 0 is unrated
 _COMMENT = re.compile(r"^\s*XC(?P<xc_id>\d+)\s*©\s*(?P<recordist>.*?)\s*$", re.DOTALL)
 _DATE = re.compile(r"^(?P<time>\S*?)\s*h?,\s*(?P<date>\d{4}-\d\d-\d\d)$")
 _COORDINATES = re.compile(r"\((?P<latitude>-?[\d.]+),\s*(?P<longitude>-?[\d.]+)\)")
@@ -24,7 +44,7 @@ def read_tags(path: Path) -> Row:
     except (mutagen.MutagenError, OSError):
         return {}
     texts = [_repair_encoding(text) for value in (tags or {}).values() for text in _texts_of(value)]
-    row = next((row for text in texts if (row := parse_comment(text))), {})
+    row = next(filter(None, map(parse_comment, texts)), {})
     title = next(iter(_texts_of((tags or {}).get("TIT2", []))), "")
     licence = next((complete_url(text) for text in texts if re.match(r"(https?:)?//creativecommons\.org/", text)), "")
     extra = {"title": _repair_encoding(title), "licence": licence}
@@ -91,3 +111,58 @@ def _repair_encoding(text: str) -> str:
             return match[0]
 
     return _TWICE_ENCODED.sub(decode, text)
+
+
+def read_table(path: Path) -> list[tuple[Row, Species | None]]:
+    """Read rows under our column names, with `path` as written in the table, and the species of each row.
+
+    Raises `DataError` if the file is not a list of recordings.
+    """
+    try:
+        if path.suffix.lower() == ".json":
+            body = json.loads(path.read_text(encoding="utf-8-sig"))
+            entries = body.get("recordings") if isinstance(body, dict) else body
+        else:
+            entries = read_csv(path)
+    except ValueError:
+        raise DataError(f"{path} is not a CSV or JSON file in UTF-8; repair it or give the folder instead") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f'{path} holds no list of recordings; expected [{{…}}, …] or {{"recordings": [{{…}}, …]}}')
+    return [_read_entry(entry) for entry in entries]
+
+
+def _read_entry(entry: Mapping[str, Any]) -> tuple[Row, Species | None]:
+    if "gen" in entry and "sp" in entry:  # from the API: `file` is an address, so the number identifies it
+        species = find_species(f"{entry['gen']} {entry['sp']}") or find_species(str(entry.get("en", "")))
+        row = parse_candidate(entry, species).row if species else {"xc_id": str(entry.get("id", ""))}
+        return row, species
+    texts = {str(name).strip().lower(): _cell_text(value) for name, value in entry.items() if name}
+    row = {name: texts[name] for name in COLUMNS if texts.get(name)}
+    row.pop("file", None)
+    for column, names in COLUMN_NAMES.items():
+        row[column] = next((texts[name] for name in names if texts.get(name)), "")
+    row["quality"] = _convert_quality(row["quality"])
+    row["xc_id"] = row["xc_id"].upper().removeprefix("XC")
+    if not row["xc_id"].isdecimal():
+        number = re.search(r"XC(\d+)", row["path"], re.IGNORECASE)
+        row["xc_id"] = number[1] if number else ""
+    names = (row["scientific"], texts.get("slug", ""), row["english"], texts.get("species", ""))
+    return row, next((species for name in names if name and (species := find_species(name))), None)
+
+
+def _cell_text(value: object) -> str:
+    """Convert a cell to text; a list, also one that BirdCLEF writes as `"['call', 'male']"`, becomes `call, male`."""
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            return value.strip("[]")
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value if item)
+    return "" if value is None else str(value).strip()
+
+
+def _convert_quality(text: str) -> str:
+    if re.fullmatch(r"[0-5](\.\d+)?", text):
+        return RATINGS.get(int(float(text)), "")
+    return text.upper() if text.upper() in RATINGS.values() else ""
