@@ -23,11 +23,8 @@ class MelAugment:
     def __init__(
         self, mix_share: float, time_masks: int, max_time_mask: float, band_masks: int, max_band_mask: float
     ) -> None:
-        for name, share in (
-            ("mix_share", mix_share),
-            ("max_time_mask", max_time_mask),
-            ("max_band_mask", max_band_mask),
-        ):
+        shares = {"mix_share": mix_share, "max_time_mask": max_time_mask, "max_band_mask": max_band_mask}
+        for name, share in shares.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"augment.{name}={share} must be between 0 and 1")
         for name, count in (("time_masks", time_masks), ("band_masks", band_masks)):

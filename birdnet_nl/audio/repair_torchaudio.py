@@ -19,19 +19,6 @@ def torchaudio_error() -> str | None:
     return (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
 
 
-def compiled_parts(package: Path) -> list[Path]:
-    """List the shared libraries of an installed torchaudio package."""
-    return sorted((package / "lib").glob("*.so"))
-
-
-def move_aside(parts: list[Path]) -> None:
-    """Move `parts` to a folder `unused` beside them, where torchaudio does not load them."""
-    for part in parts:
-        unused = part.parent / "unused"
-        unused.mkdir(exist_ok=True)
-        part.replace(unused / part.name)
-
-
 def main() -> int:
     if torchaudio_error() is None:
         print("torchaudio imports: nothing to do")
@@ -40,8 +27,11 @@ def main() -> int:
     if spec is None or spec.origin is None:
         print("torchaudio is not installed; run: pip install torchaudio", file=sys.stderr)
         return 1
-    parts = compiled_parts(Path(spec.origin).parent)
-    move_aside(parts)
+    library = Path(spec.origin).parent / "lib"
+    parts = sorted(library.glob("*.so"))
+    (library / "unused").mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        part.replace(library / "unused" / part.name)
     error = torchaudio_error()
     if error is not None:
         print(f"torchaudio still does not import: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ def remove_duplicates(
     kept, equal = _keep_one_per_sound(
         recordings, lambda recording: mels[recording.id].content, mels, "has the same content as"
     )
-    pairs = _near_duplicates(kept, mels, params)
+    pairs = near_duplicates_within_species(kept, mels, params)
     sound_id = _connect(pairs)
     kept, near = _keep_one_per_sound(
         kept, lambda recording: sound_id.get(recording.id, recording.id), mels, "holds the same sound as"
@@ -32,17 +32,14 @@ def remove_duplicates(
     return kept, [*equal, *near], pairs
 
 
-def _near_duplicates(
+def near_duplicates_within_species(
     recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
 ) -> list[NearDuplicate]:
-    mels_of_species: dict[str, dict[str, CachedMel]] = defaultdict(dict)
-    for recording in recordings:
-        mels_of_species[recording.species][recording.id] = mels[recording.id]
-    min_frames = MIN_COMPARED_S * params.frames_per_s
     pairs = []
-    for mel_of in mels_of_species.values():
-        loaded = {id: mel.load() for id, mel in mel_of.items() if mel.frames >= min_frames}
-        pairs += find_near_duplicates(loaded, params)
+    for species in dict.fromkeys(recording.species for recording in recordings):
+        own = {recording.id: mels[recording.id] for recording in recordings if recording.species == species}
+        long_enough = {id: mel for id, mel in own.items() if mel.frames >= MIN_COMPARED_S * params.frames_per_s}
+        pairs += find_near_duplicates({id: mel.load() for id, mel in long_enough.items()}, params)
     return pairs
 
 

@@ -10,10 +10,9 @@ import torch
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import training_shares
-from birdnet_nl.data.near_duplicates import find_near_duplicates
+from birdnet_nl.data.deduplicate import near_duplicates_within_species
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
 from birdnet_nl.data.splits import group_of
-from birdnet_nl.data.training_rules import MIN_COMPARED_S
 from birdnet_nl.recordings.labels import types_in
 from birdnet_nl.recordings.recording import Recording
 
@@ -53,20 +52,18 @@ def find_multilabel(
     Recordings by recordists of the validation and test splits are left out, and so are duplicates of `prepared`.
     """
     held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
-    types = {
-        recording.id: sorted(types_in(recording.type_text, flight_call=flight_call), key=prepared.types.index)
+    names = {
+        recording.id: types_in(recording.type_text, flight_call=flight_call)
         for recording in recordings
-        if recording.vocalization_type is None
-        and group_of(recording) not in held_out
-        and types_in(recording.type_text, flight_call=flight_call) <= set(prepared.types)
+        if recording.vocalization_type is None and group_of(recording) not in held_out
     }
-    candidates = [recording for recording in recordings if types.get(recording.id)]
-    mels, _ = make_mels(candidates) if candidates else ({}, [])
+    candidates = [r for r in recordings if names.get(r.id) and names[r.id] <= set(prepared.types)]
+    mels, _ = make_mels(candidates)
     candidates = [recording for recording in candidates if recording.id in mels]
     duplicates = _duplicates_of_prepared(candidates, mels, prepared, mel)
     kept = [recording for recording in candidates if recording.id not in duplicates]
-    ids = [recording.id for recording in kept]
-    return MultilabelRecordings(kept, {id: mels[id] for id in ids}, {id: types[id] for id in ids})
+    types = {recording.id: sorted(names[recording.id], key=prepared.types.index) for recording in kept}
+    return MultilabelRecordings(kept, {id: mels[id] for id in types}, types)
 
 
 def _duplicates_of_prepared(
@@ -75,19 +72,11 @@ def _duplicates_of_prepared(
     """Return the ids of candidates with the content of a prepared recording, or a near-duplicate of one."""
     contents = {mel.content for mel in prepared.mels.values()}
     duplicates = {recording.id for recording in candidates if mels[recording.id].content in contents}
-    min_frames = MIN_COMPARED_S * params.frames_per_s
-    for species in {recording.species for recording in candidates}:
-        own = {recording.id: mels[recording.id] for recording in candidates if recording.species == species}
-        others = {
-            recording.id: prepared.mels[recording.id]
-            for recording in prepared.recordings
-            if recording.species == species
-        }
-        loaded = {id: mel.load() for id, mel in (own | others).items() if mel.frames >= min_frames}
-        for pair in find_near_duplicates(loaded, params):
-            for id, other in ((pair.first, pair.second), (pair.second, pair.first)):
-                if id in own and other in others:
-                    duplicates.add(id)
+    species = {recording.species for recording in candidates}
+    others = [recording for recording in prepared.recordings if recording.species in species]
+    for pair in near_duplicates_within_species([*candidates, *others], {**prepared.mels, **mels}, params):
+        new = {pair.first, pair.second} - prepared.mels.keys()
+        duplicates |= new if len(new) == 1 else set()
     return duplicates
 
 

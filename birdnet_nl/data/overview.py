@@ -121,8 +121,9 @@ class SpeciesOverview:
     @property
     def unclear(self) -> Counter:
         """Number of recordings by type text, for texts that are not plainly one type."""
-        unclear = [item.recording for item in self.recordings if item.kind not in self.types]
-        return Counter(recording.type_text or "(no type)" for recording in unclear)
+        return Counter(
+            item.recording.type_text or "(no type)" for item in self.recordings if item.kind not in self.types
+        )
 
     def problems(self) -> dict[str, list[str]]:
         """Return file names by problem; problems for which a training leaves recordings out come first."""

@@ -48,7 +48,6 @@ def limit_per_type(
     """
     if max_segments is None:
         return list(segments)
-    check_max_segments(max_segments)
     indices_of: dict[str, list[int]] = defaultdict(list)
     for index, segment in enumerate(segments):
         indices_of[segment.recording_id].append(index)

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -152,17 +152,13 @@ def choose_sources(
     synthetic = [species for species, choice in choices.items() if choice.synthetic]
     if group and len(synthetic) < len(choices):
         return {species: choice for species, choice in choices.items() if not choice.synthetic}
-    if synthetic and len(synthetic) < len(choices):
+    if 0 < len(synthetic) < len(choices):
         slugs = ", ".join(species.slug for species in synthetic[:5])
         raise DataError(
             f"data.pool has recordings of some species and only the demo of others ({slugs}); leave these out"
         )
-    if (
-        group
-        and synthetic
-        and len(members) > MAX_DEMO_SPECIES
-        and not any(choice.folders or choice.remote or choice.custom for choice in choices.values())
-    ):
+    exist = any(choice.folders or choice.remote or choice.custom for choice in choices.values())
+    if group and not exist and len(members) > MAX_DEMO_SPECIES:
         raise DataError(
             f"a pool of {len(members)} species would have to be synthesised for the demo; name some of them, as in "
             "data.pool=[koolmees,merel,vink], or give data.root=<folder>"
@@ -186,9 +182,8 @@ def _nothing_found(root: Path, species: Species) -> str:
     if species_of_folder(root.resolve()) == species:
         return f"data.root={root} is the folder of {species.slug} itself; give the one above: {root.resolve().parent}"
     slugs = sorted({match.slug for child in root.iterdir() if child.is_dir() and (match := species_of_folder(child))})
-    content = (
-        f"folders of {len(slugs)} other species ({', '.join(slugs[:5])}…)" if slugs else "no species folder at all"
-    )
+    others = f"folders of {len(slugs)} other species ({', '.join(slugs[:5])}…)"
+    content = others if slugs else "no species folder at all"
     return (
         f"data.root={root} holds {content} and none of {species.slug}; put its recordings in "
         f"{root}/xeno-canto-{species.slug}/<song|call|alarm>/, or try data=demo"
@@ -199,25 +194,17 @@ def read_source(
     choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
 ) -> list[Recording]:
     """Return the recordings of `species`; first synthesise the demo, or copy remote recordings to `remote_dir`."""
-    folders = choice.folders
     if choice.custom is not None:
         recordings = list(choice.custom.read(species))
         if not recordings:
             raise DataError(f"{species.slug}: {type(choice.custom).__name__} of data.source has no recordings of it")
         return recordings
+    folders = choice.folders
     if choice.remote:
         folders = copy_remote_folders(choice.remote, remote_dir, species.slug)
     elif not folders:
-        folders = (
-            make_demo_species(
-                Path(demo.folder),
-                species.slug,
-                recordings_per_type=demo.recordings_per_type,
-                seed=demo.seed,
-                difficulty=demo.difficulty,
-                median_s=demo.median_s,
-            ),
-        )
+        settings = asdict(demo)
+        folders = (make_demo_species(Path(settings.pop("folder")), species.slug, **settings),)
     return read_folders(folders, species, flight_call, choice.spectrograms)
 
 

@@ -66,24 +66,13 @@ def test_float16_equals_numpys():
 
 def test_a_cached_mel_is_not_decoded_again(sound, small_mel, tmp_path, no_decoding):
     first = cache_mel(sound, small_mel, tmp_path / "cache")
-    no_decoding()
-    assert cache_mel(sound, small_mel, tmp_path / "cache") == first
-
-
-def test_using_a_mel_updates_its_modification_time(sound, small_mel, tmp_path):
-    target = cache_mel(sound, small_mel, tmp_path / "cache").path
-    os.utime(target, (0, 0))
-    cache_mel(sound, small_mel, tmp_path / "cache")
-    assert time.time() - target.stat().st_mtime < 60
-
-
-def test_the_key_is_the_content_not_the_name(sound, small_mel, tmp_path, no_decoding):
-    first = cache_mel(sound, small_mel, tmp_path / "cache")
-    moved = tmp_path / "elsewhere" / "other.wav"
+    moved = tmp_path / "elsewhere" / "other.wav"  # the key is the content, not the name
     moved.parent.mkdir()
     shutil.copy(sound, moved)
+    os.utime(first.path, (0, 0))
     no_decoding()
-    assert cache_mel(moved, small_mel, tmp_path / "cache") == first
+    assert cache_mel(sound, small_mel, tmp_path / "cache") == first == cache_mel(moved, small_mel, tmp_path / "cache")
+    assert time.time() - first.path.stat().st_mtime < 60  # the time of last use
 
 
 def test_changed_content_gives_a_new_file(sound, small_mel, tmp_path, make_sound):
@@ -134,15 +123,17 @@ def test_unusable_files_are_listed_with_the_reason(tmp_path, small_mel, make_sou
     (tmp_path / "corrupt.mp3").write_bytes(b"no sound at all" * 40)
     (tmp_path / "empty.wav").touch()
     soundfile.write(tmp_path / "silent.wav", np.zeros(800), 8000)
-    names = ["silent.wav", "good.wav", "missing.mp3", "corrupt.mp3", "empty.wav"]
+    (tmp_path / "folder.mp3").mkdir()
+    names = ["silent.wav", "good.wav", "missing.mp3", "corrupt.mp3", "empty.wav", "folder.mp3"]
     recordings = recordings_of(tmp_path / name for name in names)
     seen = []
     mels, unusable = cache_mels(recordings, small_mel, tmp_path / "cache", 2, on_progress=lambda: seen.append(1))
     assert list(mels) == ["good"]
-    assert [file.path.name for file in unusable] == ["silent.wav", "missing.mp3", "corrupt.mp3", "empty.wav"]
-    for file, reason in zip(unusable, ["silent", "does not exist", "cannot be decoded", "empty file"], strict=True):
-        assert re.match(reason, file.reason)
-    assert len(seen) == 5
+    assert [(file.path.name, re.split(r" [(\[]", file.reason)[0]) for file in unusable] == [
+        ("silent.wav", "silent"), ("missing.mp3", "does not exist"), ("corrupt.mp3", "cannot be decoded"),
+        ("empty.wav", "empty file"), ("folder.mp3", "cannot be read"),
+    ]  # fmt: skip
+    assert len(seen) == 6
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path, small_mel, make_sound):
@@ -188,12 +179,6 @@ def test_two_processes_at_once_cannot_mix_their_bytes(sound, small_mel, tmp_path
 def test_the_content_hash_is_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de"  # the first digits that FIPS 180 gives for "abc"
-
-
-def test_a_folder_called_like_a_sound_is_listed_too(sound, small_mel, tmp_path):
-    (tmp_path / "XC2.mp3").mkdir()
-    mels, unusable = cache_mels(recordings_of([sound, tmp_path / "XC2.mp3"]), small_mel, tmp_path / "cache", 1)
-    assert list(mels) == ["XC1"] and [file.path.name for file in unusable] == ["XC2.mp3"]
 
 
 @pytest.fixture

@@ -98,14 +98,6 @@ def test_the_lower_median_is_the_lower_of_the_two_middle_values():
     np.testing.assert_array_equal(lower_median(mel[:, :3]), [[2.0], [9.0]])
 
 
-def test_wide_bands_have_median_zero_and_do_not_depend_on_gain(wide_mel):
-    sound = birdlike(32000, 3 * 32000)
-    loud, soft = log_mel(sound, wide_mel), log_mel(0.1 * sound, wide_mel)
-    np.testing.assert_allclose(np.sort(loud, axis=1)[:, (loud.shape[1] - 1) // 2], 0, atol=1e-5)
-    audible = librosa_mel_db(0.1 * sound, wide_mel) > -80
-    assert np.abs(loud - soft)[audible].max() < 0.02
-
-
 @pytest.mark.parametrize("front_end", ["emsn_mel", "wide_mel", "small_mel"])
 def test_the_filterbank_equals_librosas_and_is_sparse(request, front_end):
     params = request.getfixturevalue(front_end)
@@ -120,13 +112,6 @@ def test_the_filterbank_equals_librosas_and_is_sparse(request, front_end):
 
 def test_a_filterbank_up_to_nyquist_uses_every_bin(emsn_mel):
     assert mel_filterbank(replace(emsn_mel, n_mels=64, f_min_hz=0.0, f_max_hz=24000.0)).bins == slice(0, 1025)
-
-
-def test_a_tone_is_loudest_in_its_band(emsn_mel):
-    tone = np.sin(2 * np.pi * 4000 * np.arange(48000) / 48000).astype(np.float32)
-    centres_hz = librosa.mel_frequencies(130, fmin=500, fmax=8000)[1:-1]
-    loudest = log_mel(tone, emsn_mel).mean(axis=1).argmax()
-    assert loudest == np.abs(centres_hz - 4000).argmin()
 
 
 def test_the_normalised_mel_equals_the_originals_power_to_db_and_min_max(emsn_mel):
@@ -148,12 +133,8 @@ def test_segment_peak_by_hand(small_mel):
     mel_db = torch.tensor([[[-20.0, -30.0], [-60.0, -140.0]]])
     # peak -20; 0, -10, -40, -120 cut at -80; lowest -80
     torch.testing.assert_close(Normalise(small_mel)(mel_db), torch.tensor([[[1.0, 0.875], [0.5, 0.0]]]))
-
-
-def test_segment_peak_uses_the_range_from_0_to_1_with_less_than_80_db(small_mel):
-    torch.testing.assert_close(
-        Normalise(small_mel)(torch.tensor([[[-20.0, -30.0, -40.0]]])), torch.tensor([[[1.0, 0.5, 0.0]]])
-    )
+    mel_db = torch.tensor([[[-20.0, -30.0, -40.0]]])  # less than 80 dB: 0 to 1 too
+    torch.testing.assert_close(Normalise(small_mel)(mel_db), torch.tensor([[[1.0, 0.5, 0.0]]]))
 
 
 def test_segments_of_a_batch_are_independent(small_mel):
@@ -211,6 +192,7 @@ def test_padding_is_silence(emsn_mel, wide_mel):
         ({"hop_samples": 2049}, r"^mel\.hop_samples=2049 skips samples .* mel\.n_fft=2048; choose at most 2048$"),
         ({"n_mels": 1025}, r"^mel\.n_mels=1025 is more than mel\.n_fft=2048 can resolve; choose at most 1024$"),
         ({"normalisation": "loud"}, r"^mel\.normalisation=loud is unknown; choose one of segment_peak, band_median$"),
+        ({"ceiling_db": 10.0}, r"^mel\.ceiling_db=10\.0 must be 0 with mel\.normalisation=segment_peak"),
         ({"floor_db": 0.0}, r"^mel\.floor_db=0\.0 must be below mel\.ceiling_db=0\.0$"),
     ],
 )  # fmt: skip
@@ -222,12 +204,6 @@ def test_invalid_parameters_raise_with_the_key_and_a_remedy(emsn_mel, change, me
 def test_limits_of_the_parameters_are_accepted(emsn_mel):
     edge = {"f_max_hz": 24000.0, "f_min_hz": 0.0, "hop_samples": 2048, "n_mels": 1024}
     assert asdict(replace(emsn_mel, **edge)) == {**asdict(emsn_mel), **edge}
-
-
-@pytest.mark.parametrize("change", [{"floor_db": 5.0, "ceiling_db": 10.0}, {"ceiling_db": 10.0}])
-def test_segment_peak_has_its_ceiling_at_zero(emsn_mel, change):
-    with pytest.raises(ValueError, match=r"^mel\.ceiling_db"):
-        replace(emsn_mel, **change)
 
 
 def test_the_frames_of_a_segment_are_not_affected_by_rounding(wide_mel):
