@@ -13,13 +13,12 @@ from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
-from birdnet_nl.data.inherited_splits import InheritedSplits
 from birdnet_nl.data.loading import ResidentLoader, ResilientLoader, SegmentBatches, check_resident, is_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_source, with_own_ids
-from birdnet_nl.data.splits import check_fold
+from birdnet_nl.data.splits import InheritedSplits, check_fold
 from birdnet_nl.data.summary import DataSummary
 from birdnet_nl.data.validation import (
     check_batches,

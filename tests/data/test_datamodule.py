@@ -10,9 +10,8 @@ import torch
 
 from birdnet_nl.data.crops import CropParams
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.inherited_splits import read_inherited
 from birdnet_nl.data.sources import DemoSettings
-from birdnet_nl.data.splits import write_splits
+from birdnet_nl.data.splits import read_inherited, write_splits
 from birdnet_nl.embeddings.base import EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species, get_species, pool_as_species
 from birdnet_nl.util.errors import DataError
