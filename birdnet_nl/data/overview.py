@@ -20,8 +20,7 @@ from birdnet_nl.data.training_rules import (
     usable_types,
 )
 from birdnet_nl.recordings.labels import MULTILABEL, classify_type
-from birdnet_nl.recordings.library import FoundRecording
-from birdnet_nl.recordings.recording import licence_code
+from birdnet_nl.recordings.recording import Recording, licence_code
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 
@@ -45,7 +44,7 @@ class InspectedRecording:
         oddities: problems with which it is still used: clipped, too short, and so on.
     """
 
-    recording: FoundRecording
+    recording: Recording
     facts: FileFacts
     kind: str
     left_out: str
@@ -148,7 +147,7 @@ def licence_name(text: str) -> str:
 
 def build_overview(
     species: Species,
-    found: Sequence[FoundRecording],
+    found: Sequence[Recording],
     facts: Mapping[Path, FileFacts],
     rules: TrainingRules,
     files: Mapping[str, Sequence[Path]] | None = None,
@@ -185,11 +184,11 @@ def build_overview(
 
 
 def _reasons_to_leave_out(
-    found: Sequence[FoundRecording], facts: Mapping[Path, FileFacts], rules: TrainingRules
+    found: Sequence[Recording], facts: Mapping[Path, FileFacts], rules: TrainingRules
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return reasons, and names of files with the same sound, by id; in the order of `prepare_recordings`."""
     reasons, duplicate_of = {}, {}
-    of_sound: dict[str, list[FoundRecording]] = defaultdict(list)
+    of_sound: dict[str, list[Recording]] = defaultdict(list)
     for recording in found:
         fact = facts[recording.path]
         if recording.vocalization_type not in rules.types:
@@ -209,7 +208,7 @@ def _reasons_to_leave_out(
     return reasons, duplicate_of
 
 
-def _choose_types(species: Species, usable: Sequence[FoundRecording], rules: TrainingRules) -> tuple[ChosenTypes, str]:
+def _choose_types(species: Species, usable: Sequence[Recording], rules: TrainingRules) -> tuple[ChosenTypes, str]:
     """Choose the types as a training does, and return the reason why it could not train, empty when it could."""
     try:
         chosen = choose_types(usable, rules.types, dict(rules.shares), rules.min_recordings, rules.seed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from birdnet_nl.recordings.labels import MULTILABEL, classify_type
 from birdnet_nl.recordings.manifest import Row, manifest_rows
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
+from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 
@@ -77,19 +77,14 @@ def read_species_folder(folder: Path, species: Species, flight_call: str = "call
 def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, flight_call: str) -> Recording:
     """Build a recording from its manifest row (empty without one) and its type text."""
     label = classify_type(type_text, flight_call=flight_call)
-    return Recording(
-        id=id,
-        path=path,
-        species=slug,
-        vocalization_type=label if label in VOCALIZATION_TYPES else None,
-        type_text=type_text,
-        recordist=row.get("recordist", ""),
-        quality=row.get("quality", ""),
-        licence=row.get("licence", ""),
-        country=row.get("country", ""),
-        date=row.get("date", ""),
-        time=row.get("time", ""),
-    )
+    texts = ("recordist", "quality", "licence", "country", "date", "time", "remarks", "background", "sha256")
+    values = {name: row.get(name, "") for name in texts}
+    for name in ("latitude", "longitude", "duration_s", "sample_rate_hz"):
+        values[name] = parse_number(row.get(name, ""))
+    latitude, longitude = values["latitude"], values["longitude"]
+    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+        values["latitude"] = values["longitude"] = None  # one coordinate alone is no place
+    return Recording(id, path, slug, label if label in VOCALIZATION_TYPES else None, type_text, **values)
 
 
 def merge_same_id(recordings: list[Recording]) -> Recording:

@@ -1,10 +1,8 @@
 """Recordings with all their metadata, for notebooks and overviews; also as a pandas frame."""
 
 import dataclasses
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +14,8 @@ from birdnet_nl.recordings.folder import (
     sound_files,
     species_of_folder,
 )
-from birdnet_nl.recordings.manifest import MANIFEST, Row, manifest_rows, read_manifest_rows
-from birdnet_nl.recordings.recording import Recording, complete_url, parse_duration_s
+from birdnet_nl.recordings.manifest import MANIFEST, Row, read_manifest_rows
+from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.species.table import Species, find_species, match_species
 from birdnet_nl.util.errors import DataError, SetupError
 
@@ -25,27 +23,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclass(frozen=True)
-class FoundRecording(Recording):
-    """A recording with the other columns of its manifest row; unknown texts are empty and unknown numbers None.
-
-    Attributes:
-        duration_s, sample_rate_hz: from the manifest; nothing is decoded here.
-        sha256: of the file when it was downloaded or imported.
-    """
-
-    latitude: float | None = None
-    longitude: float | None = None
-    duration_s: float | None = None
-    sample_rate_hz: float | None = None
-    remarks: str = ""
-    background: str = ""
-    sha256: str = ""
-
-
-def find_recordings(
-    root: str | Path, species: Species | str = "all", flight_call: str = "call"
-) -> list[FoundRecording]:
+def find_recordings(root: str | Path, species: Species | str = "all", flight_call: str = "call") -> list[Recording]:
     """Find the recordings below `root` of one species or of several (`all`, `priority1`, `zwarte_*`); may be empty.
 
     Each number counts once, as in training. Raises `DataError` if `root` is not a folder or a manifest is corrupt, and
@@ -54,17 +32,15 @@ def find_recordings(
     root = Path(root).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give the one that holds xeno-canto-<species>/<type>/*.mp3")
-    recordings: dict[tuple[str, str], FoundRecording] = {}
+    recordings: dict[tuple[str, str], Recording] = {}
     for member in [species] if isinstance(species, Species) else match_species(species):
         for folder in find_species_folders(root, member):
-            rows = manifest_rows(folder)
             for recording in read_species_folder(folder, member, flight_call):
-                row = rows.get(recording.path) or rows.get(recording.id) or {}
-                recordings.setdefault((member.slug, recording.id), _with_details(recording, row))
+                recordings.setdefault((member.slug, recording.id), _with_complete_licence(recording))
     return list(recordings.values())
 
 
-def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[FoundRecording]:
+def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[Recording]:
     """Read every row of a `recordings.csv` (the file, or its folder); the sound files may be missing."""
     path = Path(manifest).expanduser()
     path = path / MANIFEST if path.is_dir() else path
@@ -94,7 +70,7 @@ def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
     except ImportError:
         raise SetupError("as_frame makes a pandas frame and pandas is not installed; run: pip install pandas") from None
 
-    names = [field.name for field in dataclasses.fields(records[0] if records else FoundRecording)]
+    names = [field.name for field in dataclasses.fields(records[0] if records else Recording)]
     rows = [[getattr(record, name) for name in names] for record in records]
     frame = pandas.DataFrame(rows, columns=names)
     if "path" in names:
@@ -102,7 +78,7 @@ def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
     return frame
 
 
-def _row_recording(row: Row, manifest_folder: Path, flight_call: str) -> FoundRecording:
+def _row_recording(row: Row, manifest_folder: Path, flight_call: str) -> Recording:
     path = manifest_folder / row["file"]
     folder = path.parent.parent if path.parent.parent.is_relative_to(manifest_folder) else path.parent
     names = (row["slug"], row["scientific"], row["english"])
@@ -110,25 +86,8 @@ def _row_recording(row: Row, manifest_folder: Path, flight_call: str) -> FoundRe
     number = row["id"].upper().removeprefix("XC")
     id = f"XC{number}" if number else recording_id(path, folder)
     slug = species.slug if species else ""
-    return _with_details(make_recording(path, id, row, row["type"], slug, flight_call), row)
+    return _with_complete_licence(make_recording(path, id, row, row["type"], slug, flight_call))
 
 
-def _with_details(recording: Recording, row: Row) -> FoundRecording:
-    fields = {field.name: getattr(recording, field.name) for field in dataclasses.fields(Recording)}
-    fields["licence"] = complete_url(fields["licence"])
-    fields |= {name: row.get(name, "") for name in ("remarks", "background", "sha256")}
-    for name in ("latitude", "longitude", "duration_s", "sample_rate_hz"):
-        fields[name] = _parse_number(row.get(name, ""))
-    latitude, longitude = fields["latitude"], fields["longitude"]
-    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
-        fields["latitude"] = fields["longitude"] = None  # one coordinate alone is no place
-    return FoundRecording(**fields)
-
-
-def _parse_number(text: str) -> float | None:
-    """Convert a number, or minutes and seconds (`1:05`) to seconds; None for any other text."""
-    try:
-        value = parse_duration_s(text) if ":" in text else float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _with_complete_licence(recording: Recording) -> Recording:
+    return dataclasses.replace(recording, licence=complete_url(recording.licence))

@@ -1,5 +1,6 @@
 """`Recording`: one Xeno-canto recording with its metadata, and how to read the texts of Xeno-canto's fields."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,15 @@ UNRATED_RANK = 2.5  # a recording without a rating comes after C
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording, before decoding.
+    """One recording, before decoding; unknown texts are empty and unknown numbers None.
 
     Attributes:
         id: Xeno-canto number with the prefix `XC`, else the file's stem; unique within a species.
         vocalization_type: one of `VOCALIZATION_TYPES`, or None where the type text is not plainly one of them.
         type_text: the type as written by the recordist, or the folder's name without a manifest.
-        recordist, quality, licence, country: empty where unknown.
         date, time: as written: `2023-04-00` where the day is unknown, `06:30`, or any other text.
+        duration_s, sample_rate_hz: from the manifest; nothing is decoded here.
+        sha256: of the file when it was downloaded or imported.
     """
 
     id: str
@@ -34,6 +36,13 @@ class Recording:
     country: str = ""
     date: str = ""
     time: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    duration_s: float | None = None
+    sample_rate_hz: float | None = None
+    remarks: str = ""
+    background: str = ""
+    sha256: str = ""
 
     @property
     def month(self) -> int | None:
@@ -83,3 +92,12 @@ def parse_duration_s(text: str) -> float:
     for part in text.split(":"):
         duration_s = 60 * duration_s + float(part)
     return duration_s
+
+
+def parse_number(text: str) -> float | None:
+    """Convert a number, or minutes and seconds (`1:05`) to seconds; None for any other text."""
+    try:
+        value = parse_duration_s(text) if ":" in text else float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -77,13 +77,11 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     prepared, has_species = [], False
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if key != "species" or not equals:
-            prepared.append(argument)
-            continue
-        has_species = True
-        if has_pool and value != POOL:
+        is_species = key == "species" and bool(equals)
+        has_species |= is_species
+        if is_species and has_pool and value != POOL:
             raise SelectionError(f"species={value} and data.pool= exclude each other; leave out one of them")
-        if value == POOL or value.startswith(("glob(", "choice(", "null")):  # Hydra reads these itself
+        if not is_species or value == POOL or value.startswith(("glob(", "choice(", "null")):  # Hydra reads these
             prepared.append(argument)
             continue
         slugs = select_species(value)

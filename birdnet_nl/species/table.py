@@ -61,17 +61,13 @@ def find_species(name: str) -> Species | None:
     return _by_name().get(normalise_name(name))
 
 
-def similar_species(name: str, count: int = 3) -> list[Species]:
-    """Return up to `count` species with a name close to a misspelt `name`, closest first."""
-    matches = difflib.get_close_matches(normalise_name(name), _by_name(), n=3 * count, cutoff=0.6)
-    return list(dict.fromkeys(_by_name()[match] for match in matches))[:count]
-
-
 def get_species(name: str) -> Species:
     """Look up a species as `find_species` does; raise `SelectionError` with the closest names if there is none."""
     species = find_species(name)
     if species is None:
-        similar = ", ".join(f"{species.slug} ({species.english})" for species in similar_species(name))
+        matches = difflib.get_close_matches(normalise_name(name), _by_name(), n=9, cutoff=0.6)
+        closest = list(dict.fromkeys(_by_name()[match] for match in matches))[:3]
+        similar = ", ".join(f"{species.slug} ({species.english})" for species in closest)
         hint = f"did you mean {similar}?" if similar else "see birdnet_nl/species/species.csv for the 232 species"
         raise SelectionError(f"species={name} is not a species of the Netherlands; {hint}")
     return species
@@ -87,17 +83,15 @@ def match_species(pattern: str) -> Sequence[Species]:
     if pattern.startswith("priority") and pattern.removeprefix("priority").isdigit():
         priority = int(pattern.removeprefix("priority"))
         matches = [species for species in all_species() if species.priority == priority]
-        if not matches:
-            raise SelectionError(f"species={pattern} does not exist; choose priority1, priority2 or priority3")
-        return matches
-    if any(char in pattern for char in "*?["):
+        problem = "does not exist; choose priority1, priority2 or priority3"
+    elif any(char in pattern for char in "*?["):
         matches = [species for species in all_species() if fnmatch.fnmatchcase(species.slug, pattern.lower())]
-        if not matches:
-            raise SelectionError(
-                f"species={pattern} matches none of the 232 species; give a pattern of slugs such as 'zwarte_*'"
-            )
-        return matches
-    return [get_species(pattern)]
+        problem = "matches none of the 232 species; give a pattern of slugs such as 'zwarte_*'"
+    else:
+        return [get_species(pattern)]
+    if not matches:
+        raise SelectionError(f"species={pattern} {problem}")
+    return matches
 
 
 def pooled_species(pool: str | Sequence[str]) -> list[Species]:

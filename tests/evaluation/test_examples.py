@@ -30,7 +30,6 @@ from birdnet_nl.evaluation.examples import (
     make_example,
     ticks,
 )
-from birdnet_nl.recordings.library import FoundRecording
 from birdnet_nl.recordings.recording import Recording
 
 TYPES = ["song", "call"]
@@ -98,7 +97,7 @@ def recorded(tmp_path):
         soundfile.write(
             path, rng.normal(0, 0.001, len(time_s)) + 0.3 * sounding * np.sin(2 * np.pi * 3000 * time_s), 24000
         )
-        recording = FoundRecording(f"XC{number}", path, "koolmees", kind, kind, **known)
+        recording = Recording(f"XC{number}", path, "koolmees", kind, kind, **known)
         facts = inspect_file(path)
         return InspectedRecording(
             recording, facts, kind, left_out="", duplicate_of="", split="", segments=1, oddities=()

@@ -8,11 +8,11 @@ import pytest
 from birdnet_nl.audio.inspection import FileFacts
 from birdnet_nl.data.overview import InspectedRecording
 from birdnet_nl.evaluation import recording_plots as plots
-from birdnet_nl.recordings.library import FoundRecording
+from birdnet_nl.recordings.recording import Recording
 
 
 def inspected(number: int = 1, kind: str = "song", duration_s: float = 20.0, **known) -> InspectedRecording:
-    recording = FoundRecording(
+    recording = Recording(
         id=f"XC{number}", path=Path(f"{kind}/XC{number}.mp3"), species="koolmees",
         vocalization_type=kind if kind in ("song", "call", "alarm") else None, type_text=kind, **known,
     )  # fmt: skip

@@ -198,7 +198,7 @@ def test_no_file_is_lost_with_many_faults(server, client_of, tmp_path, count):
         server.add(number, type=("song", "call", "alarm call")[number % 3])
         server.faults[str(number)].extend([FAULTS[number % len(FAULTS)], FAULTS[(number * 7) % len(FAULTS)]])
     server.faults["api"].extend(["500", "html", "truncated", "hang"])
-    client = client_of(server, timeout_s=0.12, deadline_s=0.1, min_wait_s=0.001)
+    client = client_of(server, timeout_s=0.12, deadline_s=0.1, min_wait_s=0.001, attempts=9)
     _, report = fetch_all(client, tmp_path)
     assert (report.fetched, report.failed) == (count, [])
     check_complete(tmp_path, server, count)

@@ -21,27 +21,15 @@ def test_any_name_becomes_the_slug(name):
     assert prepare_arguments([f"species={name}", "trainer=fast"]) == ["species=koolmees", "trainer=fast"]
 
 
-def test_several_names_keep_their_order_without_duplicates():
+def test_lists_priorities_and_patterns_select_their_species_once_and_in_order():
     assert select_species("Merel, Parus major,koolmees,vink") == ["merel", "koolmees", "vink"]
-
-
-def test_all_selects_every_species():
     assert select_species("all") == [species.slug for species in all_species()]
-
-
-@pytest.mark.parametrize("priority", [1, 2, 3])
-def test_a_priority_selects_its_species(priority):
-    slugs = select_species(f"priority{priority}")
-    assert slugs == [species.slug for species in all_species() if species.priority == priority]
-    assert len(slugs) > 10
-
-
-def test_a_pattern_selects_the_slugs_that_match():
-    assert select_species("vink") == ["vink"]
-    assert set(select_species("*vink")) >= {"vink", "goudvink", "appelvink"}
-    expected = {species.slug for species in all_species() if species.slug.startswith("zwarte_")}
-    assert set(select_species("zwarte_*")) == expected
-    assert len(expected) >= 5
+    for priority in (1, 2, 3):
+        of_priority = [species.slug for species in all_species() if species.priority == priority]
+        assert select_species(f"priority{priority}") == of_priority and len(of_priority) > 10
+    zwarte = [species.slug for species in all_species() if species.slug.startswith("zwarte_")]
+    assert select_species("zwarte_*") == zwarte and len(zwarte) >= 5
+    assert set(select_species("*vink")) >= {"vink", "goudvink", "appelvink"} and select_species("vink") == ["vink"]
     assert prepare_arguments(["species=koolm*"]) == ["species=koolmees"]
 
 
@@ -100,11 +88,8 @@ def test_no_species_is_needed_without_training_or_with_an_experiment(arguments):
     assert prepare_arguments(arguments) == arguments
 
 
-def test_a_pool_selects_its_option_of_the_group():
+def test_every_species_and_the_pool_are_options_of_the_group():
     assert prepare_arguments(["data.pool=all", "--cfg", "job"]) == ["species=pool", "data.pool=all", "--cfg", "job"]
-
-
-def test_every_species_is_an_option_of_the_group():
     register_species()
     options = ConfigStore.instance().repo["species"]
     assert {name.removesuffix(".yaml") for name in options} == {species.slug for species in all_species()} | {"pool"}
