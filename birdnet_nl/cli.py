@@ -6,15 +6,13 @@ from typer.core import TyperGroup
 
 from birdnet_nl.commands.compare import compare_command
 from birdnet_nl.commands.data import data_command
-from birdnet_nl.commands.download import download_command
+from birdnet_nl.commands.download import download_command, import_command
 from birdnet_nl.commands.evaluate import evaluate_command
-from birdnet_nl.commands.importing import import_command
-from birdnet_nl.commands.pretrain import pretrain_command
 from birdnet_nl.commands.promote import promote_command
 from birdnet_nl.commands.prune import prune_command
 from birdnet_nl.commands.rerun import rerun_command
 from birdnet_nl.commands.status import status_command
-from birdnet_nl.commands.train import CONTEXT_SETTINGS, train_command
+from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
 from birdnet_nl.util.console import screen
 from birdnet_nl.util.errors import BirdnetNlError
 

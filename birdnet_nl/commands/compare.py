@@ -1,6 +1,5 @@
 """`birdnet-nl compare`: compare parameter sets by their finished runs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +7,7 @@ import typer
 from rich.console import Console
 
 from birdnet_nl.util.console import display_path, progress_bar
-from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import DataError, require_extra
 
 
 def compare_command(
@@ -32,8 +30,9 @@ def compare_command(
     """
     if html:
         require_extra("matplotlib", "train")
-    from birdnet_nl.commands.compare_text import comparison_markdown, print_comparison
-    from birdnet_nl.commands.compare_values import comparison_csv, comparison_values
+    from birdnet_nl.commands.compare_report import comparison_markdown, comparison_page, print_comparison
+    from birdnet_nl.commands.compare_values import comparison_csv, comparison_json
+    from birdnet_nl.commands.output import write_file
     from birdnet_nl.comparison.compare import compare_runs
     from birdnet_nl.comparison.finished_runs import find_runs
 
@@ -51,30 +50,17 @@ def compare_command(
             )
         comparison = compare_runs(found, [name.strip() for name in sets.split(",") if name.strip()], baseline)
     print_comparison(out, comparison)
-    if html:
-        from birdnet_nl.commands.compare_page import compare_page
-
-        _write(out, "--html", html, compare_page(comparison))
-    if markdown:
-        _write(out, "--markdown", markdown, comparison_markdown(comparison))
-    if csv:
-        _write(out, "--csv", csv, comparison_csv(comparison))
-    if json_:
-        values = json.dumps(comparison_values(comparison), ensure_ascii=False, indent=1, allow_nan=False)
-        _write(out, "--json", json_, values + "\n")
+    for option, path, render in (
+        ("--html", html, comparison_page),
+        ("--markdown", markdown, comparison_markdown),
+        ("--csv", csv, comparison_csv),
+        ("--json", json_, comparison_json),
+    ):
+        if path:
+            written = write_file(path, render(comparison), option)
+            out.print(f"written: {display_path(written)}", soft_wrap=True)
     if not comparison.sections and not comparison.cross_validations:
         raise DataError(
             f"no two runs below {names} can be compared; train both sets with the same species and seed: "
             f"python train.py -m species=… trainer={','.join((comparison.baseline, *comparison.others))}"
         )
-
-
-def _write(out: Console, option: str, path: Path, text: str) -> None:
-    from birdnet_nl.util.files import write_text_atomic
-
-    path = path.expanduser()
-    try:
-        write_text_atomic(path, text)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}); give another file with {option}") from None
-    out.print(f"written: {display_path(path)}", soft_wrap=True)

@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from birdnet_nl.comparison.compare import Section, SetComparison, SpeciesComparison
-from birdnet_nl.comparison.finished_runs import FinishedRun
+from birdnet_nl.comparison.cross_validation import CrossValidation, over_seeds
 from birdnet_nl.comparison.results import PHASES, Result
 from birdnet_nl.comparison.speed import seconds_per_epoch
 from birdnet_nl.comparison.statistics import LEVEL, Estimate, Overall
@@ -25,6 +25,10 @@ SPEEDS = (  # label, attribute of the comparison, ratio of `Speed`
     ("a segment in an epoch", "speed", "per_segment"),
     ("  equal workers", "speed_equal_workers", "per_segment"),
 )
+CROSS_VALIDATION_HEADS = (
+    "out of fold", "seed", "recordings", "balanced accuracy", "macro-F1", "AUROC", "song : call", "recalls", "ECE",
+    "metadata alone", "each fold", "training s",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,17 @@ class TextTable:
     """Table of strings; a first cell that starts with two spaces is a subordinate row."""
 
     title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def section_tables(section: Section) -> list[TextTable]:
     """Return all tables of a section in reading order."""
-    tables = [overall_table(section), seconds_table(section), *(species_table(compared) for compared in section.sets)]
-    return tables + [table for table in (calibration_table(section), settings_table(section)) if table]
+    tables = [_overall_table(section), _seconds_table(section), *map(_species_table, section.sets)]
+    return tables + [table for table in (_calibration_table(section), _settings_table(section)) if table.rows]
 
 
-def overall_table(section: Section) -> TextTable:
+def _overall_table(section: Section) -> TextTable:
     """Return accuracy and speed of each set against the baseline, over all species."""
     sets = section.sets
     counts = [(len(compared.species), sum(len(species.pairs) for species in compared.species)) for compared in sets]
@@ -59,81 +63,131 @@ def overall_table(section: Section) -> TextTable:
     for label, speed, ratio in SPEEDS:
         rows.append((label, *(format_ratio(getattr(getattr(compared, speed), ratio)) for compared in sets)))
     heads = (f"against {sets[0].baseline}", *(compared.parameter_set for compared in sets))
-    return TextTable("Over all species (95 % intervals; speed as times as fast)", heads, tuple(rows))
+    return TextTable("Over all species (95 % intervals; speed as times as fast)", heads, rows)
 
 
-def seconds_table(section: Section) -> TextTable:
+def _seconds_table(section: Section) -> TextTable:
     """Return mean seconds per species and seed for each set and phase, and an estimate for all species."""
     rows = []
     for name in section.names:
-        results = [result for result in section.results if result.parameter_set == name]
-        means = {phase: _mean([result.seconds(phase) for result in results]) for phase in PHASES}
-        epochs = _mean([run.epochs for result in results for run in result.runs])
-        epoch_s = _mean([seconds_per_epoch(run) or math.nan for result in results for run in result.runs])
+        results, runs = section.results_of(name), section.runs_of(name)
+        means = {phase: _mean(result.seconds(phase) for result in results) for phase in PHASES}
+        epochs, epoch_s = _mean(run.epochs for run in runs), _mean(map(seconds_per_epoch, runs))
         all_days = means["total"] * len(all_species()) / 86_400
-        rows.append(
-            (name, str(len(results)), *(_number(means[phase]) for phase in PHASES), _number(epochs), _number(epoch_s),
-             _number(all_days, "{:.1f} days"))
-        )  # fmt: skip
+        numbers = [_number(value) for value in (*means.values(), epochs, epoch_s)]
+        rows.append((name, str(len(results)), *numbers, _number(all_days, "{:.1f} days")))
     heads = ("mean seconds", "trainings", *PHASES, "epochs", "an epoch", f"{len(all_species())} species")
-    return TextTable("Seconds per species (preparing is short where the mels were cached)", heads, tuple(rows))
+    return TextTable("Seconds per species (preparing is short where the mels were cached)", heads, rows)
 
 
-def species_table(compared: SetComparison) -> TextTable:
-    """Return a row for each species."""
+def _species_table(compared: SetComparison) -> TextTable:
     old, new = compared.baseline, compared.parameter_set
     rows = []
     for species in sorted(compared.species, key=lambda species: species.dutch):
-        baseline, other = [pair.baseline for pair in species.pairs], [pair.other for pair in species.pairs]
-        rows.append(
-            (species.dutch + ("" if species.enough else " *"), ", ".join(map(str, species.seeds)),
-             _percent(mean_metric(baseline, "balanced_accuracy")), _percent(mean_metric(other, "balanced_accuracy")),
-             _points(species.differences["balanced_accuracy"], unit=""),
-             _points(Estimate(species.differences["macro_f1"].value), unit=""), *_mcnemar(species),
-             _number(_mean([result.seconds("train") for result in baseline])),
-             _number(_mean([result.seconds("train") for result in other])),
-             _number(compared.speed.by_species.get(species.subject, math.nan), "{:.2f}"))
-        )  # fmt: skip
+        both = [pair.baseline for pair in species.pairs], [pair.other for pair in species.pairs]
+        rows.append((
+            species.dutch + ("" if species.enough else " *"),
+            ", ".join(map(str, species.seeds)),
+            *(_percent(mean_metric(results, "balanced_accuracy")) for results in both),
+            _points(species.differences["balanced_accuracy"], unit=""),
+            _points(Estimate(species.differences["macro_f1"].value), unit=""),
+            *_mcnemar(species),
+            *(_number(_mean(result.seconds("train") for result in results)) for results in both),
+            _number(compared.speed.by_species.get(species.subject, math.nan), "{:.2f}"),
+        ))  # fmt: skip
     heads = ("species", "seeds", old, new, "difference", "macro-F1", "right", "p Holm", f"{old} s", f"{new} s", "×")
     title = (
         f"{new} against {old}: balanced accuracy per recording, difference in points, recordings that only {old} : "
         f"only {new} predicted correctly (McNemar), training seconds, × times as fast"
     )
-    return TextTable(title, heads, tuple(rows))
+    return TextTable(title, heads, rows)
 
 
-def calibration_table(section: Section) -> TextTable | None:
-    """Return the mean expected calibration error before and after calibration; None for older runs."""
+def _calibration_table(section: Section) -> TextTable:
+    """Return the mean expected calibration error before and after calibration; older runs have no row."""
     rows = []
     for name in section.names:
-        runs = [run for result in section.results if result.parameter_set == name for run in result.runs]
-        reports = [run.report["calibration"] for run in runs if run.report.get("calibration")]
+        reports = [run.report["calibration"] for run in section.runs_of(name) if run.report.get("calibration")]
         if reports:
-            before, after = (
-                _mean([_value((report.get(time) or {}).get("ece")) for report in reports])
-                for time in ("before", "after")
-            )
-            temperature = _mean([_value(report.get("temperature")) for report in reports])
-            rows.append((name, _number(temperature, "{:.2f}"), _percent(before), _percent(after)))
-    if not rows:
-        return None
+            errors = (_mean((report.get(time) or {}).get("ece") for report in reports) for time in ("before", "after"))
+            temperature = _mean(report.get("temperature") for report in reports)
+            rows.append((name, _number(temperature, "{:.2f}"), *map(_percent, errors)))
     heads = ("calibration", "temperature", "error before", "error after")
-    return TextTable("Calibration (means over runs of temperature and expected calibration error)", heads, tuple(rows))
+    return TextTable("Calibration (means over runs of temperature and expected calibration error)", heads, rows)
 
 
-def settings_table(section: Section) -> TextTable | None:
-    """Return the parameters that differ between the sets, or among the runs of a set; None when none does."""
-    runs = {
-        name: [run for result in section.results if result.parameter_set == name for run in result.runs]
-        for name in section.names
-    }
-    parameters = (run.report.get("parameters") or {} for set_runs in runs.values() for run in set_runs)
+def _settings_table(section: Section) -> TextTable:
+    """Return the parameters that differ between the sets, or among the runs of a set."""
+    settings = {name: [run.report.get("parameters") or {} for run in section.runs_of(name)] for name in section.names}
+    keys = dict.fromkeys(key for of_set in settings.values() for parameters in of_set for key in parameters)
     rows = []
-    for key in dict.fromkeys(key for values in parameters for key in values if key not in NOT_SETTINGS):
-        values = [_setting_counts(set_runs, key) for set_runs in runs.values()]
-        if len(set(map(tuple, values))) > 1 or any(len(counts) > 1 for counts in values):
-            rows.append((key, *map(_format_setting, values)))
-    return TextTable("Parameters that differ", ("parameter", *runs), tuple(rows)) if rows else None
+    for key in keys:
+        counts = [Counter(str(parameters.get(key, ABSENT)) for parameters in of_set) for of_set in settings.values()]
+        if key not in NOT_SETTINGS and len(set().union(*counts)) > 1:
+            rows.append((key, *map(_format_setting, counts)))
+    return TextTable("Parameters that differ", ("parameter", *settings), rows)
+
+
+def cross_validation_table(validations: Sequence[CrossValidation]) -> TextTable | None:
+    """Return a row for each cross-validation, and their mean where there are several seeds; None without any."""
+    if not validations:
+        return None
+    rows = []
+    for group in over_seeds(validations):
+        rows += map(_cross_validation_row, group)
+        if len(group) > 1:
+            rows.append(_mean_row(group))
+    recalls = "/".join(dict.fromkeys(name for validation in validations for name in validation.result.types))
+    title = f"Cross-validation: each recording predicted once, by a network not trained on it (recalls: {recalls})"
+    return TextTable(title, CROSS_VALIDATION_HEADS, rows)
+
+
+def _cross_validation_row(validation: CrossValidation) -> tuple[str, ...]:
+    result = validation.result
+    return (
+        _name(validation),
+        str(result.seed),
+        str(len(result.predictions.ids)),
+        _with_interval(result, "balanced_accuracy", ".1%"),
+        _with_interval(result, "macro_f1", ".1%"),
+        _with_interval(result, "auroc", ".3f"),
+        _song_against_call(validation.song_against_call),
+        "/".join(_whole_percent(result.metric(f"recall/{name}")) for name in result.types),
+        f"{validation.calibration['ece']:.2f}",
+        _whole_percent(validation.metadata),
+        " ".join(map(_whole_percent, validation.fold_accuracies)),
+        f"{result.seconds('train'):.0f}",
+    )
+
+
+def _mean_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
+    results = [validation.result for validation in group]
+
+    def mean(values: Iterable[float]) -> float:
+        return float(np.mean(list(values)))
+
+    def mean_and_range(metric: str, form: str) -> str:
+        values = [result.metric(metric) for result in results]
+        return f"{mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+    metadata = [validation.metadata for validation in group]
+    return (
+        _name(group[0]),
+        f"mean of {len(group)}",
+        "",
+        mean_and_range("balanced_accuracy", ".1%"),
+        mean_and_range("macro_f1", ".1%"),
+        mean_and_range("auroc", ".3f"),
+        _song_against_call({
+            key: mean(validation.song_against_call.get(key, math.nan) for validation in group)
+            for key in ("balanced_accuracy", "auroc")
+        }),
+        "/".join(_whole_percent(mean(r.metric(f"recall/{name}") for r in results)) for name in results[0].types),
+        f"{mean(validation.calibration['ece'] for validation in group):.2f}",
+        _whole_percent(mean(metadata)) if all(metadata) else ABSENT,
+        "",
+        f"{mean(result.seconds('train') for result in results):.0f}",
+    )  # fmt: skip
 
 
 def format_ratio(estimate: Estimate | None) -> str:
@@ -145,7 +199,27 @@ def format_ratio(estimate: Estimate | None) -> str:
 
 def mean_metric(results: Sequence[Result], metric: str) -> float:
     """Return the mean over results where the metric is defined; NaN where it never is."""
-    return _mean([result.metric(metric) for result in results])
+    return _mean(result.metric(metric) for result in results)
+
+
+def _name(validation: CrossValidation) -> str:
+    return f"{validation.result.parameter_set} · {validation.result.dutch} · {validation.kind.name}"
+
+
+def _with_interval(result: Result, metric: str, form: str) -> str:
+    value, interval = result.metric(metric), result.interval(metric)
+    if not math.isfinite(value):
+        return ABSENT
+    if interval is None:
+        return f"{value:{form}}"
+    low, high = (f"{bound:{form}}".rstrip("%") for bound in interval)
+    return f"{value:{form}} [{low}–{high}]"
+
+
+def _song_against_call(metrics: Mapping[str, float]) -> str:
+    if not metrics or not math.isfinite(metrics["auroc"]):
+        return ABSENT
+    return f"{metrics['balanced_accuracy']:.1%}, AUROC {metrics['auroc']:.3f}"
 
 
 def _points(estimate: Estimate, unit: str = " points") -> str:
@@ -176,27 +250,24 @@ def _mcnemar(species: SpeciesComparison) -> tuple[str, str]:
     return f"{species.mcnemar.only_baseline} : {species.mcnemar.only_other}", _p_value(species.mcnemar.p_holm)
 
 
-def _setting_counts(runs: Sequence[FinishedRun], key: str) -> list[tuple[str, int]]:
-    """Return the values of a parameter with the number of runs; 0 for a value that all runs share."""
-    counts = Counter(str((run.report.get("parameters") or {}).get(key, ABSENT)) for run in runs).most_common()
-    return counts if len(counts) > 1 else [(value, 0) for value, _ in counts]
+def _format_setting(counts: Counter[str]) -> str:
+    """Format the values of a parameter, with the number of runs where they differ."""
+    several = len(counts) > 1
+    return ", ".join(f"{value} ({count} runs)" if several else value for value, count in counts.most_common())
 
 
-def _format_setting(counts: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{value} ({count} runs)" if count else value for value, count in counts)
-
-
-def _value(number: object) -> float:
-    return float(number) if isinstance(number, int | float) else math.nan
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
+def _mean(values: Iterable[object]) -> float:
+    """Average the finite numbers; NaN without any."""
+    known = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     return float(np.mean(known)) if known else math.nan
 
 
 def _percent(value: float) -> str:
     return f"{value:.1%}" if math.isfinite(value) else ABSENT
+
+
+def _whole_percent(value: float | None) -> str:
+    return ABSENT if value is None or not math.isfinite(value) else f"{value:.0%}"
 
 
 def _number(value: float, form: str = "") -> str:

@@ -14,8 +14,7 @@ from rich.markup import escape
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.species.table import Species, all_species, match_species
 from birdnet_nl.util.console import display_path, progress_bar, screen
-from birdnet_nl.util.errors import DataError, SelectionError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import DataError, SelectionError, require_extra
 
 if TYPE_CHECKING:
     from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview
@@ -56,16 +55,14 @@ def data_command(
         raise SelectionError(
             f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
         )
-    chosen = (
-        all_species() if all_ else list(dict.fromkeys(species for name in names for species in match_species(name)))
-    )
+    chosen = dict.fromkeys(all_species() if all_ else (match for name in names for match in match_species(name)))
     root, rules = root.expanduser(), TrainingRules(flight_call=flight_call)
-    overviews, without = inspect_species(chosen, root, rules, cache.expanduser() / FACTS_FILE)
+    overviews, without = inspect_species(list(chosen), root, rules, cache.expanduser() / FACTS_FILE)
     if not overviews:
-        raise DataError(_no_recordings(chosen, root))
+        raise DataError(_no_recordings(without, root))
     out = Console(highlight=False)
     if html:
-        write_page(html.expanduser(), overviews, without, rules, root)
+        html = write_page(html, overviews, without, rules, root)
     if json_:
         typer.echo(json.dumps(data_values(overviews, without, rules, root), ensure_ascii=False))
     elif all_ or len(overviews) > 1:
@@ -75,7 +72,7 @@ def data_command(
         for species in without:
             out.print(escape(_no_recordings([species], root)), soft_wrap=True)
     if html:  # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr
-        (screen if json_ else out).print(f"written: {display_path(html.expanduser())}", soft_wrap=True)
+        (screen if json_ else out).print(f"written: {display_path(html)}", soft_wrap=True)
 
 
 def inspect_species(
@@ -92,8 +89,7 @@ def inspect_species(
     with progress_bar() as bar:
         task = bar.add_task("reading folders", total=len(chosen))
         for species in chosen:
-            recordings = find_recordings(root, species, rules.flight_call)
-            if recordings:
+            if recordings := find_recordings(root, species, rules.flight_call):
                 found[species], folders[species] = recordings, find_species_folders(root, species)
             bar.advance(task)
     paths = [recording.path for recordings in found.values() for recording in recordings]
@@ -118,18 +114,15 @@ def inspect_species(
 
 def write_page(
     path: Path, overviews: Sequence["SpeciesOverview"], without: Sequence[Species], rules: "TrainingRules", root: Path
-) -> None:
+) -> Path:
     require_extra("matplotlib", "train")
     from birdnet_nl.commands.data_page import data_page
-    from birdnet_nl.util.files import write_text_atomic
+    from birdnet_nl.commands.output import write_file
 
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)
         page = data_page(overviews, without, rules, root, lambda: bar.advance(task))
-    try:
-        write_text_atomic(path, page)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}); give another file with --html") from None
+    return write_file(path, page, "--html")
 
 
 def data_values(
@@ -147,11 +140,8 @@ def data_values(
 def _species_values(overview: "SpeciesOverview", rules: "TrainingRules", root: Path) -> dict[str, Any]:
     from birdnet_nl.commands.data_tables import count_kinds, download_command
 
-    return {
-        "slug": overview.species.slug,
-        "dutch": overview.species.dutch,
-        "english": overview.species.english,
-        "scientific": overview.species.scientific,
+    names = {name: getattr(overview.species, name) for name in ("slug", "dutch", "english", "scientific")}
+    return names | {
         "synthetic": overview.synthetic,
         "folders": [os.fspath(folder) for folder in overview.folders],
         "recordings": len(overview.recordings),
@@ -172,12 +162,11 @@ def _species_values(overview: "SpeciesOverview", rules: "TrainingRules", root: P
 
 
 def _file_values(item: "InspectedRecording") -> dict[str, Any]:
-    values = asdict(item.recording) | {"path": os.fspath(item.recording.path)}
-    for name in ("duration_s", "sample_rate_hz"):  # as in the manifest; the facts below were measured
-        values[f"manifest_{name}"] = values.pop(name)
-    values |= {"kind": item.kind, "split": item.split, "segments": item.segments, "left_out": item.left_out}
-    values |= {"duplicate_of": item.duplicate_of, "oddities": list(item.oddities)}
-    return values | asdict(item.facts)
+    values = asdict(item)
+    recording, facts = values.pop("recording"), values.pop("facts")
+    for name in ("duration_s", "sample_rate_hz"):  # as in the manifest; the facts were measured
+        recording[f"manifest_{name}"] = recording.pop(name)
+    return recording | {"path": os.fspath(item.recording.path)} | values | facts
 
 
 def _no_recordings(chosen: Sequence[Species], root: Path) -> str:

@@ -6,8 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.commands.data_tables import VERDICTS, count_kinds, download_command, format_recordists, training_command
-from birdnet_nl.commands.pages import render_page
+from birdnet_nl.commands.data_tables import (
+    VERDICTS,
+    count_kinds,
+    download_command,
+    format_recordists,
+    most_recordings_first,
+    training_command,
+)
+from birdnet_nl.commands.output import render_page
 from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview, licence_name
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
@@ -32,7 +39,7 @@ def data_page(
     without: Sequence[Species],
     rules: TrainingRules,
     root: Path,
-    on_progress: Callable[[], None] = lambda: None,
+    on_progress: Callable[[], None],
 ) -> str:
     """Render the page; `on_progress` is called for each species."""
     many = len(overviews) > 1
@@ -58,7 +65,7 @@ def _summary(overviews: Sequence[SpeciesOverview], without: Sequence[Species]) -
     """Return tiles, plots and a table row for each species, most recordings first."""
     recordings = [item for overview in overviews for item in overview.recordings]
     rows = []
-    for overview in sorted(overviews, key=lambda overview: (-len(overview.recordings), overview.species.slug)):
+    for overview in most_recordings_first(overviews):
         counts, types = count_kinds(overview), overview.types
         rows.append({
             "slug": overview.species.slug,
@@ -104,11 +111,10 @@ def _species_section(overview: SpeciesOverview, rules: TrainingRules, root: Path
 
 
 def _draw_plots(recordings: Sequence[InspectedRecording]) -> list[dict[str, Any]]:
-    figures = {title: draw(recordings) for title, draw in PLOTS.items()}
     return [
         {"title": title, "svg": plots.to_svg(figure), "wide": title == "places"}
-        for title, figure in figures.items()
-        if figure is not None
+        for title, draw in PLOTS.items()
+        if (figure := draw(recordings)) is not None
     ]
 
 

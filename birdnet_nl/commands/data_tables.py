@@ -67,6 +67,10 @@ def format_recordists(type_: TypeOverview) -> str:
     return f"{type_.recordists} + {type_.unnamed} unnamed" if type_.unnamed else str(type_.recordists)
 
 
+def most_recordings_first(overviews: Sequence[SpeciesOverview]) -> list[SpeciesOverview]:
+    return sorted(overviews, key=lambda overview: (-len(overview.recordings), overview.species.slug))
+
+
 def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules, root: Path) -> None:
     """Print everything about one species."""
     species = overview.species
@@ -75,8 +79,7 @@ def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules,
         + ("   [bold black on yellow] synthetic demo recordings [/]" if overview.synthetic else "")
     )
     folders = escape(", ".join(map(str, overview.folders)))
-    recordings = format_count(len(overview.recordings), "recording")
-    out.print(f"{recordings}, {overview.duration_s / 60:.1f} minutes, in {folders}", soft_wrap=True)
+    out.print(f"{_count_recordings([overview])}, {overview.duration_s / 60:.1f} minutes, in {folders}", soft_wrap=True)
     out.print(_types_table(overview, rules))
     if overview.unclear:
         out.print(f"of several or unclear types, never tested on: {_format_counts(overview.unclear)}", soft_wrap=True)
@@ -95,8 +98,7 @@ def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules,
 
 
 def _types_table(overview: SpeciesOverview, rules: TrainingRules) -> Table:
-    table = Table(title=f"segments of {rules.segment_s:g} s; splits as training would make them", **COMPACT)
-    table.add_column("type")
+    table = Table("type", title=f"segments of {rules.segment_s:g} s; splits as training would make them", **COMPACT)
     for name in ("found", "usable", "recordists", "minutes", "segments", *SPLITS):
         table.add_column(name, justify="right")
     table.add_column("suffices")
@@ -124,19 +126,20 @@ def print_many_species(
     for name in (*rules.types, "several", "other", "min.", "segm.", "people", "odd"):
         table.add_column(name, justify="right")
     table.add_column("trains")
-    for overview in sorted(overviews, key=lambda overview: (-len(overview.recordings), overview.species.slug)):
+    for overview in most_recordings_first(overviews):
         table.add_row(*_species_row(overview, rules))
     out.print(table)
-    recordings = format_count(sum(len(overview.recordings) for overview in overviews), "recording")
     minutes = sum(overview.duration_s for overview in overviews) / 60
     trainable = sum(not overview.problem for overview in overviews)
-    out.print(f"{recordings}, {minutes:.0f} minutes, {len(overviews)} species; {trainable} can be trained")
+    out.print(
+        f"{_count_recordings(overviews)}, {minutes:.0f} minutes, {len(overviews)} species; {trainable} can be trained"
+    )
     if without:
         names = "" if of_all else f": {', '.join(species.slug for species in without[:12])}{'…' * (len(without) > 12)}"
         out.print(f"{len(without)} of the {len(overviews) + len(without)} species have no recordings{names}")
-    problems = Counter()
-    for overview in overviews:
-        problems.update({problem: len(names) for problem, names in overview.problems().items()})
+    problems = Counter(
+        problem for overview in overviews for problem, names in overview.problems().items() for _ in names
+    )
     for problem, count in problems.most_common():
         out.print(f"[yellow]{count} × {escape(problem)}[/]", soft_wrap=True)
     by_need = sorted(overviews, key=lambda overview: (bool(overview.problem), -len(overview.recordings)))
@@ -170,8 +173,9 @@ def _species_row(overview: SpeciesOverview, rules: TrainingRules) -> list[str]:
     ]
 
 
-def format_count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
+def _count_recordings(overviews: Sequence[SpeciesOverview]) -> str:
+    count = sum(len(overview.recordings) for overview in overviews)
+    return f"{count} recording{'s' * (count != 1)}"
 
 
 def _format_counts(counts: Counter, limit: int | None = None) -> str:

@@ -1,7 +1,9 @@
-"""`birdnet-nl download`: download recordings from Xeno-canto."""
+"""`birdnet-nl download` and `birdnet-nl import`: recordings from Xeno-canto, or from files that you already have."""
 
+import csv
+import io
 import os
-from collections.abc import Sequence
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,15 +17,16 @@ from birdnet_nl.recordings.download_filters import Filters
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS
 from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET
 from birdnet_nl.recordings.recording import QUALITIES
-from birdnet_nl.species.table import Species, match_species
+from birdnet_nl.species.table import match_species
 from birdnet_nl.util.console import progress_bar, screen
-from birdnet_nl.util.errors import SelectionError
+from birdnet_nl.util.errors import DataError, SelectionError
 
 if TYPE_CHECKING:
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 
 DEFAULTS = Filters()
-MAX_LINES = 20
+MAX_LINES = 20  # failed downloads
+MAX_EXAMPLES = 5  # files that were not placed, for each reason
 
 
 def download_command(
@@ -67,7 +70,10 @@ def download_command(
     from birdnet_nl.recordings.download_plan import plan_downloads
     from birdnet_nl.recordings.xeno_canto import BASE_URL, KEY_VARIABLE, XenoCanto
 
-    chosen = select_species([*(names or []), *(species or [])])
+    all_names = [*(names or []), *(species or [])]
+    if not all_names:
+        raise SelectionError("no species named; try birdnet-nl download koolmees, or --species priority1")
+    chosen = list(dict.fromkeys(match for name in all_names for match in match_species(name)))
     try:
         filters = Filters(
             types=tuple(dict.fromkeys(type_ or DEFAULTS.types)),
@@ -82,9 +88,8 @@ def download_command(
     except ValueError as error:
         raise SelectionError(str(error)) from None
     root = root.expanduser()
-    with XenoCanto(
-        os.environ.get(KEY_VARIABLE, ""), base_url=url or BASE_URL, delay_s=delay_s, hourly_budget=hourly_budget
-    ) as client:
+    key = os.environ.get(KEY_VARIABLE, "")
+    with XenoCanto(key, base_url=url or BASE_URL, delay_s=delay_s, hourly_budget=hourly_budget) as client:
         with progress_bar() as bar:
             task = bar.add_task("querying Xeno-canto", total=len(chosen))
             found = plan_downloads(chosen, client, root, filters, lambda part: bar.advance(task))
@@ -108,38 +113,24 @@ def download_command(
         raise typer.Exit(1)
 
 
-def select_species(names: Sequence[str]) -> list[Species]:
-    """Return species by name, `all`, `priority1` or a pattern of slugs; each once, in the order given."""
-    if not names:
-        raise SelectionError("no species named; try birdnet-nl download koolmees, or --species priority1")
-    return list(dict.fromkeys(species for name in names for species in match_species(name)))
-
-
 def print_plan(plan: "Plan", filters: Filters) -> None:
     out = Console(highlight=False)  # standard output: with --plan this is the result
-    table = Table(title="Recordings: to fetch (+ on disk already)", title_justify="left")
-    table.add_column("species")
-    table.add_column("on Xeno-canto", justify="right")
-    for name in filters.types:
+    table = Table("species", title="Recordings: to fetch (+ on disk already)", title_justify="left")
+    for name in ("on Xeno-canto", *filters.types, "MB", "protected"):
         table.add_column(name, justify="right")
-    table.add_column("MB", justify="right")
-    table.add_column("protected", justify="right")
     for part in plan.parts:
         counts = [f"{part.count(name)} (+{part.on_disk[name]})" for name in filters.types]
-        table.add_row(
-            part.species.slug, str(part.found), *counts, f"{part.expected_bytes / 1e6:.0f}", str(part.protected or "")
-        )
+        megabytes = f"{part.expected_bytes / 1e6:.0f}"
+        table.add_row(part.species.slug, str(part.found), *counts, megabytes, str(part.protected or ""))
     out.print(table)
-    out.print(
-        f"{plan.files} files, about {plan.expected_bytes / 1e6:.0f} MB and {format_minutes(plan.expected_s)}",
-        soft_wrap=True,
-    )
-    for part in plan.parts:
-        for line in plan_notes(part):
-            out.print(escape(line), soft_wrap=True)
+    minutes = plan.expected_s / 60
+    duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(1, round(minutes))} minutes"
+    out.print(f"{plan.files} files, about {plan.expected_bytes / 1e6:.0f} MB and {duration}", soft_wrap=True)
+    for line in (line for part in plan.parts for line in _plan_notes(part)):
+        out.print(escape(line), soft_wrap=True)
 
 
-def plan_notes(part: "SpeciesPlan") -> list[str]:
+def _plan_notes(part: "SpeciesPlan") -> list[str]:
     """Return remarks about the plan for a species, one line each."""
     slug = part.species.slug
     if part.error:
@@ -156,6 +147,68 @@ def plan_notes(part: "SpeciesPlan") -> list[str]:
     return notes
 
 
-def format_minutes(seconds: float) -> str:
-    minutes = seconds / 60
-    return f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(1, round(minutes))} minutes"
+def import_command(
+    source: Annotated[Path, typer.Argument(help="A folder (with all folders below it), or a table: .csv or .json.")],
+    root: Annotated[
+        Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/….")
+    ] = DEFAULT_ROOT,
+    how: Annotated[
+        str, typer.Option(help="reference (symbolic link, takes no space), copy, or link (hard link).")
+    ] = "reference",
+    audio: Annotated[Path | None, typer.Option(help="Folder of the files in a table, if not beside it.")] = None,
+    flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
+    refused: Annotated[Path | None, typer.Option(help="Write every file that was not placed to this CSV.")] = None,
+) -> None:
+    """Sort recordings that you already have by species and type, and write their manifests.
+
+    Species and type come from the tag that Xeno-canto writes, else from the name of the file (XC123 - Great Tit.mp3),
+    the folders above it (koolmees/zang), or a table: Xeno-canto's JSON, BirdCLEF's train_metadata.csv, or any CSV with
+    file, species and type.
+
+    Example: birdnet-nl import ~/vogelgeluiden
+    """
+    from birdnet_nl.recordings.importing import import_recordings
+
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task("importing", total=None)
+            report = import_recordings(
+                source.expanduser(),
+                root.expanduser(),
+                how=how,
+                audio=audio.expanduser() if audio else None,
+                flight_call=flight_call,
+                on_file=lambda path: bar.advance(task),
+            )
+    except ValueError as error:
+        raise SelectionError(str(error)) from None
+    types = ", ".join(f"{name} {report.types[name]}" for name in TYPE_FOLDERS if report.types[name])
+    screen.print(
+        f"{report.placed} recordings placed, {report.present} were there already: {len(report.species)} species "
+        f"({types or 'no types'}) in {escape(str(root))}; {len(report.refused)} files were not placed",
+        soft_wrap=True,
+    )
+    _print_refused(report.refused)
+    if refused:
+        from birdnet_nl.commands.output import write_file
+
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([("file", "reason"), *report.refused])
+        write_file(refused, table.getvalue(), "--refused")
+    if not report.species:
+        raise DataError(
+            f"{source} holds nothing that could be placed; give a folder with Xeno-canto's files, or one with "
+            "<species>/<type>/*.mp3"
+        )
+
+
+def _print_refused(refused: list[tuple[str, str]]) -> None:
+    by_reason = defaultdict(list)
+    for path, reason in refused:
+        by_reason[reason].append(path)
+    for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        screen.print(f"[yellow]{len(paths)} × {escape(reason)}[/]", soft_wrap=True)
+        for path in paths[:MAX_EXAMPLES]:
+            screen.print(f"    {escape(path)}", soft_wrap=True)
+        if len(paths) > MAX_EXAMPLES:
+            screen.print(f"    and {len(paths) - MAX_EXAMPLES} more; --refused FILE writes them all")

@@ -11,8 +11,7 @@ import typer
 from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
 from birdnet_nl.species.table import Species, get_species, match_species
 from birdnet_nl.util.console import display_path, info, warn
-from birdnet_nl.util.errors import DataError, RunError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import DataError, RunError, require_extra
 
 if TYPE_CHECKING:
     from birdnet_nl.inference.classifier import Classifier
@@ -32,8 +31,7 @@ def evaluate_command(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report; default RUN/evaluations/….")] = None,
     with_training_recordings: Annotated[
-        bool,
-        typer.Option("--with-training-recordings", help="Include recordings seen in training."),
+        bool, typer.Option("--with-training-recordings", help="Include recordings seen in training.")
     ] = False,
     cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches.")] = Path("cache"),
 ) -> None:
@@ -118,14 +116,17 @@ def _explain_missing(data: Path, missing: Sequence[str], on_disk: Mapping[Specie
             return f"--data {data} is (in) the folder of {species.slug} itself; give the one above: {folder.parent}"
     if not on_disk:
         return f"--data {data} holds no species folder at all; give the one that holds {LAYOUT}"
-    names = ", ".join(missing[:MAX_NAMES])
-    names += f" or {len(missing) - MAX_NAMES} others" if len(missing) > MAX_NAMES else ""
     slugs = [species.slug for species in on_disk]
     others = f"{', '.join(slugs[:MAX_NAMES])}{', …' if len(slugs) > MAX_NAMES else ''}"
     return (
-        f"--data {data} holds no recordings of {names}, but of {others}; give another folder, or name the species to "
-        "evaluate on with --species"
+        f"--data {data} holds no recordings of {_list_names(missing, 'or')}, but of {others}; give another folder, or "
+        "name the species to evaluate on with --species"
     )
+
+
+def _list_names(names: Sequence[str], conjunction: str) -> str:
+    more = f" {conjunction} {len(names) - MAX_NAMES} others" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def trained_species(metadata: Mapping[str, Any]) -> list[Species]:
@@ -139,8 +140,7 @@ def print_warnings(classifier: "Classifier", trained: list[Species], chosen: lis
         warn("SYNTHETIC: this network was trained on demo recordings, not on real birds")
     if others := [species.slug for species in chosen if species not in trained]:
         trained_on = trained[0].slug if len(trained) == 1 else f"{len(trained)} species"
-        names = ", ".join(others[:MAX_NAMES])
-        names += f" and {len(others) - MAX_NAMES} others" if len(others) > MAX_NAMES else ""
+        names = _list_names(others, "and")
         warn(f"evaluated on {names}, which it was not trained on (it was trained on {trained_on})")
     embeddings = classifier.metadata.get("embeddings")
     if embeddings and embeddings["licence"]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
-from birdnet_nl.evaluation.report import result_table
+from birdnet_nl.evaluation.report import list_few, result_table
 from birdnet_nl.runs.evaluation_report import includes_training_recordings
 from birdnet_nl.util.console import display_path, info, screen
 
@@ -79,16 +78,13 @@ def describe_evaluation(report: Mapping[str, Any]) -> list[str]:
         lines.append(f"baseline without audio: always {majority['type']} {majority['balanced_accuracy']:.0%}")
     seconds = report["seconds"]["total"]
     lines.append(f"chance is {1 / len(types):.0%}; \\[95 % intervals] over recordists; {seconds:.0f} s in total")
-    lines += [describe_calibration(report["calibration"], decision), describe_decision(decision)]
-    few = ", ".join(
-        f"{name} {scores['counts'][name]}" for name in types if scores["counts"][name] < FEW_TEST_RECORDINGS
-    )
-    if few:
+    lines += [_describe_calibration(report["calibration"], decision), _describe_decision(decision)]
+    if few := list_few(scores):
         lines.append(f"[yellow]Few recordings ({few}): the metrics are a first impression.[/]")
     return lines
 
 
-def describe_calibration(calibration: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+def _describe_calibration(calibration: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
     return (
         f"nothing fitted again: temperature {calibration['temperature']:.2f} and pooling {decision['pooling']} of the "
         f"checkpoint; ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} "
@@ -96,7 +92,7 @@ def describe_calibration(calibration: Mapping[str, Any], decision: Mapping[str, 
     )
 
 
-def describe_decision(decision: Mapping[str, Any]) -> str:
+def _describe_decision(decision: Mapping[str, Any]) -> str:
     if decision["threshold"] is None:
         return "uncertain: all; the checkpoint has no threshold"
     rest = "" if decision["accuracy_certain"] is None else f", {decision['accuracy_certain']:.0%} of the rest correct"

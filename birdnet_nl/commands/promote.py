@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.util.console import display_path, progress_bar
-from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import DataError, require_extra
 
 if TYPE_CHECKING:
     from birdnet_nl.comparison.finished_runs import FoundRuns
@@ -30,8 +29,7 @@ def promote_command(
     models: Annotated[Path, typer.Option(help="Folder of the versions.")] = Path("models"),
     no_activate: Annotated[bool, typer.Option("--no-activate", help="Leave the active version as it is.")] = False,
     allow_synthetic: Annotated[
-        bool,
-        typer.Option("--allow-synthetic", help="Also networks trained on demo recordings, to try things out."),
+        bool, typer.Option("--allow-synthetic", help="Also networks trained on demo recordings, to try things out.")
     ] = False,
     accept_worse: Annotated[
         bool, typer.Option("--accept-worse", help="Take the new network also where it is the worse one.")
@@ -67,20 +65,24 @@ def promote_command(
     except ValueError as error:
         raise DataError(str(error)) from None
     require_extra("torch", "train")
+    from birdnet_nl.comparison.finished_runs import find_runs
     from birdnet_nl.deploy.new_version import make_version
     from birdnet_nl.deploy.promotion import plan_promotion
 
     base = versions.base_version(models, version)
     with progress_bar() as bar:
         bar.add_task("reading runs", total=None)
-        found = _find_runs(folders)
+        tops = [folder.expanduser() for folder in folders]
+        found = find_runs(tops)
+        if not found.runs:
+            others = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
+            raise DataError(f"no finished runs below {', '.join(map(str, tops))}{others}; train first")
         promotion = plan_promotion(found.runs, base, allow_synthetic, accept_worse)
         task = bar.add_task("collecting models", total=len(promotion.decisions))
         made, is_new = make_version(models, version, promotion, lambda: bar.advance(task))
     print_promotion(out, promotion, found)
-    out.print(
-        f"[bold]{display_path(made.folder)}[/]" + ("" if is_new else ": exists already, the same"), soft_wrap=True
-    )
+    same = "" if is_new else ": exists already, the same"
+    out.print(f"[bold]{display_path(made.folder)}[/]{same}", soft_wrap=True)
     if no_activate:
         out.print(f"not active; birdnet-nl promote --activate {version} activates it", soft_wrap=True)
     else:
@@ -88,20 +90,9 @@ def promote_command(
         out.print(f"active: version [bold]{version}[/]", soft_wrap=True)
 
 
-def _find_runs(folders: list[Path]) -> "FoundRuns":
-    from birdnet_nl.comparison.finished_runs import find_runs
-
-    tops = [folder.expanduser() for folder in folders]
-    found = find_runs(tops)
-    if not found.runs:
-        others = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""
-        raise DataError(f"no finished runs below {', '.join(map(str, tops))}{others}; train first")
-    return found
-
-
 def print_promotion(out: Console, promotion: "Promotion", found: "FoundRuns") -> None:
     """Print a row for each model that is new or was refused; the others are counted."""
-    from birdnet_nl.deploy.promotion import KEPT, UNCHANGED
+    from birdnet_nl.deploy.promotion import KEPT, UNCHANGED, WORSE
 
     base = promotion.base.name if promotion.base else None
     table = Table(title=f"compared with version {base}" if base else "the first version: nothing to compare with")
@@ -115,7 +106,13 @@ def print_promotion(out: Console, promotion: "Promotion", found: "FoundRuns") ->
         out.print(table)
     counts = Counter(decision.verdict for decision in decisions)
     out.print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()), soft_wrap=True)
-    _warn_of_worse_models(out, promotion)
+    worse = [decision for decision in decisions if decision.verdict == WORSE]
+    if worse:
+        names = escape(", ".join(decision.run.dutch for decision in worse))
+        taken = any(decision.takes_run for decision in worse)  # all of them, or none
+        text = "and taken nevertheless" if taken else "so the old model stays"
+        hint = "" if taken else "; --accept-worse takes the new one"
+        out.print(f"[bold red]worse than before, {text}: {names}[/]{hint}", soft_wrap=True)
     if any((decision.run.synthetic if decision.takes_run else decision.before["synthetic"]) for decision in decisions):
         out.print("[bold black on yellow] SYNTHETIC models among them: not for real birds [/]", soft_wrap=True)
     for left_out in promotion.left_out[:MAX_LISTED]:
@@ -144,30 +141,13 @@ def _decision_row(decision: "Decision") -> tuple[str, ...]:
     )
 
 
-def _warn_of_worse_models(out: Console, promotion: "Promotion") -> None:
-    from birdnet_nl.deploy.promotion import WORSE
-
-    worse = [decision for decision in promotion.decisions.values() if decision.verdict == WORSE]
-    if not worse:
-        return
-    names = escape(", ".join(decision.run.dutch for decision in worse))
-    if any(decision.takes_run for decision in worse):
-        out.print(f"[bold red]worse than before, and taken nevertheless: {names}[/]", soft_wrap=True)
-    else:
-        out.print(
-            f"[bold red]worse than before, so the old model stays: {names}[/]; --accept-worse takes the new one",
-            soft_wrap=True,
-        )
-
-
 def print_versions(out: Console, models: Path) -> None:
     from birdnet_nl.deploy.versions import active_version, all_versions
 
     versions, active = all_versions(models), active_version(models)
     if not versions:
-        out.print(
-            f"no versions in {display_path(models)} yet; birdnet-nl promote logs/sweep-… --version 2026Q4 makes one"
-        )
+        command = "birdnet-nl promote logs/sweep-… --version 2026Q4"
+        out.print(f"no versions in {display_path(models)} yet; {command} makes one")
         return
     table = Table()
     for heading in ("version", "", "made", "models", "new in it", "test, mean", "MB", "licences"):

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,11 +50,11 @@ def prune_command(
         out.print("nothing to remove" + ("" if runs else "; --runs includes finished runs"))
         return
     table = Table("can be made again", "number", "MB")
-    sizes, counts = Counter(), Counter(item.kind for item in items)
+    sizes: dict[str, list[int]] = defaultdict(list)
     for item in items:
-        sizes[item.kind] += item.bytes
-    for kind, size in sizes.most_common():
-        table.add_row(kind, str(counts[kind]), _megabytes(size))
+        sizes[item.kind].append(item.bytes)
+    for kind, of_kind in sorted(sizes.items(), key=lambda item: -sum(item[1])):
+        table.add_row(kind, str(len(of_kind)), _megabytes(sum(of_kind)))
     out.print(table)
     if not yes:
         out.print("nothing removed yet; add --yes to remove it", soft_wrap=True)
@@ -77,40 +77,30 @@ def parse_quantity(text: str, units: dict[str, float], option: str, examples: st
 
 def print_disk_usage(out: Console, report: "DiskReport") -> None:
     """Print usage by kind, how much of it can be removed, and the largest runs."""
-    table = Table()
-    for heading in ("", "kind", "files", "MB", "removable"):
-        table.add_column(heading, justify="right" if heading in ("files", "MB", "removable") else "left")
+    table = Table("", "kind")
+    for heading in ("files", "MB", "removable"):
+        table.add_column(heading, justify="right")
     for place, usages in groupby(report.usages, key=lambda usage: usage.place):
-        for index, usage in enumerate(sorted(usages, key=lambda usage: -usage.bytes)):
+        for usage in sorted(usages, key=lambda usage: -usage.bytes):
             removable = _megabytes(usage.removable) if usage.removable else ""
-            name = place if index == 0 else ""
-            table.add_row(name, escape(usage.kind), str(usage.files), _megabytes(usage.bytes), removable)
+            table.add_row(place, escape(usage.kind), str(usage.files), _megabytes(usage.bytes), removable)
+            place = ""
         table.add_section()
-    files, size, removable = (
-        sum(getattr(usage, name) for usage in report.usages) for name in ("files", "bytes", "removable")
-    )
-    table.add_row("[bold]all[/]", "", str(files), _megabytes(size), _megabytes(removable))
+    totals = [sum(getattr(usage, name) for usage in report.usages) for name in ("files", "bytes", "removable")]
+    table.add_row("[bold]all[/]", "", str(totals[0]), *map(_megabytes, totals[1:]))
     out.print(table)
     if report.runs:
+        count = f"{report.runs} runs ({report.finished} finished), {report.bytes_per_run / 1e6:.1f} MB each on average"
         largest = ", ".join(f"{display_path(folder)} {size / 1e6:.1f} MB" for folder, size in report.largest[:3])
-        out.print(
-            f"{report.runs} runs ({report.finished} finished), {report.bytes_per_run / 1e6:.1f} MB each on average; "
-            f"largest: {largest}",
-            soft_wrap=True,
-        )
+        out.print(f"{count}; largest: {largest}", soft_wrap=True)
     out.print(f"{report.free / 1e9:.1f} GB free; birdnet-nl prune --runs lists the removable files", soft_wrap=True)
 
 
 def disk_values(report: "DiskReport") -> dict[str, Any]:
     """Return the report as plain values for JSON; sizes in bytes."""
-    return {
-        "usages": [vars(usage) for usage in report.usages],
-        "runs": report.runs,
-        "finished": report.finished,
-        "bytes_per_run": report.bytes_per_run,
-        "largest": {str(folder): size for folder, size in report.largest},
-        "free": report.free,
-    }
+    values = {name: getattr(report, name) for name in ("runs", "finished", "bytes_per_run", "free")}
+    largest = {str(folder): size for folder, size in report.largest}
+    return {"usages": [vars(usage) for usage in report.usages], **values, "largest": largest}
 
 
 def _megabytes(size: int) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +14,7 @@ from rich.table import Table
 
 from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.util.console import display_path
-from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import RunError, require_extra
 
 METRICS_KEYS = ("validation", "epochs", "best_epoch", "results", "calibration", "decision", "controls")
 CONDITION_KEYS = ("birdnet_nl", "versions", "git_commit", "data_fingerprint", "test_fingerprint", "machine", "engine")
@@ -55,9 +55,8 @@ def print_differences(out: Console, run: Path, before: Mapping[str, Any], now: M
     if not metrics:
         out.print(f"[bold green]identical[/]: all {compared} metrics of {display_path(run)}", soft_wrap=True)
     else:
-        out.print(
-            f"[bold yellow]{len(metrics)} of {compared} metrics differ[/] from {display_path(run)}", soft_wrap=True
-        )
+        differing = f"{len(metrics)} of {compared} metrics differ"
+        out.print(f"[bold yellow]{differing}[/] from {display_path(run)}", soft_wrap=True)
         table = Table("metric", "before", "now", "difference")
         for name, old, new in metrics:
             table.add_row(escape(name), _format(old), _format(new), _format_difference(old, new))
@@ -73,10 +72,8 @@ def new_folder(run: Path) -> Path:
     """Return `<run>-rerun1` or the next free number; the mark of synthetic runs stays at the end."""
     mark = SYNTHETIC if run.name.endswith(SYNTHETIC) else ""
     stem = run.name.removesuffix(mark)
-    number = 1
-    while (folder := run.with_name(f"{stem}-rerun{number}{mark}")).exists():
-        number += 1
-    return folder
+    folders = (run.with_name(f"{stem}-rerun{number}{mark}") for number in count(1))
+    return next(folder for folder in folders if not folder.exists())
 
 
 def differing_metrics(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[Difference], int]:
@@ -93,9 +90,8 @@ def _differences(
     before: Mapping[str, Any], now: Mapping[str, Any], keys: tuple[str, ...]
 ) -> tuple[list[Difference], int]:
     old, new = (dict(leaf for key in keys for leaf in _leaves(key, report.get(key))) for report in (before, now))
-    names = list(dict.fromkeys([*old, *new]))
-    rows = [(name, old.get(name, ABSENT), new.get(name, ABSENT)) for name in names]
-    return [row for row in rows if row[1] != row[2]], len(names)
+    rows = [(name, old.get(name, ABSENT), new.get(name, ABSENT)) for name in old | new]
+    return [row for row in rows if row[1] != row[2]], len(rows)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -55,7 +55,8 @@ def status_command(
         return
     from rich.live import Live
 
-    from birdnet_nl.commands.status_tables import render_status
+    from birdnet_nl.commands.output import write_file
+    from birdnet_nl.commands.status_report import render_status, status_page
     from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
     from birdnet_nl.sweep.table import exit_code
 
@@ -78,22 +79,22 @@ def status_command(
     else:
         out.print(render_status(status, language, all_))
     if html:
-        from birdnet_nl.commands.status_page import status_page
-        from birdnet_nl.util.files import write_text_atomic
-
-        write_text_atomic(html.expanduser(), status_page(status, language))
+        written = write_file(html, status_page(status, language), "--html")
         # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr
-        (screen if json_ else out).print(f"written: {display_path(html.expanduser())}", soft_wrap=True)
+        (screen if json_ else out).print(f"written: {display_path(written)}", soft_wrap=True)
     raise typer.Exit(exit_code(status.rows, status.is_running))
 
 
 def status_values(status: "SweepStatus") -> dict[str, Any]:
     """Return everything as plain values for JSON, with times in ISO 8601."""
+
+    def iso_time(seconds: float | None) -> str | None:
+        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds") if seconds else None
+
     rows = []
     for row in status.rows:
         values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(row).items()}
-        started = _iso_time(row.started) if row.started else None
-        rows.append(values | {"started": started, "state_dutch": row.state.dutch})
+        rows.append(values | {"started": iso_time(row.started), "state_dutch": row.state.dutch})
     sweep = status.sweep
     return {
         "folder": str(status.folder),
@@ -101,10 +102,6 @@ def status_values(status: "SweepStatus") -> dict[str, Any]:
         "counts": dict(status.counts),
         "seconds_left": status.seconds_left,
         "arguments": list(sweep.arguments) if sweep else None,
-        "started": _iso_time(sweep.started) if sweep else None,
+        "started": iso_time(sweep.started) if sweep else None,
         "jobs": rows,
     }
-
-
-def _iso_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")

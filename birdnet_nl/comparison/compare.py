@@ -83,12 +83,20 @@ class Section:
         results = [result for pair in pairs for result in (pair.baseline, pair.other)]
         return tuple({(result.parameter_set, result.subject, result.seed): result for result in results}.values())
 
+    def results_of(self, parameter_set: str) -> list[Result]:
+        return [result for result in self.results if result.parameter_set == parameter_set]
+
+    def runs_of(self, parameter_set: str) -> list[FinishedRun]:
+        return [run for result in self.results_of(parameter_set) for run in result.runs]
+
     @property
     def names(self) -> tuple[str, ...]:
         """Parameter sets, the baseline first."""
-        return tuple(
-            dict.fromkeys(name for compared in self.sets for name in (compared.baseline, compared.parameter_set))
-        )
+        return (self.sets[0].baseline, *(compared.parameter_set for compared in self.sets))
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for compared in self.sets for verdict in compared.verdicts]
 
 
 @dataclass(frozen=True)
@@ -114,22 +122,19 @@ def compare_runs(found: FoundRuns, sets: Sequence[str] = (), baseline: str = "")
     pairing = pair_runs(found.runs, baseline, others)
     sections = []
     for kind, by_set in pairing.pairs.items():
-        compared = tuple(
-            _compare_set(name, baseline, kind, pairs, pairing.equal_workers[kind][name])
-            for name, pairs in by_set.items()
-            if pairs
-        )
+        equal = pairing.equal_workers[kind]
+        compared = [_compare_set(name, baseline, kind, pairs, equal[name]) for name, pairs in by_set.items() if pairs]
         if compared:
-            sections.append(Section(kind, compared, _notes(compared)))
+            sections.append(Section(kind, tuple(compared), _notes(compared)))
     validations = cross_validations(pairing.results)
     return Comparison(baseline, others, tuple(sections), validations, found, pairing.left_out)
 
 
 def _chosen_sets(found: FoundRuns, sets: Sequence[str], baseline: str) -> list[str]:
     present = {run.parameter_set for run in found.runs}
-    listed = ", ".join(sorted(present))
-    for name in (*sets, *([baseline] if baseline else [])):
-        if name not in present:
+    for name in (*sets, baseline):
+        if name and name not in present:
+            listed = ", ".join(sorted(present))
             raise SelectionError(f"no finished run of trainer={name} was found; there are runs of {listed}")
     known = [name for name in KNOWN_SETS if name in present]
     names = list(dict.fromkeys(sets)) or known + sorted(present - set(known))
@@ -151,7 +156,7 @@ def _compare_set(
     for pair in sorted(pairs, key=lambda pair: (pair.baseline.subject, pair.baseline.seed)):
         by_subject[pair.baseline.subject].append(pair)
     draws = [difference_draws(subject_pairs, seed=index) for index, subject_pairs in enumerate(by_subject.values())]
-    species = _with_holm([_compare_species(*item) for item in zip(by_subject.values(), draws, strict=True)])
+    species = _with_holm(list(map(_compare_species, by_subject.values(), draws)))
     overall = {metric: _overall(metric, species, draws) for metric in METRICS}
     run_pairs = [run_pair for pair in pairs for run_pair in zip(pair.baseline.runs, pair.other.runs, strict=True)]
     speed, speed_equal = compare_speed(run_pairs), compare_speed(equal)
@@ -188,10 +193,9 @@ def _mcnemar(pairs: Sequence[Pair]) -> McNemar | None:
 
 
 def _with_holm(species: Sequence[SpeciesComparison]) -> list[SpeciesComparison]:
-    tested = [item for item in species if item.mcnemar is not None]
-    corrected = dict(zip((item.subject for item in tested), holm([item.mcnemar.p for item in tested]), strict=True))
+    corrected = iter(holm([item.mcnemar.p for item in species if item.mcnemar]))
     return [
-        replace(item, mcnemar=replace(item.mcnemar, p_holm=corrected[item.subject])) if item.mcnemar else item
+        replace(item, mcnemar=replace(item.mcnemar, p_holm=next(corrected))) if item.mcnemar else item
         for item in species
     ]
 
@@ -216,11 +220,9 @@ def _notes(sets: Sequence[SetComparison]) -> tuple[str, ...]:
     for compared in sets:
         name = compared.parameter_set
         pairs = [pair for species in compared.species for pair in species.pairs]
+        reports = [(pair.baseline.runs[0].report, pair.other.runs[0].report) for pair in pairs]
         for key, words in (("versions", "versions of libraries"), ("git_commit", "versions of the code")):
-            differing = sum(
-                pair.baseline.runs[0].report.get(key) != pair.other.runs[0].report.get(key) for pair in pairs
-            )
-            if differing:
+            if differing := sum(baseline.get(key) != other.get(key) for baseline, other in reports):
                 notes.append(f"{name}: in {differing} of {len(pairs)} pairs the {words} differ")
         if compared.speed.elsewhere:
             notes.append(

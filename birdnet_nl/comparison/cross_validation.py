@@ -1,6 +1,6 @@
 """Cross-validation as one result: every recording is predicted once, by a network that was not trained on it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,25 +34,24 @@ class CrossValidation:
 def cross_validations(results: Mapping[tuple[Kind, str, int], Mapping[str, Result]]) -> tuple[CrossValidation, ...]:
     """Select the cross-validations from the results of a pairing, by kind, species, seed and parameter set."""
     return tuple(
-        _of_result(kind, result)
+        _cross_validation(kind, result)
         for (kind, _, _), by_set in sorted(results.items())
         if kind.folds
         for result in by_set.values()
     )
 
 
-def _of_result(kind: Kind, result: Result) -> CrossValidation:
+def _cross_validation(kind: Kind, result: Result) -> CrossValidation:
     from birdnet_nl.evaluation.calibration import calibration_metrics  # imports torch, which only folds need
 
+    controls = [(run.report.get("controls") or {}).get("metadata", {}).get("balanced_accuracy") for run in result.runs]
     return CrossValidation(
         kind=kind,
         result=result,
         calibration=calibration_metrics(result.predictions.probabilities, result.predictions.truth),
         song_against_call=song_against_call(result.predictions),
         fold_accuracies=tuple(run.scores.get("balanced_accuracy") for run in result.runs),
-        metadata=_mean_or_none(
-            (run.report.get("controls") or {}).get("metadata", {}).get("balanced_accuracy") for run in result.runs
-        ),
+        metadata=None if None in controls else float(np.mean(controls)),
     )
 
 
@@ -75,8 +74,3 @@ def over_seeds(validations: Sequence[CrossValidation]) -> list[list[CrossValidat
     for item in validations:
         groups.setdefault((item.kind, item.result.parameter_set, item.result.subject), []).append(item)
     return [sorted(group, key=lambda item: item.result.seed) for group in groups.values()]
-
-
-def _mean_or_none(values: Iterable[float | None]) -> float | None:
-    known = list(values)
-    return None if not known or None in known else float(np.mean(known))

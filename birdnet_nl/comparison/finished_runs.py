@@ -4,14 +4,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.renamed import RENAMED_KEYS, RENAMED_VALUES
+from birdnet_nl.util.run_directory import CONFIG, METRICS
 
-CONFIG, METRICS = "config.yaml", "metrics.json"  # written when a run starts, and when it has finished
 OVERRIDES = Path(".hydra/overrides.yaml")
 BY_RECORDING = "recording"
 WORKERS = ("engine", "data.num_workers", "data.pin_memory", "data.persistent_workers", "data.decode_workers")
@@ -40,7 +39,7 @@ class FinishedRun:
         subject: slug of the species, or of the pool of species.
         variant: overrides that change the training of the parameter set, e.g. `model=compact_cnn`.
         worker_overrides: overrides that change only its speed, e.g. `data.num_workers=0`.
-        scores: metrics per recording; segment_scores: per segment; a metric may be missing or None.
+        scores: metrics per recording; a metric may be missing or None.
         seconds: by phase: prepare, train, test, figures, total.
         report: everything in `metrics.json`, with the keys of this version.
     """
@@ -64,16 +63,8 @@ class FinishedRun:
     report: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
-    def finished_at(self) -> str:
-        return datetime.fromtimestamp(self.finished).strftime("%Y-%m-%d %H:%M")
-
-    @property
     def scores(self) -> Mapping[str, Any]:
         return self.report["results"]["recording"]
-
-    @property
-    def segment_scores(self) -> Mapping[str, Any]:
-        return self.report["results"].get("segment") or {}
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -113,24 +104,20 @@ class FoundRuns:
 
 def find_runs(folders: Sequence[Path]) -> FoundRuns:
     """Find every run at or below `folders` once; raises `DataError` for a folder that does not exist."""
-    runs, unfinished, broken = [], [], []
-    seen: set[Path] = set()
+    is_finished: dict[Path, bool] = {}
     for top in folders:
         if not top.is_dir():
             raise DataError(f"{top} is not a folder; give one with runs, such as logs")
-        for folder, finished in walk_runs(top.resolve()):
-            if folder in seen:
-                continue
-            seen.add(folder)
-            if not finished:
-                unfinished.append(folder)
-                continue
-            try:
-                runs.append(read_run(folder))
-            except DataError as error:
-                broken.append((folder, str(error)))
+        is_finished |= walk_runs(top.resolve())
+    runs, broken = [], []
+    for folder in (folder for folder, finished in is_finished.items() if finished):
+        try:
+            runs.append(read_run(folder))
+        except DataError as error:
+            broken.append((folder, str(error)))
+    unfinished = tuple(folder for folder, finished in is_finished.items() if not finished)
     runs.sort(key=lambda run: (run.subject, run.parameter_set, run.seed, run.fold or 0, run.finished, run.folder))
-    return FoundRuns(tuple(runs), tuple(unfinished), tuple(broken))
+    return FoundRuns(tuple(runs), unfinished, tuple(broken))
 
 
 def walk_runs(top: Path) -> Iterator[tuple[Path, bool]]:

@@ -72,24 +72,21 @@ def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str])
     """Pair the runs of each of `others` with those of `baseline`; of several equal runs the newest counts."""
     selected = [run for run in runs if run.parameter_set in (baseline, *others)]
     left_out: list[LeftOut] = []
-    slots = _grouped(selected, lambda run: (Kind.of(run), run.subject, run.seed, run.fold, run.parameter_set))
-    chosen = [_choose(candidates, left_out) for candidates in slots.values()]
-    cases = _results(chosen, left_out)
+    slots = _group(selected, lambda run: (Kind.of(run), run.subject, run.seed, run.fold, run.parameter_set))
+    cases = _results([_choose(candidates, left_out) for candidates in slots.values()], left_out)
     pairs = {kind: {name: [] for name in others} for kind in sorted({kind for kind, *_ in cases})}
     for (kind, subject, seed), by_set in cases.items():
+        what = f"{subject} seed {seed} ({kind.name})"
         for name in others:
             if baseline in by_set and name in by_set:
                 pair = Pair(by_set[baseline], by_set[name])
-                if reason := reason_not_comparable(pair):
-                    what = f"{subject} seed {seed} ({kind.name}), {name} against {baseline}"
-                    left_out.append(LeftOut(what, reason))
+                if reason := _reason_not_comparable(pair):
+                    left_out.append(LeftOut(f"{what}, {name} against {baseline}", reason))
                 else:
                     pairs[kind][name].append(pair)
             elif baseline in by_set or name in by_set:
                 present, missing = (baseline, name) if baseline in by_set else (name, baseline)
-                left_out.append(
-                    LeftOut(f"{subject} seed {seed} ({kind.name}), {present}", f"no finished run of {missing}")
-                )
+                left_out.append(LeftOut(f"{what}, {present}", f"no finished run of {missing}"))
     return Pairing(
         cases,
         {kind: {name: tuple(paired) for name, paired in by_set.items()} for kind, by_set in pairs.items()},
@@ -98,7 +95,7 @@ def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str])
     )
 
 
-def reason_not_comparable(pair: Pair) -> str:
+def _reason_not_comparable(pair: Pair) -> str:
     """Return the reason why two results may not be compared; empty when they may."""
     baseline, other = pair.baseline, pair.other
     if baseline.types != other.types:
@@ -117,7 +114,7 @@ def reason_not_comparable(pair: Pair) -> str:
     return ""
 
 
-def _grouped(runs: Iterable[FinishedRun], key: Callable[[FinishedRun], Hashable]) -> dict:
+def _group(runs: Iterable[FinishedRun], key: Callable[[FinishedRun], Hashable]) -> dict:
     groups = defaultdict(list)
     for run in runs:
         groups[key(run)].append(run)
@@ -139,7 +136,7 @@ def _choose(candidates: Sequence[FinishedRun], left_out: list[LeftOut]) -> Finis
 def _results(runs: Sequence[FinishedRun], left_out: list[LeftOut]) -> dict:
     """Collect results by kind, subject and seed, then by parameter set; folds are joined when all exist."""
     cases: dict[tuple[Kind, str, int], dict[str, Result]] = defaultdict(dict)
-    groups = _grouped(runs, lambda run: (Kind.of(run), run.subject, run.seed, run.parameter_set))
+    groups = _group(runs, lambda run: (Kind.of(run), run.subject, run.seed, run.parameter_set))
     for (kind, subject, seed, name), of_case in groups.items():
         try:
             cases[kind, subject, seed][name] = join_folds(of_case) if kind.folds else result_of(of_case[0])
@@ -153,17 +150,16 @@ def _equal_workers(slots: Mapping, kind: Kind, baseline: str, other: str):
     for (of_kind, subject, seed, fold, name), candidates in slots.items():
         if of_kind != kind or name != baseline:
             continue
-        partners = slots.get((kind, subject, seed, fold, other), [])
         matching = [
             (run, partner)
-            for run, partner in product(candidates, partners)
-            if run.workers == partner.workers and run.workers["threads"] is not None and same_data(run, partner)
+            for run, partner in product(candidates, slots.get((kind, subject, seed, fold, other), []))
+            if run.workers == partner.workers and run.workers["threads"] is not None and _same_data(run, partner)
         ]
         if matching:
             yield max(matching, key=lambda pair: (min(run.finished for run in pair), max(run.finished for run in pair)))
 
 
-def same_data(run: FinishedRun, other: FinishedRun) -> bool:
+def _same_data(run: FinishedRun, other: FinishedRun) -> bool:
     """Return whether two runs used the same recordings, as far as they report them."""
     keys = ("test_fingerprint", "data_fingerprint")
     reported = [(run.report.get(key), other.report.get(key)) for key in keys]

@@ -1,5 +1,6 @@
 """Plots of a comparison: species by set, speed against accuracy, training curves, confusion, reliability."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -31,40 +32,38 @@ def colours_of(names: Sequence[str]) -> dict[str, str]:
 
 def draw_species(section: Section) -> Figure:
     """Draw balanced accuracy per species and set, with the 95 % interval of a single run or the range over seeds."""
-    by_case: dict[str, dict[str, list[Result]]] = {}
+    by_case: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in section.results:
-        by_case.setdefault(result.subject, {}).setdefault(result.parameter_set, []).append(result)
-    baseline = section.names[0]
+        by_case[result.subject, result.parameter_set].append(result)
+    dutch = {result.subject: result.dutch for result in section.results}
 
     def height(subject: str) -> float:
-        return np.nan_to_num(
-            np.mean([result.metric("balanced_accuracy") for result in by_case[subject].get(baseline, [])])
-        )
+        of_baseline = [result.metric("balanced_accuracy") for result in by_case[subject, section.names[0]]]
+        return np.nan_to_num(np.mean(of_baseline))
 
-    order = sorted(by_case, key=lambda subject: (height(subject), subject))
+    order = sorted(dutch, key=lambda subject: (height(subject), subject))
     figure, axes = _axes(11.6, 0.9 + 0.17 * len(order) * max(1.6, 0.6 * len(section.names)))
     for place, (name, colour) in enumerate(colours_of(section.names).items()):
         shift = (place - (len(section.names) - 1) / 2) * 0.62 / max(2, len(section.names))
-        first = True
+        label = name  # of the first dot
         for row, subject in enumerate(order):
-            results = by_case[subject].get(name, [])
+            results = by_case[subject, name]
             values = [result.metric("balanced_accuracy") for result in results]
             if not values or not np.isfinite(np.mean(values)):
                 continue
             ends = results[0].interval("balanced_accuracy") if len(values) == 1 else (min(values), max(values))
             if ends:
                 axes.plot(ends, [row - shift] * 2, color=colour, linewidth=1.6, alpha=0.45, solid_capstyle="round")
-            axes.plot(np.mean(values), row - shift, "o", color=colour, markersize=4.6, label=name if first else None)
-            first = False
+            axes.plot(np.mean(values), row - shift, "o", color=colour, markersize=4.6, label=label)
+            label = None
     for count in {len(result.types) for result in section.results}:
         axes.axvline(1 / count, color=INK, linewidth=0.8, linestyle=":", alpha=0.6)
-    dutch = {result.subject: result.dutch for result in section.results}
     axes.set_yticks(range(len(order)), [dutch[subject] for subject in order])
     axes.set_ylim(-0.7, len(order) - 0.3)
     axes.set_xlim(0, 1.01)
     axes.grid(axis="x", color=PALE, linewidth=0.4, alpha=0.6)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("balanced accuracy on the test recordings; dotted: chance", color=INK, fontsize=8)
+    _label(axes, "balanced accuracy on the test recordings; dotted: chance")
     return figure
 
 
@@ -94,20 +93,14 @@ def draw_speed_and_accuracy(section: Section) -> Figure:
         axes.fill_between([1 / (1 - SAVED), right], -100 * MARGIN, high, color=colours["fast"], alpha=0.1, linewidth=0)
         axes.set(xlim=(left, right), ylim=(low, high))
         axes.text(right, high, "claim for fast ", ha="right", va="top", fontsize=7.5, color=INK, alpha=0.8)
-    axes.set_xlabel(f"training, times as fast as {section.names[0]}", color=INK, fontsize=8)
-    axes.set_ylabel("difference in balanced accuracy (points)", color=INK, fontsize=8)
+    _label(axes, f"training, times as fast as {section.names[0]}", "difference in balanced accuracy (points)")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}"))
     return figure
 
 
 def draw_curves(section: Section) -> Figure | None:
     """Draw validation loss by epoch and balanced accuracy by minute; thick: means. None for runs without history."""
-    runs = {
-        name: [
-            run for result in section.results if result.parameter_set == name for run in result.runs if _has_curves(run)
-        ]
-        for name in section.names
-    }
+    runs = {name: [run for run in section.runs_of(name) if _has_curves(run)] for name in section.names}
     if not any(runs.values()):
         return None
     figure = Figure(figsize=(11.6, 3.4), layout="constrained")
@@ -119,11 +112,9 @@ def draw_curves(section: Section) -> Figure | None:
                 axes.plot(x, y, color=colour, linewidth=0.6, alpha=max(0.12, 0.6 / max(1, len(lines) ** 0.5)))
             if lines:
                 axes.plot(*_mean_line(lines), color=colour, linewidth=2.2)
-    loss.set_xlabel("epoch", color=INK, fontsize=8)
-    loss.set_ylabel("validation loss", color=INK, fontsize=8)
+    _label(loss, "epoch", "validation loss")
     loss.xaxis.set_major_locator(MaxNLocator(integer=True))
-    accuracy.set_xlabel("minutes of training", color=INK, fontsize=8)
-    accuracy.set_ylabel("balanced accuracy, validation recordings", color=INK, fontsize=8)
+    _label(accuracy, "minutes of training", "balanced accuracy, validation recordings")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1))
     for axes in (loss, accuracy):
         _tidy(axes)
@@ -136,7 +127,7 @@ def draw_confusions(section: Section) -> Figure | None:
     types = [name for name in SHOWN_TYPES if any(name in result.types for result in section.results)]
     if not types or not any(counts.any() for counts in sums.values()):
         return None
-    indices = [SHOWN_TYPES.index(name) for name in types]
+    indices, colours = [SHOWN_TYPES.index(name) for name in types], colours_of(section.names)
     figure = Figure(figsize=(11.6, 3.4), layout="constrained")
     for axes, (name, counts) in zip(np.atleast_1d(figure.subplots(1, len(sums))), sums.items(), strict=True):
         counts = counts[np.ix_(indices, indices)]
@@ -144,13 +135,15 @@ def draw_confusions(section: Section) -> Figure | None:
         axes.set_aspect("equal")
         for true, predicted in np.ndindex(*shares.shape):
             share, count = shares[true, predicted], counts[true, predicted]
-            axes.add_patch(_square(predicted, true, colours_of(section.names)[name], share))
+            alpha = 0.08 + 0.62 * float(share)
+            corner = (predicted - 0.48, true - 0.48)
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, color=colours[name], alpha=alpha, linewidth=0))
             axes.text(predicted, true, f"{share:.0%}", ha="center", va="center", color=INK, fontsize=10)
             axes.text(predicted, true + 0.33, f"{count:g}", ha="center", va="center", color=INK, fontsize=7)
         axes.set(xlim=(-0.5, len(types) - 0.5), ylim=(len(types) - 0.5, -0.5))
         axes.set_xticks(range(len(types)), types)
         axes.set_yticks(range(len(types)), types)
-        axes.set_xlabel("predicted type", color=INK, fontsize=8)
+        _label(axes, "predicted type")
         axes.set_title(name, fontsize=9, color=INK)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0, colors=INK, labelsize=8)
@@ -163,21 +156,19 @@ def draw_reliability(section: Section) -> Figure | None:
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", alpha=0.7)
     drawn = False
     for name, colour in colours_of(section.names).items():
-        results = [result for result in section.results if result.parameter_set == name]
-        predictions = [result.predictions for result in results if result.predictions is not None]
+        predictions = [result.predictions for result in section.results_of(name) if result.predictions is not None]
         if predictions:
-            axes.plot(*reliability(predictions), "o-", color=colour, markersize=4.5, linewidth=1.3, label=name)
+            axes.plot(*_reliability(predictions), "o-", color=colour, markersize=4.5, linewidth=1.3, label=name)
             drawn = True
     axes.set(xlim=(0.3, 1.01), ylim=(0, 1.02))
-    axes.set_xlabel("probability of the predicted type", color=INK, fontsize=8)
-    axes.set_ylabel("accuracy", color=INK, fontsize=8)
+    _label(axes, "probability of the predicted type", "accuracy")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1))
     axes.grid(color=PALE, linewidth=0.4, alpha=0.6)
     return figure if drawn else None
 
 
-def reliability(parts: Sequence[RunPredictions]) -> tuple[np.ndarray, np.ndarray]:
+def _reliability(parts: Sequence[RunPredictions]) -> tuple[np.ndarray, np.ndarray]:
     """Compute mean confidence and accuracy per bin of equal numbers of recordings, in order of rising confidence."""
     confidence = np.concatenate([part.probabilities.max(axis=1) for part in parts])
     correct = np.concatenate([part.correct for part in parts])
@@ -189,12 +180,10 @@ def reliability(parts: Sequence[RunPredictions]) -> tuple[np.ndarray, np.ndarray
 def _summed(section: Section, name: str) -> np.ndarray:
     """Counts [true type, predicted type] over all results of a set, in the order of `SHOWN_TYPES`."""
     total = np.zeros((len(SHOWN_TYPES), len(SHOWN_TYPES)))
-    for result in section.results:
-        if result.parameter_set != name or not set(result.types) <= set(SHOWN_TYPES):
-            continue
+    for result in section.results_of(name):
         known = result.predictions is not None
         counts = confusion(result.predictions) if known else np.array(result.scores.get("confusion") or [])
-        if counts.size:
+        if counts.size and set(result.types) <= set(SHOWN_TYPES):
             indices = [SHOWN_TYPES.index(type_name) for type_name in result.types]
             total[np.ix_(indices, indices)] += counts
     return total
@@ -219,15 +208,16 @@ def _mean_line(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[list[flo
     return [float(x) for x, _ in means], [float(y) for _, y in means]
 
 
-def _square(x: int, y: int, colour: str, share: float) -> Rectangle:
-    return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, color=colour, alpha=0.08 + 0.62 * float(share), linewidth=0)
-
-
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     _tidy(axes)
     return figure, axes
+
+
+def _label(axes: Axes, x: str, y: str = "") -> None:
+    axes.set_xlabel(x, color=INK, fontsize=8)
+    axes.set_ylabel(y, color=INK, fontsize=8)
 
 
 def _tidy(axes: Axes) -> None:

@@ -1,6 +1,5 @@
 """Predictions of a run on its test recordings, read from `predictions.csv`, and metrics of their confusion counts."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.evaluation.intervals import class_metrics
-from birdnet_nl.evaluation.predictions_file import predicted_type
-from birdnet_nl.util.errors import DataError
-
-PREDICTIONS = "predictions.csv"
+from birdnet_nl.evaluation.predictions_file import RecordingPrediction, read_predictions
+from birdnet_nl.util.errors import DataError, RunError
+from birdnet_nl.util.run_directory import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,10 @@ class RunPredictions:
 def read_run_predictions(run_dir: Path, types: Sequence[str]) -> RunPredictions | None:
     """Read a run's predictions; None for an older run without the file. Raises `DataError` when it is broken."""
     path = run_dir / PREDICTIONS
+    if not path.is_file():
+        return None
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = sorted(csv.DictReader(file), key=_full_id)
+        rows = sorted(read_predictions(path), key=_full_id)
         if not rows:
             raise ValueError("it has no recordings")
         ids = tuple(map(_full_id, rows))
@@ -63,22 +62,20 @@ def read_run_predictions(run_dir: Path, types: Sequence[str]) -> RunPredictions 
         return RunPredictions(
             types=tuple(types),
             ids=ids,
-            recordists=tuple(row.get("recordist") or "" for row in rows),
-            truth=np.array([index_of[row["true_type"]] for row in rows]),
-            predicted=np.array([index_of[predicted_type(row)] for row in rows]),
-            probabilities=np.array([[float(row[f"p_{name}"]) for name in types] for row in rows]),
+            recordists=tuple(row.recordist for row in rows),
+            truth=np.array([index_of[row.true_type] for row in rows]),
+            predicted=np.array([index_of[row.predicted_type] for row in rows]),
+            probabilities=np.array([[row.probabilities[name] for name in types] for row in rows]),
         )
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from None
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path} is not the list of predictions of a run ({error})") from None
+    except RunError as error:
+        raise DataError(str(error)) from None
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is not the list of predictions of this run ({error}); train again") from None
 
 
-def _full_id(row: dict[str, str]) -> str:
+def _full_id(row: RecordingPrediction) -> str:
     """Return species and recording, because demo recordings of a pool's species may share their numbers."""
-    return f"{row.get('species') or ''}/{row['recording_id']}"
+    return f"{row.species}/{row.recording_id}"
 
 
 def join_predictions(parts: Sequence[RunPredictions]) -> RunPredictions:
@@ -123,14 +120,6 @@ def confusion(predictions: RunPredictions) -> np.ndarray:
     """Count [true type, predicted type]."""
     n = len(predictions.types)
     return np.bincount(predictions.truth * n + predictions.predicted, minlength=n * n).reshape(n, n)
-
-
-def confusion_by_group(predictions: RunPredictions, groups: Sequence[int], n_groups: int) -> np.ndarray:
-    """Count [group, true type, predicted type]; `groups` is the index of each recording's group."""
-    n = len(predictions.types)
-    counts = np.zeros((n_groups, n, n))
-    np.add.at(counts, (np.asarray(groups), predictions.truth, predictions.predicted), 1)
-    return counts
 
 
 def balanced_accuracy(counts: np.ndarray) -> np.ndarray:

@@ -87,11 +87,11 @@ def result_of(run: FinishedRun) -> Result:
     """Read a run's result; raises `DataError` when `predictions.csv` is broken or contradicts `metrics.json`."""
     predictions = read_run_predictions(run.folder, run.types)
     result = Result((run,), run.scores, predictions)
-    reported = result.metric("accuracy")
-    if predictions is not None and abs(predictions.correct.mean() - reported) > 0.002:  # false for NaN
+    reported, accuracy = result.metric("accuracy"), np.nan if predictions is None else predictions.correct.mean()
+    if abs(accuracy - reported) > 0.002:  # false for NaN
         raise DataError(
-            f"{run.folder}: predictions.csv has {predictions.correct.mean():.1%} correct predictions, metrics.json "
-            f"{reported:.1%}; one of them is from another run"
+            f"{run.folder}: predictions.csv has {accuracy:.1%} correct predictions, metrics.json {reported:.1%}; one "
+            "of them is from another run"
         )
     return result
 
@@ -100,9 +100,8 @@ def join_folds(runs: Sequence[FinishedRun]) -> Result:
     """Join all folds to one result; raises `DataError` when a fold is missing or cannot be joined."""
     runs = sorted(runs, key=lambda run: run.fold if run.fold is not None else -1)
     folds = runs[0].folds or 0
-    missing = sorted(set(range(folds)) - {run.fold for run in runs})
-    if missing:
-        names = ", ".join(str(fold) for fold in missing)
+    if missing := sorted(set(range(folds)) - {run.fold for run in runs}):
+        names = ", ".join(map(str, missing))
         raise DataError(f"fold {names} of {folds} (counted from 0) {'is' if len(missing) == 1 else 'are'} missing")
     if len({run.types for run in runs}) > 1:
         raise DataError("its folds have different types")
@@ -117,7 +116,7 @@ def join_folds(runs: Sequence[FinishedRun]) -> Result:
 
 
 def score_predictions(predictions: RunPredictions) -> dict[str, Any]:
-    """Compute the metrics of a run, with intervals over recordists, from the joined predictions of folds."""
+    """Compute the metrics of a run, with intervals over recordists, from its predictions."""
     import torch  # takes seconds, and only folds need it
 
     from birdnet_nl.evaluation.metrics import score_with_intervals

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from birdnet_nl.comparison.pairing import Pair
-from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, confusion_by_group, macro_f1
+from birdnet_nl.comparison.predictions import RunPredictions, balanced_accuracy, macro_f1
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -169,9 +169,8 @@ def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> Draws | None:
     draws = {name: np.zeros(DRAWS) for name in METRICS}
     for pair, pair_weights in zip(pairs, seed_weights.T, strict=True):
         groups = [index_of[name] for name in pair.baseline.predictions.groups]
-        before, after = (
-            _weighted_confusion(result.predictions, groups, weights) for result in (pair.baseline, pair.other)
-        )
+        before = _weighted_confusion(pair.baseline.predictions, groups, weights)
+        after = _weighted_confusion(pair.other.predictions, groups, weights)
         for name, metric in METRICS.items():
             difference = metric(after) - metric(before)
             draws[name] += np.where(pair_weights > 0, pair_weights * difference, 0.0)
@@ -179,7 +178,8 @@ def difference_draws(pairs: Sequence[Pair], seed: int = 0) -> Draws | None:
 
 
 def _weighted_confusion(predictions: RunPredictions, groups: Sequence[int], weights: np.ndarray) -> np.ndarray:
-    """Confusion counts [draws, true type, predicted type] under the weights [draws, groups]."""
+    """Confusion counts [draws, true type, predicted type] under the weights [draws, groups]; a group per recording."""
     n = len(predictions.types)
-    counts = confusion_by_group(predictions, groups, weights.shape[1])
+    counts = np.zeros((weights.shape[1], n, n))
+    np.add.at(counts, (np.asarray(groups), predictions.truth, predictions.predicted), 1)
     return (weights @ counts.reshape(-1, n * n)).reshape(-1, n, n)

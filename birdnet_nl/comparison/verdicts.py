@@ -43,24 +43,18 @@ def _speed_as_configured(speed: Speed) -> Verdict:
     basis = "as configured"
     if speed.train is None:
         return Verdict(SPEED_CLAIM, basis, OPEN, "no pair of runs on one machine reports its training time")
-    sentence = (
-        f"training a species takes {_time_saved(speed.train)}: {_times(speed.train)}, "
-        f"{_number(speed.species, 'species', 'species')}, {_number(speed.pairs, 'pair')} of runs"
-    )
+    sentence = f"training a species takes {_time_saved(speed.train)}: {_times(speed.train)}, {_counts(speed)}"
     return _speed_verdict(basis, speed.train, sentence)
 
 
 def _speed_at_equal_workers(equal: Speed) -> Verdict:
     basis = "equal worker settings"
     if equal.per_segment is None:
-        return Verdict(
-            SPEED_CLAIM, basis, OPEN,
-            f"no two runs have the same num_workers, threads and engine; {HOW_TO_EQUAL}",
-        )  # fmt: skip
+        reason = f"no two runs have the same num_workers, threads and engine; {HOW_TO_EQUAL}"
+        return Verdict(SPEED_CLAIM, basis, OPEN, reason)
     sentence = (
         f"a training segment takes {_time_saved(equal.per_segment)} in an epoch: {_times(equal.per_segment)} "
-        f"(an epoch {_times(equal.per_epoch)}, a whole training {_times(equal.train)}); "
-        f"{_number(equal.species, 'species', 'species')}, {_number(equal.pairs, 'pair')} of runs"
+        f"(an epoch {_times(equal.per_epoch)}, a whole training {_times(equal.train)}); {_counts(equal)}"
     )
     return _speed_verdict(basis, equal.per_segment, sentence)
 
@@ -105,14 +99,14 @@ def points(estimate: Estimate) -> str:
 
 def _time_saved(times: Estimate) -> str:
     saved = times.transform(lambda ratio: 1 - 1 / ratio)
+    text = f"{abs(saved.value):.0%} {'less' if saved.value >= 0 else 'more'} time"
     if not saved.has_interval:
-        return f"{abs(saved.value):.0%} {'less' if saved.value >= 0 else 'more'} time"
+        return text
     if saved.low >= 0:
-        return f"{saved.value:.0%} less time ({saved.low:.0%} to {saved.high:.0%} less)"
+        return f"{text} ({saved.low:.0%} to {saved.high:.0%} less)"
     if saved.high < 0:
-        return f"{-saved.value:.0%} more time ({-saved.high:.0%} to {-saved.low:.0%} more)"
-    word = "less" if saved.value >= 0 else "more"
-    return f"{abs(saved.value):.0%} {word} time ({-saved.low:.0%} more to {saved.high:.0%} less)"
+        return f"{text} ({-saved.high:.0%} to {-saved.low:.0%} more)"
+    return f"{text} ({-saved.low:.0%} more to {saved.high:.0%} less)"
 
 
 def _times(times: Estimate | None) -> str:
@@ -122,5 +116,5 @@ def _times(times: Estimate | None) -> str:
     return f"{times.value:.2f}{interval} times as fast"
 
 
-def _number(count: int, thing: str, many: str = "") -> str:
-    return f"{count} {thing if count == 1 else many or thing + 's'}"
+def _counts(speed: Speed) -> str:
+    return f"{speed.species} species, {speed.pairs} pair{'s' * (speed.pairs != 1)} of runs"

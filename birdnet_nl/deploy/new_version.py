@@ -6,17 +6,18 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from birdnet_nl import __version__
 from birdnet_nl.comparison.finished_runs import FinishedRun
-from birdnet_nl.deploy.promotion import CHECKPOINT, WORSE, Decision, Promotion
+from birdnet_nl.deploy.promotion import WORSE, Decision, Promotion
 from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, model_bytes, read_version, sha256_of
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path, write_text_atomic
+from birdnet_nl.util.run_directory import BEST
 
 RUN_FILES = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # copied as evidence for the model
 METRICS = ("balanced_accuracy", "macro_f1", "auroc", "accuracy", "recall", "precision", "intervals", "counts", "count")
@@ -45,8 +46,16 @@ def make_version(
                 entries[slug] = _copy_run(decision, part / slug, name)
             else:
                 entries[slug] = _link_existing(decision, promotion.base, part / slug)
+            entries[slug]["compared"] = _comparison(decision)
             on_progress()
-        manifest = _manifest(name, entries, promotion)
+        manifest = {
+            "version": name,
+            "made": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "birdnet_nl": __version__,
+            "based_on": promotion.base.name if promotion.base else None,
+            "synthetic": any(entry["synthetic"] for entry in entries.values()),
+            "models": entries,
+        }
         write_text_atomic(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
         part.rename(models / name)
     except OSError as error:
@@ -71,7 +80,7 @@ def _check_same_models(version: Version, promotion: Promotion) -> None:
 
 def _copy_run(decision: Decision, folder: Path, version: str) -> dict[str, Any]:
     run = decision.run
-    content = model_bytes(run.folder / CHECKPOINT)
+    content = model_bytes(run.folder / BEST)
     with atomic_path(folder / MODEL) as part:
         part.write_bytes(content)
     for name in RUN_FILES:
@@ -83,7 +92,6 @@ def _copy_run(decision: Decision, folder: Path, version: str) -> dict[str, Any]:
         "bytes": len(content),
         "sha256": sha256_of(content),
         "since": version,
-        "compared": _comparison(decision),
     }
 
 
@@ -117,24 +125,13 @@ def _link_existing(decision: Decision, base: Version, folder: Path) -> dict[str,
             os.link(path, folder / path.name)
         except OSError:
             shutil.copy2(path, folder / path.name)
-    return {**decision.before, "compared": _comparison(decision)}
+    return dict(decision.before)
 
 
 def _comparison(decision: Decision) -> dict[str, Any]:
     comparison = {"verdict": decision.verdict, "reason": decision.reason}
     refused = decision.verdict == WORSE and not decision.takes_run
     return comparison | ({"refused_run": str(decision.run.folder)} if refused else {})
-
-
-def _manifest(name: str, entries: Mapping[str, Mapping[str, Any]], promotion: Promotion) -> dict[str, Any]:
-    return {
-        "version": name,
-        "made": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "birdnet_nl": __version__,
-        "based_on": promotion.base.name if promotion.base else None,
-        "synthetic": any(entry["synthetic"] for entry in entries.values()),
-        "models": entries,
-    }
 
 
 def count_licences(splits: Path) -> dict[str, int]:

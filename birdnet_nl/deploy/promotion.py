@@ -6,26 +6,17 @@ The validation metric chooses among runs, never the test metric, so that the tes
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from birdnet_nl.comparison.finished_runs import BY_RECORDING, FinishedRun
 from birdnet_nl.comparison.pairing import LeftOut
 from birdnet_nl.deploy.versions import Version, model_bytes, sha256_of
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.run_directory import BEST
 
-CHECKPOINT = Path("checkpoints/best.ckpt")  # in a run directory
 NEW, BETTER, EQUAL, WORSE, NOT_COMPARABLE, UNCHANGED, KEPT = (
     "new", "better", "equal", "worse", "not comparable", "unchanged", "no new run",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Best run of each species (or pool) by slug, and the runs that may not be promoted, with the reason."""
-
-    best: Mapping[str, FinishedRun]
-    left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True)
@@ -66,20 +57,25 @@ class Promotion:
     left_out: tuple[LeftOut, ...]
 
 
-def choose_candidates(runs: Iterable[FinishedRun], allow_synthetic: bool) -> Candidates:
-    """Rank the runs of each species: real before synthetic recordings, more types, validation metric, newest."""
+def choose_candidates(
+    runs: Iterable[FinishedRun], allow_synthetic: bool
+) -> tuple[dict[str, FinishedRun], tuple[LeftOut, ...]]:
+    """Return the best run of each species (or pool) by slug, and the runs that may not be promoted, with the reason.
+
+    Runs on real recordings precede those on synthetic ones, then more types, the validation metric, and the newest.
+    """
     by_subject: dict[str, list[FinishedRun]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for run in runs:
-        if reason := refusal_reason(run, allow_synthetic):
+        if reason := _refusal_reason(run, allow_synthetic):
             left_out.append(LeftOut(str(run.folder), reason))
         else:
             by_subject[run.subject].append(run)
     best = {subject: max(subject_runs, key=_rank) for subject, subject_runs in sorted(by_subject.items())}
-    return Candidates(best, tuple(left_out))
+    return best, tuple(left_out)
 
 
-def refusal_reason(run: FinishedRun, allow_synthetic: bool) -> str:
+def _refusal_reason(run: FinishedRun, allow_synthetic: bool) -> str:
     """Return why a run may not be promoted; empty when it may."""
     if run.split_by != BY_RECORDING:
         return f"split by {run.split_by}: it was validated on recordings it was trained on"
@@ -91,8 +87,8 @@ def refusal_reason(run: FinishedRun, allow_synthetic: bool) -> str:
         return "trained on synthetic demo recordings only; --allow-synthetic takes it nevertheless"
     if validation_metric(run) is None:
         return "its metrics.json has no validation metric"
-    if not (run.folder / CHECKPOINT).is_file():
-        return f"{CHECKPOINT} is missing"
+    if not (run.folder / BEST).is_file():
+        return f"{BEST} is missing"
     return ""
 
 
@@ -108,19 +104,17 @@ def plan_promotion(
 
     Raises `RunError` when no run may be promoted.
     """
-    candidates = choose_candidates(runs, allow_synthetic)
-    if not candidates.best:
-        count, first = len(candidates.left_out), candidates.left_out[0]
-        raise RunError(f"none of the {count} runs can be promoted; {first.what}: {first.reason}")
+    best, left_out = choose_candidates(runs, allow_synthetic)
+    if not best:
+        first = left_out[0]
+        raise RunError(f"none of the {len(left_out)} runs can be promoted; {first.what}: {first.reason}")
     before = base.models if base else {}
-    decisions = {
-        slug: _decide(slug, candidates.best.get(slug), before.get(slug), accept_worse)
-        for slug in sorted({*candidates.best, *before})
-    }
-    return Promotion(decisions, base, candidates.left_out)
+    slugs = sorted({*best, *before})
+    decisions = {slug: _decide(slug, best.get(slug), before.get(slug), accept_worse) for slug in slugs}
+    return Promotion(decisions, base, left_out)
 
 
-def compare_with_model(run: FinishedRun, before: Mapping[str, Any]) -> tuple[str, str]:
+def _compare_with_model(run: FinishedRun, before: Mapping[str, Any]) -> tuple[str, str]:
     """Return the verdict on a run beside the model in use, and its grounds.
 
     Metrics are compared only on the same test recordings.
@@ -141,12 +135,12 @@ def compare_with_model(run: FinishedRun, before: Mapping[str, Any]) -> tuple[str
 def _decide(slug: str, run: FinishedRun | None, before: Mapping[str, Any] | None, accept_worse: bool) -> Decision:
     if run is None:
         return Decision(slug, None, before, KEPT, f"of version {before['since']}", False, before["sha256"])
-    sha256 = sha256_of(model_bytes(run.folder / CHECKPOINT))
+    sha256 = sha256_of(model_bytes(run.folder / BEST))
     if before is None:
         return Decision(slug, run, None, NEW, "", True, sha256)
     if sha256 == before["sha256"]:
         return Decision(slug, run, before, UNCHANGED, "the same network", False, sha256)
-    verdict, reason = compare_with_model(run, before)
+    verdict, reason = _compare_with_model(run, before)
     takes_run = verdict != WORSE or accept_worse
     return Decision(slug, run, before, verdict, reason, takes_run, sha256 if takes_run else before["sha256"])
 

@@ -8,20 +8,21 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from birdnet_nl.comparison.finished_runs import walk_runs
+from birdnet_nl.util.run_directory import LAST
 
-LAST_CHECKPOINT = Path("checkpoints/last.ckpt")
 LARGE_PLOTS = ("examples.png", "errors.png")
+LARGEST = 5  # runs in a report
 FILE_CACHES = {  # folder below paths.cache -> kind; features and practice are the names of birdnet_nl 0.1
     "mel": "mels", "embeddings": "embeddings", "synthetic": "mels", "features": "embeddings", "practice": "mels",
 }  # fmt: skip
 SPECIES_CACHES = ("demo", "demo_small")  # removed by species: a folder with missing files would be made again whole
 CACHES = (*FILE_CACHES, *SPECIES_CACHES, "remote")
-DAY_S = 24 * 3600.0
-MIN_AGE_S = DAY_S  # a run marks the mels that it uses when it starts; few runs take a day
+DAY_S = 24 * 3600.0  # a run marks the mels that it uses when it starts; few runs take a day
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,6 @@ class DiskReport:
 
     @property
     def bytes_per_run(self) -> float:
-        """Mean size of a run; 0 without runs."""
         return self.run_bytes / self.runs if self.runs else 0.0
 
 
@@ -66,7 +66,7 @@ class UsageCounter:
     """Sums of file sizes by place and kind; a file with several names (hard links) counts once."""
 
     def __init__(self) -> None:
-        self.sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])  # files, bytes, removable bytes
         self.seen: set[tuple[int, int]] = set()
 
     def add(self, place: str, kind: str, path: Path, removable: bool) -> int:
@@ -88,7 +88,7 @@ class UsageCounter:
         return tuple(Usage(*key, *sums) for key, sums in self.sums.items())
 
 
-def measure_disk(logs: Path, cache: Path, models: Path, largest: int = 5) -> DiskReport:
+def measure_disk(logs: Path, cache: Path, models: Path) -> DiskReport:
     """Measure everything below the three folders; a missing folder counts as empty."""
     counter, sizes, finished_runs = UsageCounter(), {}, 0
     for folder, finished in walk_runs(logs) if logs.is_dir() else ():
@@ -97,14 +97,14 @@ def measure_disk(logs: Path, cache: Path, models: Path, largest: int = 5) -> Dis
         sizes[folder] = 0
         for path in files_below(folder):
             name = path.relative_to(folder)
-            removable = finished and (name == LAST_CHECKPOINT or name.as_posix() in LARGE_PLOTS)
+            removable = finished and (name == LAST or name.as_posix() in LARGE_PLOTS)
             sizes[folder] += counter.add(place, _kind_of_run_file(name), path, removable)
     for path in files_below(cache):
         top = path.relative_to(cache).parts[0]
         counter.add("cache", top if top in CACHES else "other", path, top in CACHES)
     for path in files_below(models):
         counter.add("models", path.relative_to(models).parts[0], path, False)
-    ranked = sorted(sizes.items(), key=lambda item: -item[1])[:largest]
+    ranked = sorted(sizes.items(), key=lambda item: -item[1])[:LARGEST]
     disk = next(folder for folder in (logs.absolute(), *logs.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(disk).free
     return DiskReport(counter.usages(), len(sizes), finished_runs, sum(sizes.values()), tuple(ranked), free)
@@ -138,9 +138,10 @@ def removable_caches(cache: Path, older_than_s: float | None, keep_bytes: int | 
     items = sorted(_cached_items(cache), key=lambda item: item.used)
     remaining_bytes, chosen = sum(item.bytes for item in items), []
     for item in items:
-        too_old = older_than_s is not None and now - item.used > older_than_s
+        age_s = now - item.used
+        too_old = older_than_s is not None and age_s > older_than_s
         too_much = keep_bytes is not None and remaining_bytes > keep_bytes
-        if (too_old or too_much) and now - item.used > MIN_AGE_S:
+        if (too_old or too_much) and age_s > DAY_S:
             chosen.append(item)
             remaining_bytes -= item.bytes
     return chosen
@@ -152,7 +153,7 @@ def removable_run_files(logs: Path) -> list[Removable]:
         Removable(path, path.stat().st_size, last_used(path), "files of finished runs")
         for folder, finished in (walk_runs(logs) if logs.is_dir() else ())
         if finished
-        for path in (folder / name for name in (LAST_CHECKPOINT, *LARGE_PLOTS))
+        for path in (folder / name for name in (LAST, *LARGE_PLOTS))
         if path.is_file()
     ]
 
@@ -173,6 +174,13 @@ def remove(items: Iterable[Removable], on_progress: Callable[[], None] = lambda:
     return freed, failed
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir():  # renamed first, so that no reader finds half of it
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.{time.time_ns()}.going")))
+    else:
+        path.unlink()
+
+
 def last_used(path: Path) -> float:
     """Return the later of the times of writing and reading; for a folder the latest of its files."""
     status = path.stat()
@@ -183,11 +191,9 @@ def last_used(path: Path) -> float:
 
 def _cached_items(cache: Path) -> Iterator[Removable]:
     for path, kind in _cached_paths(cache):
-        try:
-            item = Removable(path, _size_of(path), last_used(path), kind)
-        except FileNotFoundError:  # removed or replaced by another process
-            continue
-        yield item
+        with suppress(FileNotFoundError):  # removed or replaced by another process
+            size = sum(file.stat().st_size for file in files_below(path)) if path.is_dir() else path.stat().st_size
+            yield Removable(path, size, last_used(path), kind)
 
 
 def _cached_paths(cache: Path) -> Iterator[tuple[Path, str]]:
@@ -199,18 +205,5 @@ def _cached_paths(cache: Path) -> Iterator[tuple[Path, str]]:
         yield from ((folder, "remote recordings") for folder in _folders(root))
 
 
-def _size_of(path: Path) -> int:
-    return sum(file.stat().st_size for file in files_below(path)) if path.is_dir() else path.stat().st_size
-
-
 def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
-
-
-def _remove(path: Path) -> None:
-    if not path.is_dir():
-        path.unlink()
-        return
-    hidden = path.with_name(f".{path.name}.{time.time_ns()}.going")  # renamed first, so that no reader finds half of it
-    path.rename(hidden)
-    shutil.rmtree(hidden)

@@ -1,19 +1,19 @@
 """Calibration on validation recordings: temperature, pooling of segments, and the threshold of certain predictions."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import MIN_PROBABILITY, POOLINGS, pool_segments
 
 BINS = 15
 MIN_RECORDINGS = 10  # of validation; with fewer, nothing is fitted
-TEMPERATURES = (0.1, 10.0)  # range of the fit
+LOG_TEMPERATURES = (math.log(0.1), math.log(10.0))  # range of the fit
 NETWORK_POOLING = "network"  # of a network that predicts whole recordings
 SPECIES_PRIOR_STD = 0.5  # of the logarithm of a species' temperature around that of all species
 MIN_LOSS_DIFFERENCE = 0.01  # in log loss; a smaller one does not decide on the pooling
@@ -70,7 +70,7 @@ def calibrate(validation: Predictions) -> Calibration:
     species, those with enough recordings get a temperature of their own.
     """
     truth = validation.types_of_recordings
-    poolings = possible_poolings(validation)
+    poolings = _possible_poolings(validation)
     if len(truth) < MIN_RECORDINGS:
         return Calibration(1.0, poolings[0], 0)
 
@@ -79,14 +79,17 @@ def calibrate(validation: Predictions) -> Calibration:
         pooled = calibration.recording_probabilities(validation)
         return log_loss(pooled.numpy(), truth.numpy()) + log_temperature**2 / (2 * len(truth))
 
-    bounds = tuple(math.log(limit) for limit in TEMPERATURES)
-    fits = {name: minimize_scalar(loss_at, bounds=bounds, args=(name,), method="bounded") for name in poolings}
+    fits = {name: _minimize(loss_at, name) for name in poolings}
     pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else MIN_LOSS_DIFFERENCE))
     calibration = Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
     return replace(calibration, of_species=_calibrate_species(validation, calibration))
 
 
-def possible_poolings(predictions: Predictions) -> tuple[str, ...]:
+def _minimize(loss_at: Callable[..., float], *arguments: object) -> OptimizeResult:
+    return minimize_scalar(loss_at, bounds=LOG_TEMPERATURES, args=arguments, method="bounded")
+
+
+def _possible_poolings(predictions: Predictions) -> tuple[str, ...]:
     """List the poolings to choose from, the default first."""
     if predictions.whole is not None:
         return (NETWORK_POOLING,)
@@ -108,8 +111,7 @@ def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str
             penalty = ((log_temperature - log_of_all) / SPECIES_PRIOR_STD) ** 2 / 2
             return log_loss(probabilities, truth[own]) + penalty / own.sum()
 
-        fit = minimize_scalar(loss_at, bounds=tuple(math.log(limit) for limit in TEMPERATURES), method="bounded")
-        temperatures[str(slug)] = round(math.exp(fit.x), 4)
+        temperatures[str(slug)] = round(math.exp(_minimize(loss_at).x), 4)
     return temperatures
 
 
@@ -162,13 +164,12 @@ def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, target_accura
     Returns 0 when all predictions together reach it, and None when no threshold that leaves ten predictions does: then
     every prediction is uncertain.
     """
-    confidence, correct, ends = _by_confidence(probabilities, truth)
-    accuracy = correct.cumsum() / np.arange(1, len(correct) + 1)
+    confidence, accuracy, ends = _by_confidence(probabilities, truth)
     sufficient = [end for end in ends if end + 1 >= MIN_CERTAIN and accuracy[end] >= target_accuracy]
     if not sufficient:
         return None
     last = sufficient[-1]
-    if last == len(correct) - 1:
+    if last == len(accuracy) - 1:
         return 0.0
     return float((confidence[last] + confidence[last + 1]) / 2)
 
@@ -182,14 +183,15 @@ def is_certain(probabilities: np.ndarray, threshold: float | None) -> np.ndarray
 
 def coverage_curve(probabilities: np.ndarray, truth: np.ndarray) -> list[dict[str, float]]:
     """Compute the accuracy of the most confident share of the recordings, from all down to the most confident one."""
-    _, correct, ends = _by_confidence(probabilities, truth)
-    accuracy = correct.cumsum() / np.arange(1, len(correct) + 1)
+    _, accuracy, ends = _by_confidence(probabilities, truth)
     chosen = ends[np.unique(np.linspace(0, len(ends) - 1, MAX_POINTS).round().astype(int))]
-    return [{"coverage": float((end + 1) / len(correct)), "accuracy": float(accuracy[end])} for end in reversed(chosen)]
+    return [
+        {"coverage": float((end + 1) / len(accuracy)), "accuracy": float(accuracy[end])} for end in reversed(chosen)
+    ]
 
 
 def selective_metrics(probabilities: np.ndarray, truth: np.ndarray, threshold: float | None) -> dict[str, float | None]:
-    """Compute the share of certain predictions (`answered`) and their accuracy (None when there are none)."""
+    """Compute the share of certain predictions and their accuracy (None when there are none)."""
     certain = is_certain(probabilities, threshold)
     correct = probabilities.argmax(axis=1) == truth
     return {
@@ -199,8 +201,12 @@ def selective_metrics(probabilities: np.ndarray, truth: np.ndarray, threshold: f
 
 
 def _by_confidence(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort by falling confidence; returns confidence, correctness and the last index of each group of ties."""
+    """Sort by falling confidence.
+
+    Returns the confidence, the accuracy of all predictions up to each one, and the last index of each group of ties.
+    """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     order = (-confidence).argsort(kind="stable")
     confidence = confidence[order]
-    return confidence, correct[order], np.flatnonzero(np.append(np.diff(confidence) < 0, True))
+    accuracy = correct[order].cumsum() / np.arange(1, len(order) + 1)
+    return confidence, accuracy, np.flatnonzero(np.append(np.diff(confidence) < 0, True))

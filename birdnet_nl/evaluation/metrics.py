@@ -66,12 +66,9 @@ def score(probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence
     recall = functional.multiclass_recall(probabilities, true_types, num_classes=n, average=None).tolist()
     precision = functional.multiclass_precision(probabilities, true_types, num_classes=n, average=None).tolist()
     missing = [name for name, count in zip(types, counts, strict=True) if not count]
+    never = [name for name, count in zip(types, predicted_counts, strict=True) if not count]
     absent = {f"recall/{name}": f"no {name} among the {len(true_types)}" for name in missing}
-    absent |= {
-        f"precision/{name}": f"{name} was never predicted"
-        for name, count in zip(types, predicted_counts, strict=True)
-        if not count
-    }
+    absent |= {f"precision/{name}": f"{name} was never predicted" for name in never}
     overall: dict[str, float | None] = {
         "accuracy": float(functional.multiclass_accuracy(probabilities, true_types, num_classes=n, average="micro"))
     }
@@ -88,10 +85,8 @@ def score(probabilities: torch.Tensor, true_types: torch.Tensor, types: Sequence
             overall[name] = float(metric(probabilities, true_types, num_classes=n, average="macro"))
     return {
         **{name: overall.get(name) for name in OVERALL},
-        "recall": {name: None if f"recall/{name}" in absent else recall[index] for index, name in enumerate(types)},
-        "precision": {
-            name: None if f"precision/{name}" in absent else precision[index] for index, name in enumerate(types)
-        },
+        "recall": dict(zip(types, recall, strict=True)) | dict.fromkeys(missing),
+        "precision": dict(zip(types, precision, strict=True)) | dict.fromkeys(never),
         "confusion": functional.multiclass_confusion_matrix(probabilities, true_types, num_classes=n).tolist(),
         "count": len(true_types),
         "counts": dict(zip(types, counts, strict=True)),

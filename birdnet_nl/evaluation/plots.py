@@ -32,7 +32,14 @@ def encode_png(figure: Figure) -> bytes:
     return png.getvalue()
 
 
-def tidy(axes: Axes) -> None:
+def _label(axes: Axes, x: str, y: str) -> None:
+    """Label both axes, which show shares from 0 to 1."""
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+
+
+def _tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=8)
 
@@ -93,7 +100,7 @@ def draw_curves(
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7, frameon=False)
-        tidy(axes)
+        _tidy(axes)
     return figure
 
 
@@ -133,12 +140,10 @@ def draw_reliability(
         alpha=0.75,
         label=f"bins of about {bins[0]['count']} recordings",
     )
-    reliability.set_xlabel("probability of the predicted type", fontsize=8)
-    reliability.set_ylabel("accuracy", fontsize=8)
+    _label(reliability, "probability of the predicted type", "accuracy")
     before, after = calibration["before"]["ece"], calibration["after"]["ece"]
-    reliability.set_title(
-        f"ECE {before:.2f} → {after:.2f} (by chance {calibration['ece_by_chance']:.2f})", fontsize=9, color=INK
-    )
+    heading = f"ECE {before:.2f} → {after:.2f} (by chance {calibration['ece_by_chance']:.2f})"
+    reliability.set_title(heading, fontsize=9, color=INK)
     points = decision["coverage"]
     coverage.plot(
         [point["coverage"] for point in points],
@@ -153,23 +158,15 @@ def draw_reliability(
         coverage.axhline(decision["target_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="target")
     coverage.axhline(1 / n_types, color=TYPE_COLOURS["alarm"], linewidth=0.8, linestyle=":", label="chance")
     if decision["threshold"] is not None:
-        coverage.axvline(
-            decision["certain_share"],
-            color=INK,
-            linewidth=0.8,
-            linestyle="--",
-            label=f"p ≥ {decision['threshold']:.2f}",
-        )
-    coverage.set_xlabel("coverage: share of recordings", fontsize=8)
-    coverage.set_ylabel("accuracy of these", fontsize=8)
+        label = f"p ≥ {decision['threshold']:.2f}"
+        coverage.axvline(decision["certain_share"], color=INK, linewidth=0.8, linestyle="--", label=label)
+    _label(coverage, "coverage: share of recordings", "accuracy of these")
     coverage.set_title("the rest is uncertain", fontsize=9, color=INK)
     for axes in (reliability, coverage):
-        axes.set_xlim(0, 1.02)
-        axes.set_ylim(0, 1.02)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.legend(fontsize=7, frameon=False, loc="lower left" if axes is coverage else "upper left")
-        tidy(axes)
+        _tidy(axes)
     return figure
 
 
@@ -181,20 +178,15 @@ def draw_precision_recall(
 
     figure = new_figure(6.2, 4.2, title, synthetic)
     axes = figure.subplots()
-    for index, name in enumerate(types):
-        is_type = true_types == index
-        if not is_type.any():
-            continue
+    for index in np.unique(true_types):
+        name, is_type = types[index], true_types == index
         precision, recall, _ = precision_recall_curve(is_type, probabilities[:, index])
         average = float(-(np.diff(recall) * precision[:-1]).sum())
         colour = TYPE_COLOURS[name]
         label = f"{name} ({int(is_type.sum())}), average precision {average:.2f}"
         axes.plot(recall, precision, color=colour, linewidth=1.4, drawstyle="steps-post", label=label)
         axes.axhline(float(is_type.mean()), color=colour, linewidth=0.7, linestyle=":")
-    axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("recall", fontsize=8)
-    axes.set_ylabel("precision", fontsize=8)
+    _label(axes, "recall", "precision")
     axes.legend(fontsize=7, frameon=False, loc="lower left")
-    tidy(axes)
+    _tidy(axes)
     return figure

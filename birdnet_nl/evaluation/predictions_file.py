@@ -74,23 +74,21 @@ def read_predictions(path: Path) -> list[RecordingPrediction]:
             return [_parse_row(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
         raise RunError(f"{path} does not exist; a run writes it at its end, so finish the run with resume=") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); change its permissions") from None
     except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise RunError(f"{path} is not a list of predictions of a run ({error}); train again") from error
-
-
-def predicted_type(row: dict[str, str]) -> str:
-    """Predicted type of a row of the file; its column was called `answer` in version 0.1."""
-    return row["answer"] if "answer" in row else row["predicted_type"]
+        raise RunError(f"{path} is not the list of predictions of a run ({error}); train again") from error
 
 
 def _parse_row(row: dict[str, str]) -> RecordingPrediction:
     probabilities = {name.removeprefix("p_"): float(row[name]) for name in row if name and name.startswith("p_")}
-    if row["certain"] not in ("true", "false") or predicted_type(row) not in probabilities:
-        raise ValueError(f"certain={row['certain']}, predicted_type={predicted_type(row)}")
+    predicted_type = row["answer"] if "answer" in row else row["predicted_type"]  # its name in version 0.1
+    if row["certain"] not in ("true", "false") or predicted_type not in probabilities:
+        raise ValueError(f"certain={row['certain']}, predicted_type={predicted_type}")
     return RecordingPrediction(
         **{name: row[name] for name in RECORDING_COLUMNS},
         probabilities=probabilities,
-        predicted_type=predicted_type(row),
+        predicted_type=predicted_type,
         certain=row["certain"] == "true",
         segments=int(row["segments"]),
     )

@@ -80,9 +80,8 @@ def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
     figure, axes = _axes(height=0.9 + 0.21 * len(names))
     left = np.zeros(len(names))
     for kind, colour in KIND_COLOURS.items():
-        values = np.array(
-            [sum(item.recording.recordist == name and kind_of(item) == kind for item in recordings) for name in names]
-        )
+        of_kind = Counter(item.recording.recordist for item in recordings if kind_of(item) == kind)
+        values = np.array([of_kind[name] for name in names])
         if values.any():
             axes.barh(range(len(names)), values, 0.72, left=left, color=colour, label=kind)
         left += values
@@ -114,21 +113,12 @@ def draw_places(recordings: Sequence[InspectedRecording]) -> Figure | None:
     height, width = np.ptp(latitudes) + 6, np.ptp(longitudes) + 8  # in degrees, with a margin
     height = max(height, width / degree_ratio / MAP_SHAPE)
     width = height * degree_ratio * MAP_SHAPE
-    axes.set_xlim((longitudes.min() + longitudes.max() - width) / 2, (longitudes.min() + longitudes.max() + width) / 2)
-    axes.set_ylim((latitudes.min() + latitudes.max() - height) / 2, (latitudes.min() + latitudes.max() + height) / 2)
+    east, north = longitudes.min() + longitudes.max(), latitudes.min() + latitudes.max()  # twice the centre
+    axes.set(xlim=((east - width) / 2, (east + width) / 2), ylim=((north - height) / 2, (north + height) / 2))
     axes.set_aspect(degree_ratio)
     for name, latitude, longitude in CITIES:
-        axes.plot(
-            longitude,
-            latitude,
-            "+",
-            color=INK,
-            markersize=4,
-            markeredgewidth=0.7,
-            alpha=0.7,
-            scalex=False,
-            scaley=False,
-        )
+        cross = {"color": INK, "markersize": 4, "markeredgewidth": 0.7, "alpha": 0.7}
+        axes.plot(longitude, latitude, "+", scalex=False, scaley=False, **cross)
         axes.annotate(
             name, (longitude, latitude), (3, 2), textcoords="offset points", annotation_clip=True, fontsize=6.5,
             color=INK, alpha=0.75,

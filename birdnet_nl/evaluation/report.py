@@ -9,13 +9,7 @@ from rich.table import Table
 
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
 from birdnet_nl.evaluation.evaluate import Evaluation
-from birdnet_nl.evaluation.plots import (
-    draw_confusion,
-    draw_curves,
-    draw_precision_recall,
-    draw_reliability,
-    encode_png,
-)
+from birdnet_nl.evaluation.plots import draw_confusion, draw_curves, draw_precision_recall, draw_reliability, encode_png
 from birdnet_nl.util.console import display_path, log, screen
 
 UNDEFINED = "–"
@@ -72,32 +66,27 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
     for line in (describe_controls(report["controls"]), describe_calibration(report), describe_decision(report)):
         screen.print(line, soft_wrap=True)
     scores = report["results"]["recording"]
-    few = ", ".join(
-        f"{name} {scores['counts'][name]}" for name in types if scores["counts"][name] < FEW_TEST_RECORDINGS
-    )
-    if few:
+    if few := list_few(scores):
         screen.print(f"[yellow]Few test recordings ({few}): the metrics are a first impression.[/]", soft_wrap=True)
     screen.print(f"[bold]{display_path(run_dir)}[/]", soft_wrap=True)
     log.info("per recording: balanced accuracy %s, macro-F1 %s", scores["balanced_accuracy"], scores["macro_f1"])
 
 
+def list_few(scores: Mapping[str, Any]) -> str:
+    """List the types with few test recordings, such as `alarm 3`; empty when there are none."""
+    return ", ".join(f"{name} {count}" for name, count in scores["counts"].items() if count < FEW_TEST_RECORDINGS)
+
+
 def result_table(report: Mapping[str, Any]) -> Table:
     """Build a table of metrics with intervals, per recording and per segment."""
-    table = Table()
-    table.add_column("")
+    table = Table("")
     for unit, scores in report["results"].items():
         bold = "bold" if unit == "recording" else ""
         table.add_column(f"per {unit} ({scores['count']})", justify="right", style=bold)
-    rows = [
-        ("balanced accuracy", "balanced_accuracy", ".1%"),
-        ("macro-F1", "macro_f1", ".1%"),
-        ("AUROC", "auroc", ".3f"),
-    ]
-    rows += [
-        (f"{metric} {name}", f"{metric}/{name}", ".0%")
-        for metric in ("recall", "precision")
-        for name in report["types"]
-    ]
+    metrics = (("balanced accuracy", "balanced_accuracy", ".1%"), ("macro-F1", "macro_f1", ".1%"))
+    rows = [*metrics, ("AUROC", "auroc", ".3f")]
+    for metric in ("recall", "precision"):
+        rows += [(f"{metric} {name}", f"{metric}/{name}", ".0%") for name in report["types"]]
     for label, metric, form in rows:
         table.add_row(label, *(_with_interval(scores, metric, form) for scores in report["results"].values()))
     return table

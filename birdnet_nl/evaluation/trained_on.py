@@ -1,8 +1,7 @@
 """Recordings that a checkpoint was trained on, read from `splits.csv`, and their detection in other data."""
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +33,9 @@ class TrainedOn:
 
     @cached_property
     def _by_size(self) -> dict[int, list[Path]]:
-        sizes: dict[int, list[Path]] = {}
+        sizes: dict[int, list[Path]] = defaultdict(list)
         for path in self.files:
-            sizes.setdefault(path.stat().st_size, []).append(path)
+            sizes[path.stat().st_size].append(path)
         return sizes
 
     def reason_seen(self, recording: Recording) -> str:
@@ -47,7 +46,8 @@ class TrainedOn:
             size = recording.path.stat().st_size
             candidates = self._by_size.get(size, ()) if size else ()
             content = content_hash(recording.path) if candidates else ""
-            return f"the same content as {twin.name}" if (twin := _with_content(candidates, content)) else ""
+            twin = next((path for path in candidates if content_hash(path) == content), None)
+            return f"the same content as {twin.name}" if twin else ""
         except OSError:
             return ""  # a missing or unreadable file is reported when its mel is computed
 
@@ -63,10 +63,6 @@ class TrainedOn:
             files=tuple(sorted({*self.files, *other.files})),
             recordists=self.recordists | other.recordists,
         )
-
-
-def _with_content(paths: Sequence[Path], content: str) -> Path | None:
-    return next((path for path in paths if content_hash(path) == content), None)
 
 
 def read_trained_on(path: Path, synthetic: bool, split_by: str) -> TrainedOn | None:

@@ -51,7 +51,7 @@ def test_train_passes_its_arguments_on(cli, monkeypatch, words):
     ],
 )
 def test_a_missing_extra_is_one_sentence_with_the_install_command(refuses, monkeypatch, module, words):
-    monkeypatch.setattr("birdnet_nl.util.extras.find_spec", lambda name: None if name == module else object())
+    monkeypatch.setattr("birdnet_nl.util.errors.find_spec", lambda name: None if name == module else object())
     refuses(f'needs {module}, which is not installed; install it with: pip install "birdnet-nl[train]"', *words)
 
 

@@ -61,7 +61,7 @@ def test_one_species_is_shown_in_full(run, root):
 
 
 def test_each_closing_message_has_a_line_of_its_own(run, root, tmp_path, monkeypatch):
-    monkeypatch.setattr("birdnet_nl.commands.data.write_page", lambda *arguments: None)
+    monkeypatch.setattr("birdnet_nl.commands.data_page.data_page", lambda *arguments: "")
     page = tmp_path / "page.html"
     result = run("koolmees", "--root", root, "--html", page)
     assert result.stdout.splitlines()[-3:] == [

@@ -20,7 +20,7 @@ HALF, MOST, ALL = [True, False] * 18, [True] * 30 + [False] * 6, [True] * 36
 
 
 def best_of(*runs, allow_synthetic=False):
-    return choose_candidates(runs, allow_synthetic).best
+    return choose_candidates(runs, allow_synthetic)[0]
 
 
 def version_with(models, run, allow_synthetic=False):
@@ -78,15 +78,15 @@ def test_synthetic_runs_may_be_allowed_but_never_precede_real_ones(make_shippabl
     ],
 )
 def test_runs_that_must_not_be_promoted_are_refused_with_the_reason(make_shippable_run, tmp_path, options, reason):
-    candidates = choose_candidates([make_shippable_run(tmp_path / "a", **options)], allow_synthetic=False)
-    assert not candidates.best
-    assert reason in candidates.left_out[0].reason and candidates.left_out[0].what == str(tmp_path / "a")
+    run = make_shippable_run(tmp_path / "a", **options)
+    best, (left_out,) = choose_candidates([run], allow_synthetic=False)
+    assert not best and reason in left_out.reason and left_out.what == str(run.folder)
 
 
 def test_a_run_without_its_checkpoint_is_refused(make_shippable_run, tmp_path):
     run = make_shippable_run(tmp_path / "a")
     (run.folder / "checkpoints/best.ckpt").unlink()
-    assert "best.ckpt is missing" in choose_candidates([run], False).left_out[0].reason
+    assert "best.ckpt is missing" in choose_candidates([run], False)[1][0].reason
 
 
 def test_nothing_to_promote_is_one_sentence_with_the_first_reason(make_shippable_run, tmp_path):

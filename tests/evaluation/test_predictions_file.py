@@ -53,5 +53,5 @@ def test_a_missing_or_broken_file_raises(tmp_path):
         read_predictions(tmp_path / "predictions.csv")
     for content in ("id,split\nXC1,test\n", "recording_id,file,species,recordist,true_type,p_song,answer\nXC1,a,b\n"):
         (tmp_path / "predictions.csv").write_text(content)
-        with pytest.raises(RunError, match="is not a list of predictions of a run"):
+        with pytest.raises(RunError, match="is not the list of predictions of a run"):
             read_predictions(tmp_path / "predictions.csv")

@@ -31,7 +31,7 @@ def real_recordings(make_recordings_folder, tmp_path):
 
 
 def test_a_file_is_written_and_a_run_starts_from_it(tmp_path, monkeypatch, train, real_recordings):
-    monkeypatch.setattr("birdnet_nl.commands.pretrain.MIN_RECORDINGS", 12)
+    monkeypatch.setattr("birdnet_nl.commands.train.MIN_RECORDINGS", 12)
     out, cache = tmp_path / "mine.pt", tmp_path / "cache"
     arguments = ["--recordings", "12", "--steps", "1", "--test-recordings", "12", "--out", str(out)]
     result = CliRunner().invoke(app, ["pretrain", *arguments, "--cache", str(cache)])

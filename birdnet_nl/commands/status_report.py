@@ -1,5 +1,6 @@
-"""Tables of `birdnet-nl status` for the terminal: progress, states, results and failures of a sweep."""
+"""Report of `birdnet-nl status`, in the terminal and as a page: progress, states, results and failures of a sweep."""
 
+import time
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -8,11 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from birdnet_nl.commands.output import render_page
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.progress import format_duration
 from birdnet_nl.sweep.status import SweepStatus
 from birdnet_nl.sweep.sweep_file import resume_command
-from birdnet_nl.sweep.table import UNSUCCESSFUL, Row, group_failures
+from birdnet_nl.sweep.table import UNSUCCESSFUL, Row, format_duration, group_failures
 from birdnet_nl.util.console import display_path
 
 COLOURS = {
@@ -23,6 +24,14 @@ COLOURS = {
     State.TOO_FEW: "yellow",
     State.CANCELLED: "magenta",
 }
+PAGE_COLOURS = {  # names of colours in the template, in the order of the page
+    State.DONE: "done",
+    State.RUNNING: "running",
+    State.FAILED: "failed",
+    State.TOO_FEW: "few",
+    State.CANCELLED: "cancelled",
+    State.WAITING: "waiting",
+}
 MAX_ROWS = 30  # of a table without --all
 MAX_RECENT = 10  # finished jobs in such a table
 MAX_RANKED = 5  # best and worst species
@@ -31,25 +40,63 @@ MAX_NAMES = 10  # species with the same reason
 
 def render_status(status: SweepStatus, language: str, all_jobs: bool = False) -> RenderableType:
     """Return the tables for the terminal; `language` of species and states is `dutch` or `english`."""
-    parts: list[RenderableType] = [_headline(status, language), _progress(status)]
-    parts.append(_table(list(status.rows) if all_jobs else _choose_rows(status.rows), language))
+    rows = status.rows if all_jobs else _choose_rows(status.rows)
+    parts: list[RenderableType] = [_headline(status, language), _progress(status), _table(rows, language)]
     if not all_jobs and len(status.rows) > MAX_ROWS:
         parts.append(Text("finished and waiting jobs are left out; --all shows them", style="dim"))
-    parts += _best_and_worst(status, language)
-    parts.append(_coverage(status))
-    parts += _failures(status, language)
-    return Group(*parts)
+    coverage = ", ".join(f"priority {priority} {done}/{total}" for priority, (done, total) in status.coverage().items())
+    parts += [*_best_and_worst(status, language), Text.assemble(("species done: ", "bold"), coverage)]
+    return Group(*parts, *_failures(status, language))
 
 
-def state_name(state: State, language: str) -> str:
+def status_page(status: SweepStatus, language: str) -> str:
+    """Render the page; `language` of species and states is `dutch` or `english`."""
+    counts = status.counts
+    states = [state for state in PAGE_COLOURS if counts[state]]
+    tiles = [(counts[state], _state_name(state, language)) for state in states]
+    tiles += [(f"{done}/{total}", f"priority {priority}") for priority, (done, total) in status.coverage().items()]
+    if status.seconds_left:
+        tiles.append((format_duration(status.seconds_left), "to go"))
+    return render_page(
+        "status",
+        title=status.folder.name,
+        language="nl" if language == "dutch" else "en",
+        time=time.strftime("%Y-%m-%d %H:%M:%S"),
+        rows=status.rows,
+        synthetic=any(row.synthetic for row in status.rows),
+        colours=PAGE_COLOURS,
+        bar=[(PAGE_COLOURS[state], counts[state], _state_name(state, language)) for state in states],
+        tiles_of_states=tiles,
+        ranked=_rank(status),
+        failures=group_failures([row for row in status.rows if row.state in (State.TOO_FEW, *UNSUCCESSFUL)]),
+        resume_command=resume_command(status.folder) if status.sweep else "",
+        species_heading=_species_heading(language),
+        species_name=lambda row: row.name(language),
+        names_of=lambda rows: dict.fromkeys(row.name(language) for row in rows),
+        state_name=lambda state: _state_name(state, language),
+    )
+
+
+def _state_name(state: State, language: str) -> str:
     return state.dutch if language == "dutch" else str(state)
+
+
+def _species_heading(language: str) -> str:
+    return "soort" if language == "dutch" else "species"
+
+
+def _rank(status: SweepStatus) -> list[tuple[str, list[Row]]]:
+    """Return the best and the worst jobs; empty with fewer than two finished ones."""
+    ranked = status.ranked()
+    count = min(MAX_RANKED, len(ranked) // 2)
+    return [("best", ranked[:count]), ("worst", ranked[: -count - 1 : -1])] if count else []
 
 
 def _headline(status: SweepStatus, language: str) -> Text:
     text = Text.assemble((display_path(status.folder), "bold"), f": {len(status.rows)} jobs")
     for state in State:
         if count := status.counts[state]:
-            text.append(", ").append(f"{count} {state_name(state, language)}", style=COLOURS[state])
+            text.append(", ").append(f"{count} {_state_name(state, language)}", style=COLOURS[state])
     if any(row.synthetic for row in status.rows):
         text.append("   SYNTHETIC demo recordings: metrics do not apply to real birds", style="black on yellow")
     return text
@@ -57,20 +104,17 @@ def _headline(status: SweepStatus, language: str) -> Text:
 
 def _progress(status: SweepStatus) -> Table:
     grid = Table.grid(padding=(0, 1))
-    seconds_left = status.seconds_left
+    bar = ProgressBar(total=len(status.rows), completed=status.ended, width=40)
     idle = "" if status.is_running else "no job is running"
-    grid.add_row(
-        ProgressBar(total=len(status.rows), completed=status.ended, width=40),
-        f"{status.ended}/{len(status.rows)}",
-        f"about {format_duration(seconds_left)} to go" if seconds_left else idle,
-    )
+    left = f"about {format_duration(status.seconds_left)} to go" if status.seconds_left else idle
+    grid.add_row(bar, f"{status.ended}/{len(status.rows)}", left)
     return grid
 
 
-def _choose_rows(rows: Sequence[Row]) -> list[Row]:
+def _choose_rows(rows: Sequence[Row]) -> Sequence[Row]:
     """Return all rows of a small sweep; of a large one the running, the failed and the last finished jobs."""
     if len(rows) <= MAX_ROWS:
-        return list(rows)
+        return rows
     notable = [row for row in rows if row.state in (State.RUNNING, State.FAILED, State.CANCELLED)]
     done = sorted((row for row in rows if row.state == State.DONE), key=lambda row: -(row.started or 0))
     room = max(0, MAX_ROWS - len(notable))
@@ -79,7 +123,7 @@ def _choose_rows(rows: Sequence[Row]) -> list[Row]:
 
 def _table(rows: Sequence[Row], language: str) -> Table:
     has_settings, many_hosts = any(row.settings for row in rows), len({row.host for row in rows if row.host}) > 1
-    table = Table("soort" if language == "dutch" else "species", "set")
+    table = Table(_species_heading(language), "set")
     if has_settings:
         table.add_column("with")
     for name in ("state", "balanced accuracy", "seconds", "tries"):
@@ -87,7 +131,7 @@ def _table(rows: Sequence[Row], language: str) -> Table:
     if many_hosts:
         table.add_column("machine")
     for row in rows:
-        state = state_name(row.state, language)
+        state = _state_name(row.state, language)
         if row.epoch:
             state += f", epoch {row.epoch[0]}/{row.epoch[1]}"
         cells = [escape(row.name(language)), row.parameter_set]
@@ -99,26 +143,16 @@ def _table(rows: Sequence[Row], language: str) -> Table:
 
 
 def _best_and_worst(status: SweepStatus, language: str) -> list[Text]:
-    ranked = status.ranked()
-    if len(ranked) < 2:
-        return []
-
-    def line(title: str, rows: Sequence[Row]) -> Text:
+    lines = []
+    for label, rows in _rank(status):
         names = ", ".join(f"{row.name(language)} {row.balanced_accuracy:.0%}" for row in rows)
-        return Text.assemble((f"{title}: ", "bold"), names)
-
-    count = min(MAX_RANKED, len(ranked) // 2)
-    median = ranked[len(ranked) // 2].balanced_accuracy
-    return [
-        line("best", ranked[:count]),
-        line("worst", ranked[: -count - 1 : -1]),
-        Text(f"median of {len(ranked)}: {median:.0%} (balanced accuracy per test recording)", style="dim"),
-    ]
-
-
-def _coverage(status: SweepStatus) -> Text:
-    parts = [f"priority {priority} {done}/{total}" for priority, (done, total) in status.coverage().items()]
-    return Text.assemble(("species done: ", "bold"), ", ".join(parts))
+        lines.append(Text.assemble((f"{label}: ", "bold"), names))
+    if lines:
+        ranked = status.ranked()
+        median = ranked[len(ranked) // 2].balanced_accuracy
+        text = f"median of {len(ranked)}: {median:.0%} (balanced accuracy per test recording)"
+        lines.append(Text(text, style="dim"))
+    return lines
 
 
 def _failures(status: SweepStatus, language: str) -> list[Text]:

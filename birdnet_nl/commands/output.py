@@ -1,0 +1,32 @@
+"""Files that the commands write: any text, and HTML pages from Jinja2 templates that need no other file."""
+
+from pathlib import Path
+from typing import Any
+
+from birdnet_nl.util.errors import DataError, require_extra
+from birdnet_nl.util.files import write_text_atomic
+
+
+def write_file(path: Path, text: str, option: str) -> Path:
+    """Write the file that `option` asked for, and return its path; raises `DataError` when it cannot be written."""
+    path = path.expanduser()
+    try:
+        write_text_atomic(path, text)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error.strerror}); give another file with {option}") from None
+    return path
+
+
+def render_page(name: str, **values: Any) -> str:
+    """Render `templates/<name>.html.j2`; values are escaped unless a template marks them as safe."""
+    require_extra("jinja2", "train")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("birdnet_nl.commands"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(f"{name}.html.j2").render(**values)
