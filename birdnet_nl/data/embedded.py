@@ -86,7 +86,7 @@ def embed_splits(
     if synthetic_recordings:
         info(f"trains on {synthetic_recordings:,} synthetic recordings beside the real ones")
         with progress_bar() as bar:
-            total = synthetic_recordings * model.num_models
+            total = synthetic_recordings * len(model.parts)
             task = bar.add_task(f"{model.name} of synthetic recordings", total=total)
             synthetic = embed_synthetic(model, synthetic_recordings, *where, lambda done: bar.advance(task, done))
     return EmbeddedSplits(

@@ -88,7 +88,6 @@ class EmbeddingModel(ABC):
 
     def fit(self, training: TrainingAudio) -> None:
         """Train the model where it is not trained yet; by default there is nothing to train."""
-        return None
 
     def state(self) -> dict[str, torch.Tensor] | None:
         """The weights that a checkpoint must keep to compute the same embeddings; None where the package has them."""
@@ -102,9 +101,9 @@ class EmbeddingModel(ABC):
         )
 
     @property
-    def num_models(self) -> int:
-        """The number of networks that embed a recording: this one and those concatenated with it."""
-        return 1 + (self.concatenated_with.num_models if self.concatenated_with else 0)
+    def parts(self) -> "list[EmbeddingModel]":
+        """This model and those concatenated with it."""
+        return [self, *(self.concatenated_with.parts if self.concatenated_with else ())]
 
     @property
     def window_samples(self) -> int:
@@ -185,6 +184,17 @@ def pad_mel(mel_db: np.ndarray, min_frames: int) -> torch.Tensor:
     """Pad a shorter mel, [mels, frames], with silence at its end."""
     missing = max(0, min_frames - mel_db.shape[1])
     return torch.nn.functional.pad(torch.from_numpy(mel_db), (0, missing), value=MEL.padding_db)
+
+
+def cut_mels(
+    mels: Sequence[np.ndarray], places: Sequence[tuple[int, int]], frames: int, padding_db: float
+) -> np.ndarray:
+    """Cut windows, each given by its mel and its first frame, padded with silence: float16 [windows, mels, frames]."""
+    batch = np.full((len(places), len(mels[0]), frames), padding_db, dtype=np.float16)
+    for row, (index, start) in enumerate(places):
+        view = mels[index][:, start : start + frames]
+        batch[row, :, : view.shape[1]] = view
+    return batch
 
 
 def mel_window(mel_db: np.ndarray, first: int, frames: int, normalise: Normalise) -> torch.Tensor:

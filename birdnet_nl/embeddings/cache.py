@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.files import atomic_path, touch_cached
 
 FORMAT_VERSION = 1  # increase when the content of the files changes, so that old ones are not used
+
+Item, Network, Result = TypeVar("Item"), TypeVar("Network"), TypeVar("Result")
 
 
 def check_windows(model: EmbeddingModel, segment_s: float, source: str) -> None:
@@ -58,95 +61,78 @@ def embed_recordings(
     embeddings_dir: Path,
     workers: int,
 ) -> dict[str, np.ndarray]:
-    """As `cache_embeddings`, with a progress bar."""
-    with progress_bar() as bar:
-        task = bar.add_task(f"embeddings of {model.name}", total=len(recordings) * model.num_models)
-        return cache_embeddings(
-            recordings, mels, windows, model, segment_hop_s, embeddings_dir, workers, lambda: bar.advance(task)
-        )
-
-
-def cache_embeddings(
-    recordings: Sequence[Recording],
-    mels: Mapping[str, CachedMel],
-    windows: Mapping[str, int],
-    model: EmbeddingModel,
-    segment_hop_s: float,
-    embeddings_dir: Path,
-    workers: int,
-    on_progress: Callable[[], None] = lambda: None,
-) -> dict[str, np.ndarray]:
     """Embed recordings: by id, float16 [windows, 1 + dimensions], the score of the recording's species first.
 
-    The embeddings of models concatenated with it follow; `on_progress` is called once per recording and model.
+    The embeddings of models concatenated with it follow.
 
     Window n starts at n · `segment_hop_s` seconds; `windows` holds their number for each recording, and `mels` the hash
     of its content. Each worker is a thread with a network of its own, loaded when there is something to compute. After
     a stop at any moment, finished files stay and the rest is computed next time.
     """
-    folder = embeddings_dir / embeddings_key(model, segment_hop_s)
-    embeddings: dict[str, np.ndarray | None] = dict.fromkeys([recording.id for recording in recordings])
-    if model.cached:
-        for recording in recordings:
-            path = _path(folder, recording, mels[recording.id])
-            embeddings[recording.id] = _read(path, windows[recording.id], model.dimensions)
-    missing = [recording for recording in recordings if embeddings[recording.id] is None]
-    for _ in range(len(recordings) - len(missing)):
-        on_progress()
 
-    def compute(recording: Recording, embed: Embed) -> np.ndarray:
-        vectors = _embed_recording(recording, windows[recording.id], model, segment_hop_s, embed)
-        if model.cached:
-            path = _path(folder, recording, mels[recording.id])
-            with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
-                np.save(file, vectors)
-        return vectors
+    def embed_with(part: EmbeddingModel) -> dict[str, np.ndarray]:
+        folder = embeddings_dir / embeddings_key(part, segment_hop_s)
 
-    with closing(_in_threads(missing, model, workers, compute)) as finished:
-        for id, vectors in finished:
-            embeddings[id] = vectors
-            on_progress()
-    if model.concatenated_with is None:
+        def path(recording: Recording) -> Path:  # the species, because its score is in the file
+            return folder / f"{mels[recording.id].content}-{recording.species}.npy"
+
+        def read(recording: Recording) -> np.ndarray | None:
+            return _read(path(recording), windows[recording.id], part.dimensions) if part.cached else None
+
+        def compute(recording: Recording, embed: Embed) -> np.ndarray:
+            vectors = _embed_recording(recording, windows[recording.id], part, segment_hop_s, embed)
+            if part.cached:
+                with atomic_path(path(recording), sync=False) as temporary, temporary.open("wb") as file:
+                    np.save(file, vectors)
+            return vectors
+
+        embeddings = {recording.id: read(recording) for recording in recordings}
+        missing = [recording for recording in recordings if embeddings[recording.id] is None]
+        bar.advance(task, len(recordings) - len(missing))
+        if missing:
+            part.check_installed()
+        with closing(in_threads(missing, part.load, workers, compute)) as finished:
+            for recording, vectors in finished:
+                embeddings[recording.id] = vectors
+                bar.advance(task)
         return embeddings
-    shared = (recordings, mels, windows, model.concatenated_with, segment_hop_s, embeddings_dir, workers, on_progress)
-    others = cache_embeddings(*shared)
-    return {id: np.concatenate([own, others[id][:, 1:]], axis=1) for id, own in embeddings.items()}
+
+    with progress_bar() as bar:
+        task = bar.add_task(f"embeddings of {model.name}", total=len(recordings) * len(model.parts))
+        first, *others = [embed_with(part) for part in model.parts]
+    if not others:
+        return first
+    return {id: np.concatenate([own, *(other[id][:, 1:] for other in others)], axis=1) for id, own in first.items()}
 
 
-def _in_threads(
-    missing: Sequence[Recording],
-    model: EmbeddingModel,
-    workers: int,
-    compute: Callable[[Recording, Embed], np.ndarray],
-) -> Iterator[tuple[str, np.ndarray]]:
-    """The id and the result of each recording, in the order in which they are finished."""
-    if not missing:
+def in_threads(
+    items: Sequence[Item], load: Callable[[], Network], workers: int, compute: Callable[[Item, Network], Result]
+) -> Iterator[tuple[Item, Result]]:
+    """Iterate over items and their results, in the order in which they are finished.
+
+    Each worker is a thread that computes with a network of its own.
+    """
+    if not items:
         return
-    model.check_installed()
-    workers = max(1, min(workers, len(missing)))
-    networks: queue.SimpleQueue[Embed] = queue.SimpleQueue()
+    workers = max(1, min(workers, len(items)))
+    networks: queue.SimpleQueue[Network] = queue.SimpleQueue()
     for _ in range(workers):
-        networks.put(model.load())
+        networks.put(load())
 
-    def compute_with_network(recording: Recording) -> np.ndarray:
-        embed = networks.get()  # there is one per thread
+    def compute_with_network(item: Item) -> Result:
+        network = networks.get()  # there is one per thread
         try:
-            return compute(recording, embed)
+            return compute(item, network)
         finally:
-            networks.put(embed)
+            networks.put(network)
 
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="embeddings")
     try:
-        futures = {pool.submit(compute_with_network, recording): recording.id for recording in missing}
+        futures = {pool.submit(compute_with_network, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _path(folder: Path, recording: Recording, mel: CachedMel) -> Path:
-    """The name includes the species, whose score is in the file."""
-    return folder / f"{mel.content}-{recording.species}.npy"
 
 
 def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:

@@ -16,7 +16,15 @@ from torch import nn
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
 from birdnet_nl.audio.mel import MelParams, Normalise
-from birdnet_nl.embeddings.base import MEL, EmbeddingModel, EmbedMel, MelEmbeddingModel, TrainingAudio, mel_window
+from birdnet_nl.embeddings.base import (
+    MEL,
+    EmbeddingModel,
+    EmbedMel,
+    MelEmbeddingModel,
+    TrainingAudio,
+    cut_mels,
+    mel_window,
+)
 from birdnet_nl.embeddings.cache import embed_recordings
 from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.embeddings.synthetic import MEL_FOLDER, embed_synthetic, synthetic_mels
@@ -84,15 +92,10 @@ class DistillationWindows:
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw windows: mels float16 [count, mels, frames] in dB, and embeddings float32 [count, dimensions]."""
-        batch = np.full((count, len(self.mels[0]), self.frames), self.padding_db, dtype=np.float16)
-        targets = []
-        for row, drawn in enumerate(rng.integers(len(self.windows), size=count)):
-            index, window = self.windows[drawn]
-            start = round(window * self.hop_frames)
-            view = self.mels[index][:, start : start + self.frames]
-            batch[row, :, : view.shape[1]] = view
-            targets.append(self.embeddings[index][window])
-        return batch, np.stack(targets).astype(np.float32)
+        windows = [self.windows[drawn] for drawn in rng.integers(len(self.windows), size=count)]
+        places = [(index, round(window * self.hop_frames)) for index, window in windows]
+        targets = np.stack([self.embeddings[index][window] for index, window in windows])
+        return cut_mels(self.mels, places, self.frames, self.padding_db), targets.astype(np.float32)
 
 
 class Distilled(MelEmbeddingModel):

@@ -3,10 +3,9 @@
 import os
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from zipfile import BadZipFile
 
 import joblib
@@ -16,7 +15,7 @@ from birdnet_nl.audio.cache import params_key, to_float16
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.audio.resample import resample
 from birdnet_nl.embeddings.base import NO_SPECIES, EmbeddingModel, MelEmbeddingModel
-from birdnet_nl.embeddings.cache import embeddings_key
+from birdnet_nl.embeddings.cache import embeddings_key, in_threads
 from birdnet_nl.synthetic.generator import GENERATOR, generate, type_of
 from birdnet_nl.util.files import atomic_path, touch_cached
 
@@ -59,16 +58,40 @@ def embed_synthetic(
     """
     folder = embeddings_dir / f"{embeddings_key(model, hop_s)}-{GENERATOR}"
     starts = range(0, count, RECORDINGS_PER_FILE)
-    files: dict[int, list[np.ndarray]] = {}
-    for start in starts:
-        cached = _read_embeddings(folder / f"{start:06d}.npz", model)
-        if cached is not None:
-            files[start] = cached
+
+    def read(start: int) -> list[np.ndarray] | None:
+        embeddings = _read_embeddings(folder / f"{start:06d}.npz", model)
+        if embeddings is not None:
             on_progress(min(RECORDINGS_PER_FILE, count - start))
+        return embeddings
+
+    def load() -> EmbedFile:
+        if isinstance(model, MelEmbeddingModel):
+            return _embed_mels(model, hop_s, embeddings_dir.parent / MEL_FOLDER)
+        return _embed_samples(model, hop_s)
+
+    def compute(start: int, embed_file: EmbedFile) -> list[np.ndarray]:
+        if (cached := read(start)) is not None:  # computed meanwhile by another job of a sweep
+            return cached
+        embeddings = []
+        for index, vectors in enumerate(embed_file(start), start):
+            embeddings.append(vectors)
+            if index < count:
+                on_progress(1)
+        if model.cached:
+            with atomic_path(folder / f"{start:06d}.npz", sync=False) as temporary, temporary.open("wb") as file:
+                counts = [len(vectors) for vectors in embeddings]
+                np.savez(file, windows=np.concatenate(embeddings), counts=counts)
+        return embeddings
+
+    files = {start: cached for start in starts if (cached := read(start)) is not None}
     missing = [start for start in starts if start not in files]
     if missing:
         model.check_installed()
-        _compute(missing, files, model, hop_s, folder, workers, count, on_progress)
+    # Jobs of a sweep that start together take the files in different orders, so that they share the work.
+    missing = random.Random(os.getpid()).sample(missing, len(missing))
+    with closing(in_threads(missing, load, workers, compute)) as finished:
+        files |= finished
     embeddings = [vectors for start in starts for vectors in files[start]][:count]
     recordings = np.repeat(np.arange(count), [len(vectors) for vectors in embeddings])
     windows = np.concatenate(embeddings)
@@ -76,59 +99,6 @@ def embed_synthetic(
         others = embed_synthetic(model.concatenated_with, count, hop_s, embeddings_dir, workers, on_progress)
         windows = np.concatenate([windows, others.windows[:, 1:]], axis=1)
     return SyntheticEmbeddings(windows, recordings, [type_of(index) for index in range(count)])
-
-
-def _compute(
-    missing: list[int],
-    files: dict[int, list[np.ndarray]],
-    model: EmbeddingModel,
-    hop_s: float,
-    folder: Path,
-    workers: int,
-    count: int,
-    on_progress: Callable[[int], None],
-) -> None:
-    """Add whole files to `folder` and `files`; each worker is a thread with a network of its own.
-
-    Jobs of a sweep that start together take the files in different orders, so that they share the work.
-    """
-    missing = random.Random(os.getpid()).sample(missing, len(missing))
-    workers = min(workers, len(missing))
-    networks: SimpleQueue[EmbedFile] = SimpleQueue()
-    for _ in range(workers):
-        if isinstance(model, MelEmbeddingModel):
-            networks.put(_embed_mels(model, hop_s, folder.parents[1] / MEL_FOLDER))
-        else:
-            networks.put(_embed_samples(model, hop_s))
-
-    def compute_file(start: int) -> list[np.ndarray]:
-        path = folder / f"{start:06d}.npz"
-        cached = _read_embeddings(path, model)
-        if cached is not None:  # computed meanwhile by another job of a sweep
-            on_progress(min(RECORDINGS_PER_FILE, count - start))
-            return cached
-        embed_file = networks.get()
-        try:
-            embeddings = []
-            for index, vectors in enumerate(embed_file(start), start):
-                embeddings.append(vectors)
-                if index < count:
-                    on_progress(1)
-        finally:
-            networks.put(embed_file)
-        if model.cached:
-            with atomic_path(path, sync=False) as temporary, temporary.open("wb") as file:
-                counts = [len(vectors) for vectors in embeddings]
-                np.savez(file, windows=np.concatenate(embeddings), counts=counts)
-        return embeddings
-
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="synthetic")
-    try:
-        futures = {pool.submit(compute_file, start): start for start in missing}
-        for future in as_completed(futures):
-            files[futures[future]] = future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _embed_samples(model: EmbeddingModel, hop_s: float) -> EmbedFile:

@@ -40,9 +40,10 @@ class PretrainedWeights:
         self, network_description: Mapping[str, Any], mel: MelParams, segment_s: float, types: Sequence[str]
     ) -> str | None:
         """The reason why such a network cannot start from these weights, as a clause; None when it can."""
-        own = self.metadata["network"]
-        if _architecture(network_description) != _architecture(own):
-            return f"they are for a {own['_target_'].rpartition('.')[2]} with {_sizes(own)}"
+        own, other = _architecture(self.metadata["network"]), _architecture(network_description)
+        if own != other:
+            sizes = ", ".join(f"{key}={value}" for key, value in own.items() if key != "_target_")
+            return f"they are for a {own['_target_'].rpartition('.')[2]} with {sizes}"
         if asdict(mel) != self.metadata["mel"] or segment_s != self.metadata["segment_s"]:
             return "they were trained with another mel front end or segment length"
         missing = [name for name in types if name not in self.metadata["types"]]
@@ -57,15 +58,8 @@ class PretrainedWeights:
 
 
 def _architecture(description: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in description.items() if key == "_target_" or _is_argument(key)}
-
-
-def _sizes(description: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in description.items() if _is_argument(key))
-
-
-def _is_argument(key: str) -> bool:
-    return not key.startswith("_") and key not in IGNORED
+    arguments = (key for key in description if not key.startswith("_") and key not in IGNORED)
+    return {key: description[key] for key in ("_target_", *arguments)}
 
 
 def write_pretrained(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:

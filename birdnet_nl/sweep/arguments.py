@@ -8,7 +8,7 @@ of each kind, and the other species get a copy.
 import copy
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,7 @@ def expand_sweep_arguments(arguments: Sequence[str]) -> list[str]:
     Where no jobs are given, the arguments of that sweep are added.
     """
     sweeps = [override_value(argument) for argument in arguments if override_key(argument) == "sweep"]
-    others = [argument for argument in arguments if override_key(argument) != "sweep" and argument != PLAN]
-    expanded = [argument for argument in others if argument not in MULTIRUN]
+    expanded = [text for text in arguments if override_key(text) != "sweep" and text not in (PLAN, *MULTIRUN)]
     if sweeps:
         folder = sweeps[-1] if sweeps[-1] == RESUME else os.fspath(_sweep_folder(sweeps[-1]))
         if not any(override_key(argument) in ("species", "data.pool", "experiment") for argument in expanded):
@@ -92,12 +91,12 @@ def combine_stored(arguments: Sequence[str]) -> list[list[str]]:
         return []
 
 
+@dataclass
 class PlannedJobs:
     """Jobs and their configurations; jobs that differ in their species only share one configuration."""
 
-    def __init__(self, jobs: list[Job], configurations: dict[tuple[str, ...], DictConfig]) -> None:
-        self.jobs = jobs
-        self.configurations = configurations
+    jobs: list[Job]
+    configurations: dict[tuple[str, ...], DictConfig]
 
     def configuration(self, job: Job) -> DictConfig:
         return self.configurations[configuration_key(job.overrides)]
@@ -159,16 +158,11 @@ def _copy_for_species(composed: DictConfig, master: DictConfig, overrides: list[
     slug = species_of(overrides)
     with read_write(cfg), open_dict(cfg):
         cfg.species = species_node(asdict(find_species(slug)))
-    hydra = cfg.hydra
-    hydra.overrides.task = [override for override in overrides if not override.startswith("hydra.")]
-    hydra.overrides.hydra = [
-        *master.hydra.overrides.hydra,
-        *(override for override in overrides if override.startswith("hydra.")),
-    ]
+    hydra, own = cfg.hydra, [override for override in overrides if override.startswith("hydra.")]
+    hydra.overrides.task = [override for override in overrides if override not in own]
+    hydra.overrides.hydra = [*master.hydra.overrides.hydra, *own]
     separators = hydra.job.config.override_dirname
-    included = sorted(
-        override for override in hydra.overrides.task if override_key(override) not in separators.exclude_keys
-    )
+    included = sorted(text for text in hydra.overrides.task if override_key(text) not in separators.exclude_keys)
     hydra.job.override_dirname = separators.item_sep.join(included).replace("=", separators.kv_sep)
     hydra.runtime.choices.species = slug
     for override in overrides:

@@ -109,15 +109,15 @@ def record_job(
         with _heartbeat(run_dir):
             yield resumes
     except BaseException as error:
-        failure = classify_failure(error)
         with suppress(OSError):  # the disk may be full, which the error itself reports
-            _write_end(run_dir, replace(record, state=failure.state, reason=failure.reason, cause=failure.cause))
+            _write_end(run_dir, record, *classify_failure(error))
         raise
-    _write_end(run_dir, replace(record, state=State.DONE))
+    _write_end(run_dir, record, State.DONE)
 
 
-def _write_end(run_dir: Path, record: JobRecord) -> None:
-    write_record(run_dir, replace(record, ended=time.time(), memory_mb=memory_mb()))
+def _write_end(run_dir: Path, record: JobRecord, state: State, reason: str = "", cause: str = "") -> None:
+    end = {"ended": time.time(), "memory_mb": memory_mb()}
+    write_record(run_dir, replace(record, state=state, reason=reason, cause=cause, **end))
 
 
 @contextmanager

@@ -38,14 +38,7 @@ class State(StrEnum):
         return DUTCH[self]
 
 
-DUTCH = {
-    State.WAITING: "wachtend",
-    State.RUNNING: "bezig",
-    State.DONE: "voltooid",
-    State.FAILED: "mislukt",
-    State.TOO_FEW: "te weinig opnames",
-    State.CANCELLED: "afgebroken",
-}
+DUTCH = dict(zip(State, ("wachtend", "bezig", "voltooid", "mislukt", "te weinig opnames", "afgebroken"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -126,26 +119,19 @@ def read_heartbeat(run_dir: Path) -> tuple[int, int] | None:
         return None
 
 
-@dataclass(frozen=True)
-class Failure:
-    state: State
-    reason: str
-    cause: str
-
-
-def classify_failure(error: BaseException) -> Failure:
-    """Return the state, the sentence and the kind of cause of an error that ended a job."""
+def classify_failure(error: BaseException) -> tuple[State, str, str]:
+    """Return the state, the reason and the cause of a record whose job `error` ended."""
     if isinstance(error, KeyboardInterrupt | SystemExit):
-        return Failure(State.CANCELLED, "interrupted", TRANSIENT)
+        return State.CANCELLED, "interrupted", TRANSIENT
     if isinstance(error, TooFewRecordingsError):
-        return Failure(State.TOO_FEW, str(error), FORESEEN)
+        return State.TOO_FEW, str(error), FORESEEN
     explanation = explain(error)
     reason, cause = explanation or f"{type(error).__name__}: {error}", FORESEEN if explanation else UNFORESEEN
     if is_disk_full(error):
         cause = TRANSIENT
     elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY):
         reason, cause = f"out of memory ({reason})", TRANSIENT
-    return Failure(State.FAILED, reason[:MAX_REASON_CHARACTERS], cause)
+    return State.FAILED, reason[:MAX_REASON_CHARACTERS], cause
 
 
 def is_disk_full(error: object) -> bool:

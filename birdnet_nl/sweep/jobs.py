@@ -1,10 +1,9 @@
 """Jobs of a sweep: the overrides and the run directory of each."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 from birdnet_nl.data.sources import SYNTHETIC
 
@@ -25,18 +24,6 @@ class Job:
     folder: str
     species: str
     parameter_set: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "overrides": list(self.overrides),
-            "folder": self.folder,
-            "species": self.species,
-            "parameter_set": self.parameter_set,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Job":
-        return cls(tuple(values["overrides"]), values["folder"], values["species"], values["parameter_set"])
 
 
 def override_key(override: str) -> str:
@@ -69,14 +56,12 @@ def number_jobs(candidates: Sequence[tuple[Sequence[str], str, str, str]]) -> li
 
     The number counts the values of all other parameters, so that it does not depend on the other species of the sweep.
     """
-    variants: dict[tuple[str, ...], None] = {}
-    for overrides, *_ in candidates:
-        variants.setdefault(_variant_key(overrides))
-    numbers = {variant: number for number, variant in enumerate(variants)}
-    uses: dict[str, int] = defaultdict(int)
+    numbers: dict[tuple[str, ...], int] = {}
+    uses: Counter[str] = Counter()
     jobs = []
     for overrides, species, parameter_set, mark in candidates:
-        folder = f"{parameter_set}/{species}/{numbers[_variant_key(overrides)]}{mark}"
+        number = numbers.setdefault(_variant_key(overrides), len(numbers))
+        folder = f"{parameter_set}/{species}/{number}{mark}"
         uses[folder] += 1
         if uses[folder] > 1:  # the same job twice, as in seed=1,1
             folder += f"-{uses[folder]}"

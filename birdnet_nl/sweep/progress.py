@@ -9,10 +9,18 @@ from rich.markup import escape
 
 from birdnet_nl.sweep.job_file import JOB, State
 from birdnet_nl.sweep.jobs import Job
+from birdnet_nl.sweep.plan import Action, JobPlan
 from birdnet_nl.sweep.processes import repeat_in_background
-from birdnet_nl.sweep.resume_plan import Action, JobPlan
 from birdnet_nl.sweep.sweep_file import Sweep, resume_command
-from birdnet_nl.sweep.table import UNSUCCESSFUL, JobTable, Row, count_states, group_failures, read_row, shared_overrides
+from birdnet_nl.sweep.table import (
+    UNSUCCESSFUL,
+    JobTable,
+    Row,
+    format_duration,
+    group_failures,
+    read_row,
+    shared_overrides,
+)
 from birdnet_nl.util.console import display_path, info, progress_bar, screen
 from birdnet_nl.util.errors import RunError
 
@@ -89,14 +97,6 @@ class _Reporter:
         return f"{head}  {escape(row.accuracy_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
 
 
-def format_duration(seconds: float) -> str:
-    """Format a duration in its largest suitable unit, such as `12 min`."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def print_interrupted(sweep: Sweep) -> None:
     screen.print(f"nothing finished is lost; resume the sweep with {resume_command(sweep.folder)}", soft_wrap=True)
 
@@ -104,7 +104,7 @@ def print_interrupted(sweep: Sweep) -> None:
 def finish_sweep(sweep: Sweep) -> None:
     """Print counts and failures grouped by reason; raises `RunError` when jobs are left."""
     rows = JobTable().rows(sweep.folder, sweep.jobs)
-    states = count_states(rows)
+    states = Counter(row.state for row in rows)
     counts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
     info(f"[bold]sweep ended:[/] {counts} → {display_path(sweep.folder)}")
     for title, group_states in (("too few recordings", (State.TOO_FEW,)), ("not finished", UNSUCCESSFUL)):

@@ -8,8 +8,8 @@ from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.species.table import all_species
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.jobs import Job, job_key, number_jobs, override_value
-from birdnet_nl.sweep.sweep_file import MULTIRUN_FILE, SWEEP, Sweep, find_sweeps, read_sweep, write_sweep
-from birdnet_nl.sweep.table import JobTable, Row, count_states, find_jobs, seconds_left
+from birdnet_nl.sweep.sweep_file import MULTIRUN_FILE, SWEEP, Sweep, find_sweep, find_sweeps, read_sweep, write_sweep
+from birdnet_nl.sweep.table import JobTable, Row, find_jobs, seconds_left
 from birdnet_nl.util.errors import RunError
 
 PRIORITIES = (1, 2, 3)
@@ -30,7 +30,7 @@ class SweepStatus:
 
     @property
     def counts(self) -> Counter:
-        return count_states(self.rows)
+        return Counter(row.state for row in self.rows)
 
     @property
     def ended(self) -> int:
@@ -86,12 +86,8 @@ def rebuild_sweep(folder: Path) -> Sweep:
         raise RunError(
             f"{folder} holds no runs and no {MULTIRUN_FILE}, so {SWEEP} cannot be created again; start a sweep"
         )
-    try:
-        before = read_sweep(folder)
-    except RunError:
-        started = min((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
-        before = Sweep(folder, tuple(arguments), (), started)
-    sweep = replace(before, jobs=jobs)
+    started = min((path.stat().st_mtime for path in folder.iterdir()), default=0.0)
+    sweep = replace(find_sweep(folder) or Sweep(folder, tuple(arguments), (), started), jobs=jobs)
     write_sweep(sweep)
     return sweep
 

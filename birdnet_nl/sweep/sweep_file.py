@@ -45,14 +45,8 @@ class Sweep:
 
 
 def write_sweep(sweep: Sweep) -> None:
-    content = {
-        "arguments": list(sweep.arguments),
-        "started": sweep.started,
-        "resumed": list(sweep.resumed),
-        "process": asdict(sweep.process) if sweep.process else None,
-        "workers": sweep.workers,
-        "jobs": [job.to_dict() for job in sweep.jobs],
-    }
+    values = asdict(sweep)
+    content = {name: values[name] for name in ("arguments", "started", "resumed", "process", "workers", "jobs")}
     write_text_atomic(sweep.folder / SWEEP, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -63,7 +57,7 @@ def read_sweep(folder: Path) -> Sweep:
         return Sweep(
             folder=folder,
             arguments=tuple(values["arguments"]),
-            jobs=tuple(Job.from_dict(job) for job in values["jobs"]),
+            jobs=tuple(Job(**{**job, "overrides": tuple(job["overrides"])}) for job in values["jobs"]),
             started=float(values["started"]),
             resumed=tuple(values.get("resumed") or ()),
             process=ProcessId(**values["process"]) if values.get("process") else None,
@@ -84,12 +78,12 @@ def resume_command(folder: Path) -> str:
     return f"python train.py -m sweep={display_path(folder)}"
 
 
-def earlier_jobs(folder: Path) -> Sequence[Job]:
-    """Return the jobs of the sweep in `folder`; empty where there is no sweep."""
+def find_sweep(folder: Path) -> Sweep | None:
+    """Return the sweep in `folder`; None where its file is missing or invalid."""
     try:
-        return read_sweep(folder).jobs
+        return read_sweep(folder)
     except RunError:
-        return ()
+        return None
 
 
 def find_sweeps(logs: Path) -> list[Path]:
@@ -101,29 +95,22 @@ def find_sweeps(logs: Path) -> list[Path]:
 
 
 def _start_time(folder: Path) -> float:
-    try:
-        return read_sweep(folder).started
-    except RunError:
-        return folder.stat().st_mtime
+    sweep = find_sweep(folder)
+    return sweep.started if sweep else folder.stat().st_mtime
 
 
 def find_same_sweep(logs: Path, jobs: Sequence[Job]) -> Sweep:
     """Return the newest sweep in `logs` of exactly these jobs; raises `RunError`, which names the newest sweep."""
     keys = {job_key(job.overrides) for job in jobs}
-    others: list[Sweep] = []
-    for folder in find_sweeps(logs):
-        try:
-            sweep = read_sweep(folder)
-        except RunError:
-            continue
+    sweeps = [sweep for folder in find_sweeps(logs) if (sweep := find_sweep(folder))]
+    for sweep in sweeps:
         if {job_key(job.overrides) for job in sweep.jobs} == keys:
             return sweep
-        others.append(sweep)
-    if not others:
+    if not sweeps:
         raise RunError(f"sweep=resume: there is no sweep in {logs}; leave it out to start one")
-    newest = others[0]
+    newest = sweeps[0]
     raise RunError(
-        f"sweep=resume: none of the {len(others)} sweeps in {logs} has exactly these {len(keys)} jobs; the newest, "
+        f"sweep=resume: none of the {len(sweeps)} sweeps in {logs} has exactly these {len(keys)} jobs; the newest, "
         f"{display_path(newest.folder)}, has {len(newest.jobs)}; resume that one with "
         f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
@@ -146,9 +133,8 @@ def lock_sweep(folder: Path) -> Iterator[None]:
 def new_sweep(folder: Path, arguments: Sequence[str], jobs: Sequence[Job], workers: int) -> Sweep:
     """Return the sweep that this process starts or resumes in `folder`; keeps earlier jobs that are not in `jobs`."""
     now, arguments = time.time(), tuple(arguments)
-    try:
-        before = read_sweep(folder)
-    except RunError:
+    before = find_sweep(folder)
+    if before is None:
         return Sweep(folder, arguments, tuple(jobs), now, (), this_process(), workers)
     current = {job.folder for job in jobs} | {job_key(job.overrides) for job in jobs}
     kept = [job for job in before.jobs if not {job.folder, job_key(job.overrides)} & current]

@@ -36,14 +36,13 @@ from birdnet_nl.sweep.job_file import (
 )
 from birdnet_nl.sweep.jobs import Job, keep_folders, override_key, override_value
 from birdnet_nl.sweep.launchers import count_parallel_jobs, prints_failures, record_dead_workers
-from birdnet_nl.sweep.plan import show_plan
+from birdnet_nl.sweep.plan import Action, JobPlan, move_aside, plan_job, show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.progress import finish_sweep, print_interrupted, print_start, show_progress
-from birdnet_nl.sweep.resume_plan import Action, JobPlan, move_aside, plan_job
 from birdnet_nl.sweep.sweep_file import (
     MULTIRUN_FILE,
-    earlier_jobs,
     find_same_sweep,
+    find_sweep,
     lock_sweep,
     new_sweep,
     resume_command,
@@ -66,17 +65,20 @@ class ResumableSweeper(Sweeper):
     __module__ = PLUGIN_MODULE
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        loader = CachedLoader(hydra_context.config_loader)
-        self.hydra_context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
-        self.config = config
+        self.config, self.loader = config, CachedLoader(hydra_context.config_loader)
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.hydra_context, task_function=task_function, config=config
+            hydra_context=HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks),
+            task_function=task_function,
+            config=config,
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        planned = self._plan_jobs(arguments)
+        planned = plan_jobs(
+            combine(arguments, self.loader), lambda overrides: self.loader.load_sweep_config(self.config, overrides)
+        )
         self.folder = self._choose_folder(planned.jobs)
-        planned.jobs = keep_folders(planned.jobs, earlier_jobs(self.folder))
+        earlier = find_sweep(self.folder)
+        planned.jobs = keep_folders(planned.jobs, earlier.jobs if earlier else ())
         plans = self._plan_actions(planned)
         launcher = self.config.hydra.launcher
         workers = count_parallel_jobs(launcher, len(planned.jobs))
@@ -87,10 +89,10 @@ class ResumableSweeper(Sweeper):
         with lock_sweep(self.folder):
             plans = self._wait_for_workers(planned, plans)
             for plan in plans:
-                if plan.action == Action.RESTART and (earlier := move_aside(self.folder / plan.job.folder)):
+                if plan.action == Action.RESTART and (kept := move_aside(self.folder / plan.job.folder)):
                     warn(
                         f"{plan.job.folder} starts again from the beginning: {plan.reason} "
-                        f"(the earlier run is kept in {display_path(earlier)})"
+                        f"(the earlier run is kept in {display_path(kept)})"
                     )
             sweep = new_sweep(self.folder, arguments, planned.jobs, workers)
             write_sweep(sweep)
@@ -106,11 +108,6 @@ class ResumableSweeper(Sweeper):
                 print_interrupted(sweep)
                 raise
         finish_sweep(sweep)
-
-    def _plan_jobs(self, arguments: Sequence[str]) -> PlannedJobs:
-        loader = self.hydra_context.config_loader
-        combinations = combine(arguments, loader)
-        return plan_jobs(combinations, lambda overrides: loader.load_sweep_config(self.config, overrides))
 
     def _choose_folder(self, jobs: Sequence[Job]) -> Path:
         given = self.config.sweep.folder
@@ -148,7 +145,8 @@ class ResumableSweeper(Sweeper):
         while pending:
             before = {job: read_record(self.folder / job.folder) for job in pending}
             returns, dead, error = self._launch(pending)
-            if is_disk_full(error) or any(is_disk_full(value) for value in _errors(returns)):
+            errors = [error, *(job._return_value for job in returns if job.status == JobStatus.FAILED)]
+            if any(map(is_disk_full, errors)):
                 self._close_records(pending)
                 raise RunError(
                     "the disk is full, so the sweep stopped; nothing finished is lost: free some space, then resume it "
@@ -212,26 +210,19 @@ class ResumableSweeper(Sweeper):
             record = read_record(run_dir)
             if record.state != State.RUNNING or (is_running(run_dir, record) and not is_own):
                 continue
-            was_killed = dead is not None and (not dead or record.process.pid in dead)
-            state, reason = (
-                (State.FAILED, f"{WORKER_KILLED}, by hand or by a system out of memory")
-                if was_killed
-                else (State.CANCELLED, "interrupted together with the other workers")
-            )
+            state, reason = State.CANCELLED, "interrupted together with the other workers"
+            if dead is not None and (not dead or record.process.pid in dead):
+                state, reason = State.FAILED, f"{WORKER_KILLED}, by hand or by a system out of memory"
             with suppress(OSError):  # on a full disk the record stays as it is, and still has the right meaning
                 write_record(run_dir, replace(record, state=state, reason=reason, cause=TRANSIENT, ended=time.time()))
-
-
-def _errors(returns: Sequence[JobReturn]) -> list[Any]:
-    return [result._return_value for result in returns if result.status == JobStatus.FAILED]
 
 
 def _is_worker_death(error: Exception, dead: set[int], records: Any) -> bool:
     """Return True when the launcher raised because a worker died, False for an error of its own."""
     names = {type(error).__name__, type(error.__cause__).__name__}
-    if dead or names & {"TerminatedWorkerError", "BrokenProcessPool", "WorkerCrashedError"}:
-        return True
-    return any(record is not None and record.reason.startswith(WORKER_KILLED) for record in records)
+    return bool(dead or names & {"TerminatedWorkerError", "BrokenProcessPool", "WorkerCrashedError"}) or any(
+        record is not None and record.reason.startswith(WORKER_KILLED) for record in records
+    )
 
 
 def register_sweeper() -> None:

@@ -86,7 +86,6 @@ class JobTable:
 
 
 def shared_overrides(jobs: Sequence[Job]) -> Set[str]:
-    """Return the overrides that all jobs have in common."""
     return set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
 
 
@@ -188,13 +187,9 @@ def _common_reason(row: Row) -> str:
     return re.sub(r"XC…?\d+\S*|\d+", "N", text)
 
 
-def count_states(rows: Sequence[Row]) -> Counter:
-    return Counter(row.state for row in rows)
-
-
 def exit_code(rows: Sequence[Row], is_running: bool) -> int:
     """Return 0 when every job is done or has too few recordings, 2 while the sweep runs, 1 when jobs are left."""
-    states = count_states(rows)
+    states = Counter(row.state for row in rows)
     left = any(states[state] for state in (*UNSUCCESSFUL, State.WAITING))
     if states[State.RUNNING] or (is_running and left):  # failed jobs too: the launcher may try them again
         return 2
@@ -210,3 +205,11 @@ def seconds_left(rows: Sequence[Row], sweep: Sweep | None) -> float | None:
     ends = [row.started + row.seconds for row in rows if row.state == State.DONE and row.started and row.seconds]
     finished = [end for end in ends if end > launched]
     return left * (max(finished) - launched) / len(finished) if finished else None
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration in its largest suitable unit, such as `12 min`."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,12 +1,30 @@
-"""Weight averaging over the steps of a training: the averaged weights are validated, saved and used."""
+"""Weight averaging over the steps of a training: as a callback, and in a training of fixed length outside a run."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel
+
+from birdnet_nl.training.schedules import configure_scheduler
+
+WEIGHT_DECAY, AVERAGE_DECAY = 1e-2, 0.995  # of `train_one_cycle`
+
+
+def blend(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int, decay: float) -> torch.Tensor:
+    """Compute the average after one more step, which keeps a share of it that grows to `decay`."""
+    if not average.is_floating_point():  # counts of batches
+        return current
+    share = min(decay, (1 + int(steps)) / (10 + int(steps)))
+    return torch.lerp(current, average, share)
 
 
 class RunningWeightAverage(WeightAveraging):
-    """Exponential average of all weights and batch statistics.
+    """Exponential average of all weights and batch statistics, which is validated, saved and used.
 
     Args:
         decay: share of the average that a step keeps. Step n keeps min(decay, (1 + n) / (10 + n)) of it: at first the
@@ -33,9 +51,27 @@ class RunningWeightAverage(WeightAveraging):
         return blend(average, current, steps, self.decay)
 
 
-def blend(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int, decay: float) -> torch.Tensor:
-    """Compute the average after one more step, which keeps a share of it that grows to `decay`."""
-    if not average.is_floating_point():  # counts of batches
-        return current
-    share = min(decay, (1 + int(steps)) / (10 + int(steps)))
-    return torch.lerp(current, average, share)
+def train_one_cycle(
+    network: nn.Module,
+    losses: Iterator[torch.Tensor],
+    steps: int,
+    max_lr: float,
+    pct_start: float,
+    on_step: Callable[[float], None],
+) -> nn.Module:
+    """Train `network` with AdamW and one cycle of the learning rate; returns the average of its weights over the steps.
+
+    `losses` draws a batch at each step and gives its loss, which `on_step` gets too. The result is in evaluation mode.
+    """
+    averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGE_DECAY), use_buffers=True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=max_lr, weight_decay=WEIGHT_DECAY)
+    scheduler = configure_scheduler(partial(OneCycleLR, pct_start=pct_start), optimizer, steps)["scheduler"]
+    network.train()
+    for _, loss in zip(range(steps), losses, strict=False):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        averaged.update_parameters(network)
+        on_step(loss.item())
+    return averaged.module.eval()

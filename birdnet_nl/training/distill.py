@@ -8,7 +8,7 @@ from torch import nn
 
 from birdnet_nl.audio.mel import MelParams, Normalise
 from birdnet_nl.embeddings.distilled import DistillationNetwork, DistillationWindows
-from birdnet_nl.training.one_cycle import train_one_cycle
+from birdnet_nl.training.averaging import train_one_cycle
 
 BATCH, MAX_LR, PCT_START = 64, 6e-3, 0.2
 MAX_DEVIATION = 6.0  # standard deviations from the mean; targets beyond it are clamped

@@ -19,12 +19,13 @@ from birdnet_nl.audio.activity import frame_activity, window_activity
 from birdnet_nl.audio.augment import MelAugment
 from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.embeddings.base import cut_mels
 from birdnet_nl.embeddings.synthetic import synthetic_mels
 from birdnet_nl.models.pretrained import write_pretrained
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.synthetic.generator import GENERATOR, type_of
-from birdnet_nl.training.one_cycle import train_one_cycle
+from birdnet_nl.training.averaging import train_one_cycle
 from birdnet_nl.util.conf_values import conf_values
 
 BATCH = 64
@@ -63,9 +64,8 @@ def pretrain_to_file(
 
 def network_description() -> dict[str, Any]:
     """Description of the network of `trainer=turbo`, for `build_network`."""
-    values = conf_values("model/compact_cnn.yaml")
-    ignored = ("_partial_", "pretrained")
-    return {key: value for key, value in values.items() if key not in ignored} | {"types": len(VOCALIZATION_TYPES)}
+    values = {**conf_values("model/compact_cnn.yaml"), "types": len(VOCALIZATION_TYPES)}
+    return {key: value for key, value in values.items() if key not in ("_partial_", "pretrained")}
 
 
 class SyntheticCrops:
@@ -83,13 +83,10 @@ class SyntheticCrops:
         crops = conf_values("data/base.yaml")["crops"]
         self.choices, self.active_share = crops["choices"], crops["active_share"]
 
-    def crops(self, indices: Sequence[int], starts: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cut crops: mels, float16 [crops, mels, frames] in dB, and types, int64 [crops]."""
-        batch = np.full((len(indices), self.mels[0].shape[0], self.frames), self.padding_db, dtype=np.float16)
-        for row, (index, start) in enumerate(zip(indices, starts, strict=True)):
-            view = self.mels[index][:, start : start + self.frames]
-            batch[row, :, : view.shape[1]] = view
-        return torch.from_numpy(batch), torch.from_numpy(self.types[list(indices)])
+    def crops(self, places: Sequence[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cut crops at recordings and first frames: float16 [crops, mels, frames] in dB, and types, int64 [crops]."""
+        mel_db = cut_mels(self.mels, places, self.frames, self.padding_db)
+        return torch.from_numpy(mel_db), torch.from_numpy(self.types[[index for index, _ in places]])
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Draw batches without end."""
@@ -98,11 +95,11 @@ class SyntheticCrops:
             while len(waiting) < BATCH:
                 waiting += rng.permutation(len(self.mels)).tolist()
             indices, waiting = waiting[:BATCH], waiting[BATCH:]
-            yield self.crops(indices, [self._start(index, rng) for index in indices])
+            yield self.crops([(index, self._start(index, rng)) for index in indices])
 
     def most_active(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut the most active crop of each recording."""
-        return self.crops(range(len(self.mels)), [int(activity.argmax()) for activity in self.activity])
+        return self.crops([(index, int(activity.argmax())) for index, activity in enumerate(self.activity)])
 
     def _start(self, index: int, rng: np.random.Generator) -> int:
         activity = self.activity[index]
@@ -122,7 +119,8 @@ def pretrain(
     torch.manual_seed(seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     network = build_network(description).to(memory_format=torch.channels_last)
-    augment = MelAugment(**_without_target(conf_values("augment/mix_and_mask.yaml")))
+    settings = conf_values("augment/mix_and_mask.yaml")
+    augment = MelAugment(**{key: value for key, value in settings.items() if not key.startswith("_")})
     smoothing = conf_values("trainer/turbo.yaml")["loss"]["label_smoothing"]
     normalise = Normalise(params)
 
@@ -137,10 +135,6 @@ def pretrain(
     max_lr = conf_values("optimizer/adamw.yaml")["lr"]
     pct_start = conf_values("scheduler/one_cycle.yaml")["pct_start"]
     return train_one_cycle(network, losses(), steps, max_lr, pct_start, on_step)
-
-
-def _without_target(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if not key.startswith("_")}
 
 
 @torch.inference_mode()

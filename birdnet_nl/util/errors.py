@@ -1,5 +1,7 @@
 """Errors with a message of one sentence for the user: what was found, where, what is possible and what to do."""
 
+from importlib.util import find_spec
+
 
 class BirdnetNlError(Exception):
     """Base of the errors that are printed as one sentence, without a traceback."""
@@ -23,3 +25,11 @@ class SetupError(BirdnetNlError):
 
 class RunError(BirdnetNlError):
     """A run directory that cannot be written, resumed or read."""
+
+
+def require_extra(module: str, extra: str) -> None:
+    """Raise `SetupError` with the install command when `module` is not installed; nothing is imported."""
+    if find_spec(module) is None:
+        raise SetupError(
+            f'this needs {module}, which is not installed; install it with: pip install "birdnet-nl[{extra}]"'
+        )

@@ -2,6 +2,7 @@
 # Hydra imports every plugin on every start, also for --help, so Ray is imported in functions.
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.markup import escape
+
+from birdnet_nl.util.console import display_path, screen
+from birdnet_nl.util.errors import RunError, SetupError
+from birdnet_nl.util.failure import explain, mark_printed
 
 QUIET = {  # set before Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,9 +45,6 @@ class RayLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         ray = self._start()
-        from birdnet_nl.util.console import screen
-        from hydra_plugins.birdnet_nl_ray.progress import Progress, job_names
-
         cores = int(ray.cluster_resources().get("CPU", 0))
         where = self.address or "this machine"
         screen.print(f"{len(job_overrides)} jobs on Ray ({where}, {cores} in parallel)", soft_wrap=True)
@@ -64,8 +67,6 @@ class RayLauncher(Launcher):
 
     def _start(self) -> Any:
         """Connect to Ray; a local cluster ends with this process. Raises `SetupError`."""
-        from birdnet_nl.util.errors import SetupError
-
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         try:
@@ -75,15 +76,57 @@ class RayLauncher(Launcher):
         if ray.is_initialized():
             return ray
         address = self.address or os.environ.get("RAY_ADDRESS")
-        local = {} if address else {"num_cpus": self.workers or _cores(), "object_store_memory": OBJECT_STORE_BYTES}
-        local |= {} if address else {"include_dashboard": False}
+        options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
+        if not address:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            options["num_cpus"] = self.workers or cores
+            options |= {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **(local | self.init))
+            ray.init(**(options | self.init))
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             where = f"hydra.launcher.address={address}" if address else "a local Ray cluster"
             raise SetupError(f"{where} does not respond ({reason}); start it, or give another address") from error
         return ray
+
+
+class Progress:
+    """Counter of finished jobs; prints every failure at once, as one sentence."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs, self.ended, self.failed = jobs, 0, []
+        self.started = time.perf_counter()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.failed:
+            names = ", ".join(self.failed)
+            screen.print(f"[bold red]{len(self.failed)} jobs of the sweep failed:[/] {names}", soft_wrap=True)
+
+    def report(self, result: JobReturn, name: str) -> None:
+        self.ended += 1
+        left_s = (time.perf_counter() - self.started) / self.ended * (self.jobs - self.ended)
+        eta = f", about {left_s / 60:.0f} min left" if left_s > 90 else ""
+        count = f"[{self.ended}/{self.jobs}{eta}]"
+        if result.status == JobStatus.COMPLETED:
+            value = result._return_value
+            text = f"validation {value:.0%}" if isinstance(value, float) else "done"
+            screen.print(f"{escape(count)} {escape(name)}: {text}", soft_wrap=True)
+            return
+        error = result._return_value
+        sentence = getattr(error, "sentence", None) or explain(error) or f"{type(error).__name__}: {error}"
+        folder = OmegaConf.select(result.hydra_cfg, "hydra.runtime.output_dir") if result.hydra_cfg else None
+        self.failed.append(display_path(Path(folder)) if folder else escape(name))
+        mark_printed(error)  # train.py ends with the first failure, and need not print it again
+        screen.print(f"{escape(count)} {escape(name)}: [bold red]✗[/] {escape(sentence)}", soft_wrap=True)
+
+
+def job_names(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return a name for each job: its overrides without those that all jobs share."""
+    shared = set.intersection(*(set(overrides) for overrides in jobs)) if len(jobs) > 1 else set()
+    return [" ".join(override for override in overrides if override not in shared) for overrides in jobs]
 
 
 def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
@@ -105,16 +148,12 @@ def _run(common: tuple, overrides: list[str], number: int) -> JobReturn:
         job_subdir_key="hydra.sweep.subdir",
     )
     if result.status == JobStatus.FAILED:
-        from birdnet_nl.util.failure import explain
-
         result._return_value.sentence = explain(result._return_value)  # in the worker, since tracebacks cannot be sent
     return result
 
 
 def _result_of(ray: Any, job: Any, overrides: Sequence[str]) -> JobReturn:
     """Return the result of a job; a failed job when its worker or machine died."""
-    from birdnet_nl.util.errors import RunError
-
     try:
         return ray.get(job)
     except ray.exceptions.RayTaskError as error:
@@ -127,7 +166,3 @@ def _result_of(ray: Any, job: Any, overrides: Sequence[str]) -> JobReturn:
 
 def _plain(values: DictConfig | dict) -> dict[str, Any]:
     return OmegaConf.to_container(values, resolve=True) if OmegaConf.is_config(values) else dict(values)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from birdnet_nl.util.console import display_path, screen
+from birdnet_nl.util.errors import RunError, SelectionError, SetupError
+from birdnet_nl.util.files import write_text_atomic
+
 STUDY = "search"
 DATABASE = "search.db"
 
@@ -24,8 +28,6 @@ class SearchSweeper(Sweeper):
     """
 
     def __init__(self, trials: int, at_a_time: int, seed: int, folder: str, params: DictConfig | dict) -> None:
-        from birdnet_nl.util.errors import SetupError
-
         if trials < 1 or at_a_time < 1:
             raise ValueError(
                 f"hydra.sweeper.trials={trials} and hydra.sweeper.at_a_time={at_a_time} must be at least 1"
@@ -43,9 +45,6 @@ class SearchSweeper(Sweeper):
         import optuna
         from hydra_plugins.hydra_optuna_sweeper._impl import OptunaSweeperImpl
 
-        from birdnet_nl.util.console import display_path, screen
-        from birdnet_nl.util.errors import RunError
-
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +55,8 @@ class SearchSweeper(Sweeper):
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         before = len(study.trials)
         finished = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
-        space = OmegaConf.create({name: text for name, text in self.params.items() if name not in _keys(arguments)})
+        given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}  # these take precedence
+        space = OmegaConf.create({name: text for name, text in self.params.items() if name not in given})
         names = ", ".join(space) or "the given values"
         screen.print(f"search of {self.trials} trials over {names} → {display_path(self.folder)}", soft_wrap=True)
         if finished:
@@ -82,28 +82,25 @@ class SearchSweeper(Sweeper):
         self._print_best(study)
 
     def _print_best(self, study: Any) -> None:
-        from birdnet_nl.util.console import display_path, screen
-        from birdnet_nl.util.files import write_text_atomic
-
         best, config = study.best_trial, self.setup_arguments["config"]
         choices = OmegaConf.to_container(config.hydra.runtime.choices)
         base = choices["trainer"]
         name = f"{base}_searched"
         path = self.folder / "conf" / "trainer" / f"{name}.yaml"
         write_text_atomic(path, format_parameter_set(best.params, base, set(choices), best.value, len(study.trials)))
-        values = " ".join(f"{key}={_short(value)}" for key, value in best.params.items())
-        folder = display_path(self.folder / "conf")
-        for line in (
-            f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {values}",
-            f"as a parameter set: python train.py --config-dir {folder} trainer={name} species=…",
-        ):
-            screen.print(line, soft_wrap=True)
+        values = " ".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in best.params.items()
+        )
+        screen.print(
+            f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {values}\n"
+            f"as a parameter set: python train.py --config-dir {display_path(self.folder / 'conf')} trainer={name} "
+            "species=…",
+            soft_wrap=True,
+        )
 
 
 def check_single_values(arguments: list[str]) -> None:
     """Raise `SelectionError` for several species, parameter sets, seeds or folds, of which a search takes one each."""
-    from birdnet_nl.util.errors import SelectionError
-
     for override in OverridesParser.create().parse_overrides(arguments):
         if override.is_sweep_override() and override.key_or_group in ("species", "trainer", "seed", "data.fold"):
             raise SelectionError(
@@ -133,12 +130,3 @@ def format_parameter_set(
     head = f"# @package _global_\n# Found by a search of {trials} trials: validation {score:.1%} per recording.\n"
     body = yaml.safe_dump({"defaults": defaults}, sort_keys=False)
     return head + body + ("\n" + yaml.safe_dump(tree, sort_keys=False) if tree else "")
-
-
-def _keys(arguments: list[str]) -> set[str]:
-    """Return the keys given on the command line, which take precedence over the search space."""
-    return {argument.partition("=")[0].lstrip("+~") for argument in arguments}
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -56,7 +56,7 @@ def test_concatenated_embeddings_follow_without_their_species_score(embed, loudn
     model = loudness()
     model.concatenated_with = type("Other", (loudness,), {"version": "2"})()
     rows = embed(model)["XC0"]
-    assert model.num_models == 2 and rows.shape == (4, 5)
+    assert len(model.parts) == 2 and rows.shape == (4, 5)
     np.testing.assert_array_equal(rows[:, 3:], rows[:, 1:3])
 
 

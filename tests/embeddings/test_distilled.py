@@ -107,7 +107,7 @@ def test_modulation_follows_and_only_that_is_cached(model, tmp_path, monkeypatch
     monkeypatch.setattr(synthetic, "RECORDINGS_PER_FILE", 2)
     embedded = embed_synthetic(model, 2, 1.5, tmp_path / "embeddings", 1)
     modulation = embed_synthetic(Modulation(), 2, 1.5, tmp_path / "embeddings", 1)
-    assert model.num_models == 2 and embedded.windows.shape[1] == 1 + DIMENSIONS + Modulation.dimensions
+    assert len(model.parts) == 2 and embedded.windows.shape[1] == 1 + DIMENSIONS + Modulation.dimensions
     np.testing.assert_array_equal(embedded.windows[:, 1 + DIMENSIONS :], modulation.windows[:, 1:])
     cached = {path.parent.name.partition("-")[0] for path in (tmp_path / "embeddings").rglob("*.npz")}
     assert cached == {"modulation"}

@@ -1,4 +1,7 @@
-"""A sweep runs every combination; a failing job does not stop the others, and a kill costs no finished work."""
+"""Sweeps from the command line: every combination runs, failures stop no other job, and finished work is kept.
+
+The training is a scripted one where the promise is about the sweep; one sweep is real, and is killed twice.
+"""
 
 import json
 import os
@@ -6,111 +9,116 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
 
+from birdnet_nl.sweep.job import LAUNCHER
 from birdnet_nl.sweep.job_file import State, current_record
+from birdnet_nl.util.errors import DataError, TooFewRecordingsError
+from birdnet_nl.util.run_directory import METRICS, claim, write_json
 from tests.runs.processes import wait_for
 
-TWO_IN_PARALLEL = ["launcher=joblib", "hydra.launcher.n_jobs=2"]
 RUNS = "sweep-*/*/*/*"
-
-pytestmark = pytest.mark.slow
-
-
-def read_reports(logs: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in logs.glob(f"{RUNS}/metrics.json")]
-
-
-def states_of(logs: Path) -> dict[str, str]:
-    return {path.parts[-3]: json.loads(path.read_text())["state"] for path in logs.glob(f"{RUNS}/job.json")}
 
 
 def finish_times_ns(logs: Path) -> dict[str, int]:
     return {path.parts[-3]: path.stat().st_mtime_ns for path in logs.glob(f"{RUNS}/metrics.json")}
 
 
-def without(overrides: list[str], *words: str) -> list[str]:
-    return [text for text in overrides if not any(word in text for word in words)]
+def states_of(logs: Path) -> dict[str, State]:
+    return {path.parts[-3]: current_record(path.parent).state for path in logs.glob(f"{RUNS}/job.json")}
 
 
-def test_a_sweep_trains_every_combination_on_the_same_recordings(train_py, tiny, tmp_path):
-    code, screen = train_py(
-        "-m", "species=Koolmees,Turdus merula", "trainer=legacy,fast", *tiny, "trainer.max_epochs=1"
-    )
-    assert code == 0, screen
-    reports = {
-        (report["species"]["slug"], report["parameter_set"]): report for report in read_reports(tmp_path / "logs")
-    }
-    assert set(reports) == {(slug, name) for slug in ("koolmees", "merel") for name in ("legacy", "fast")}
-    for slug in ("koolmees", "merel"):
-        legacy, fast = reports[slug, "legacy"], reports[slug, "fast"]
-        assert legacy["data_fingerprint"] == fast["data_fingerprint"]
-        assert (legacy["parameters"]["batch_size"], fast["parameters"]["batch_size"]) == (64, 128)
-        assert legacy["synthetic"] and fast["synthetic"]
+class ScriptedTraining:
+    """In place of `runs.train.run`: keeps the configurations; a species in `errors` fails."""
 
+    def __init__(self) -> None:
+        self.configurations: list[DictConfig] = []
+        self.errors: dict[str, Exception] = {}
 
-def test_a_failing_job_does_not_stop_the_others(train_py, tiny, tmp_path, make_recordings_folder):
-    root = tmp_path / "recordings"
-    make_recordings_folder(root, "koolmees", {"song": 6, "call": 6})
-    code, screen = train_py(
-        "-m", "species=merel,koolmees", "trainer=fast", f"data.root={root}", *without(tiny, "data=demo"),
-        "trainer.max_epochs=1",
-    )  # fmt: skip
-    assert code == 1
-    assert screen.count("none of merel") == 2, screen  # when it fails, and at the end
-    assert "1 jobs of the sweep failed" in screen
-    (report,) = read_reports(tmp_path / "logs")
-    assert report["species"]["slug"] == "koolmees"
+    def __call__(self, cfg: DictConfig, run_dir: Path, resume: bool) -> float:
+        self.configurations.append(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+        if not resume:
+            claim(run_dir, cfg)
+        if error := self.errors.get(cfg.species.slug):
+            raise error
+        write_json(run_dir / METRICS, {"species": {"slug": cfg.species.slug}})
+        return 1 - abs(cfg.optimizer.lr - 0.001)
 
 
 @pytest.fixture
-def three_species(tmp_path, make_recordings_folder) -> list[str]:
-    """Overrides for a valid species, one with too few recordings and one whose files are broken."""
-    root = tmp_path / "recordings"
-    make_recordings_folder(root, "koolmees", {"song": 5, "call": 5})
-    make_recordings_folder(root, "merel", {"song": 5, "call": 1}, first_number=100)
-    broken = make_recordings_folder(root, "vink", {"song": 5, "call": 5}, first_number=200)
-    for path in broken.rglob("*.wav"):
-        path.write_bytes(b"not a sound")
-    return ["species=koolmees,merel,vink", "data=xeno_canto", f"data.root={root}", "trainer.max_epochs=1"]
+def training(monkeypatch) -> ScriptedTraining:
+    scripted = ScriptedTraining()
+    monkeypatch.setattr("birdnet_nl.runs.train.run", scripted)
+    monkeypatch.setenv(LAUNCHER, "")  # set by every sweep; restored after the test
+    return scripted
 
 
-def test_only_a_repaired_species_is_trained_when_the_sweep_is_resumed(
-    train_py, tiny, tmp_path, three_species, make_recordings_folder
+def test_a_sweep_trains_every_combination_in_its_own_directory(training, main, tiny, tmp_path):
+    code, screen = main("-m", "species=Koolmees,Turdus merula", "trainer=legacy,fast", *tiny)
+    assert code == 0, screen
+    jobs = [(cfg.species.slug, cfg.parameter_set, cfg.data.batch_size) for cfg in training.configurations]
+    combinations = [(name, size) for name, size in (("legacy", 64), ("fast", 128))]
+    assert jobs == [(slug, *combination) for slug in ("koolmees", "merel") for combination in combinations]
+    run_dirs = [path.parent.relative_to(path.parents[3]) for path in (tmp_path / "logs").glob(f"{RUNS}/config.yaml")]
+    assert set(map(str, run_dirs)) == {f"{name}/{slug}/0-synthetic" for slug, name, _ in jobs}
+
+
+def test_failed_jobs_stop_no_other_job_and_only_a_repaired_one_is_trained_when_the_sweep_is_resumed(
+    training, main, tmp_path, make_recordings_folder
 ):
-    logs = tmp_path / "logs"
-    overrides = [*three_species, *without(tiny, "data=demo", "max_epochs"), *TWO_IN_PARALLEL]
-    code, screen = train_py("-m", *overrides)
+    root, logs = tmp_path / "recordings", tmp_path / "logs"
+    for number, slug in enumerate(("merel", "vink", "koolmees")):
+        make_recordings_folder(root, slug, {"song": 1, "call": 1}, first_number=10 * number)
+    training.errors = {"merel": TooFewRecordingsError("merel: only 1"), "vink": DataError("vink: none of the 2 files")}
+    overrides = ["species=merel,vink,koolmees", f"data.root={root}", f"paths.logs={logs}", f"paths.cache={tmp_path}"]
+    code, screen = main("-m", *overrides)
     assert code == 1, screen
-    assert states_of(logs) == {"koolmees": "done", "merel": "too few recordings", "vink": "failed"}
-    assert "not finished, 1: Vink: vink: none of the 10 files" in screen
+    assert states_of(logs) == {"koolmees": State.DONE, "merel": State.TOO_FEW, "vink": State.FAILED}
+    assert screen.count("vink: none of the 2 files") == 2  # when it fails, and at the end
+    assert "not finished, 1: Vink: vink: none of the 2 files" in screen
     assert "1 jobs of the sweep failed" in screen and "python train.py -m sweep=" in screen
     assert "Traceback" not in screen
-    before = finish_times_ns(logs)
+    before, trained = finish_times_ns(logs), len(training.configurations)
 
-    make_recordings_folder(tmp_path / "recordings", "vink", {"song": 5, "call": 5}, first_number=200)
-    code, screen = train_py("-m", *overrides, "sweep=resume")
-    assert code == 0, screen
+    make_recordings_folder(root, "vink", {"song": 2, "call": 1}, first_number=20)
+    del training.errors["vink"]
+    code, screen = main("-m", *overrides, "sweep=resume")
+    assert code == 0, screen  # too few recordings are no failure
     assert "its recordings changed" in screen and "1 already finished" in screen
+    assert [cfg.species.slug for cfg in training.configurations[trained:]] == ["merel", "vink"]
     assert len(list(logs.glob("sweep-*"))) == 1
-    after = finish_times_ns(logs)
-    assert after["koolmees"] == before["koolmees"] and "vink" in after
-    assert states_of(logs)["merel"] == "too few recordings"  # no failure, so the exit code is 0
+    assert states_of(logs) == {"koolmees": State.DONE, "merel": State.TOO_FEW, "vink": State.DONE}
+    assert finish_times_ns(logs)["koolmees"] == before["koolmees"]
 
 
-def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_py, train_py, tiny, tmp_path):
-    logs = tmp_path / "logs"
-    names = ("koolmees", "merel", "vink")
+def test_a_search_writes_the_values_of_its_best_trial(training, main, tiny_of, tmp_path):
+    pytest.importorskip("optuna")
+    code, screen = main(
+        "-m", "species=koolmees", "sweeper=optuna", "trainer=turbo", "hydra.sweeper.trials=4", "data=demo",
+        f"paths.cache={tmp_path}", f"hydra.sweep.dir={tmp_path / 'search'}",
+    )  # fmt: skip
+    assert code == 0, screen
+    assert {path.parent.name[:2] for path in (tmp_path / "search").rglob("metrics.json")} == {"0-", "1-", "2-", "3-"}
+    rates = [cfg.optimizer.lr for cfg in training.configurations]
+    parameter_set = yaml.safe_load((tmp_path / "search/conf/trainer/turbo_searched.yaml").read_text())
+    assert parameter_set["optimizer"]["lr"] == min(rates, key=lambda rate: abs(rate - 0.001))
+    assert len(set(rates)) == 4 and "best of 4 trials" in screen and "Warning" not in screen
+
+
+@pytest.mark.slow
+def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_py, main, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv(LAUNCHER, "")
+    logs, names = tmp_path / "logs", ("koolmees", "merel", "vink")
     long = ["trainer.max_epochs=8", "callbacks.early_stopping.patience=99"]
-    overrides = [f"species={','.join(names)}", *without(tiny, "max_epochs"), *long, *TWO_IN_PARALLEL]
+    overrides = [f"species={','.join(names)}", *(text for text in tiny if "max_epochs" not in text), *long]
 
     def training_workers() -> list[int]:
-        records = [
-            json.loads((path.parents[1] / "job.json").read_text())
-            for path in logs.glob(f"{RUNS}/checkpoints/last.ckpt")
-        ]
-        return [record["process"]["pid"] for record in records if record["state"] == "running"]
+        checkpoints = logs.glob(f"{RUNS}/checkpoints/last.ckpt")
+        records = [current_record(path.parents[1]) for path in checkpoints]
+        return [record.process.pid for record in records if record.state == State.RUNNING]
 
-    launcher = start_train_py("-m", *overrides)
+    launcher = start_train_py("-m", *overrides, "launcher=joblib", "hydra.launcher.n_jobs=2")
     os.kill(wait_for(training_workers, launcher)[0], signal.SIGKILL)
     wait_for(lambda: finish_times_ns(logs), launcher)
     launcher.kill()
@@ -119,14 +127,13 @@ def test_killed_workers_and_a_killed_launcher_cost_no_finished_work(start_train_
     before = finish_times_ns(logs)
     assert 1 <= len(before) < len(names), screen
 
-    code, screen = train_py("-m", *overrides, "sweep=resume")
+    code, screen = main("-m", *overrides, "sweep=resume")
     assert code == 0, screen
     after = finish_times_ns(logs)
     assert set(after) == set(names) and before.items() <= after.items()
-    for report in read_reports(logs):  # every epoch of every job once
-        assert [row["epoch"] for row in report["history"]] == list(range(8))
-    # A launcher killed between the last two files of a run leaves a record in state "running"; the report decides.
-    assert {current_record(path.parent).state for path in logs.glob(f"{RUNS}/job.json")} == {State.DONE}
+    for path in logs.glob(f"{RUNS}/metrics.json"):  # every epoch of every job once
+        assert [row["epoch"] for row in json.loads(path.read_text())["history"]] == list(range(8))
+    assert set(states_of(logs).values()) == {State.DONE}
 
-    code, screen = train_py("sweep=resume", f"paths.logs={logs}")  # nothing is left
+    code, screen = main("sweep=resume", f"paths.logs={logs}")  # nothing is left
     assert code == 0 and "3 already finished" in screen and finish_times_ns(logs) == after

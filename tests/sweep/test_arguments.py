@@ -77,7 +77,7 @@ def hydra_loader():
 def test_copied_configurations_equal_those_of_hydra(hydra_loader, more):
     loader, master = hydra_loader
     cached = CachedLoader(loader)
-    for species in all_species()[::77]:
+    for species in all_species()[::231]:  # the first and the last
         overrides = [f"species={species.slug}", *more, "hydra.sweep.dir='logs/a b'", "hydra.sweep.subdir='turbo/x/0'"]
         copied, composed = (candidate.load_sweep_config(master, overrides) for candidate in (cached, loader))
         assert OmegaConf.to_container(copied, resolve=False) == OmegaConf.to_container(composed, resolve=False)

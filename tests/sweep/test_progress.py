@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from birdnet_nl.sweep.job_file import JobRecord, State, write_record
-from birdnet_nl.sweep.progress import finish_sweep, format_duration, show_progress
+from birdnet_nl.sweep.progress import finish_sweep, show_progress
 from birdnet_nl.util.errors import RunError
 
 
@@ -35,10 +35,3 @@ def test_a_job_that_another_process_runs_is_left_too(make_sweep, make_job, runni
     sweep = make_sweep({make_job("merel"): JobRecord(State.DONE), make_job("vink"): replace(running, started=1.0)})
     with pytest.raises(RunError, match=r"^1 jobs of the sweep .* \(1 running in another process\)"):
         finish_sweep(sweep)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4, "4 s"), (89, "89 s"), (90, "2 min"), (7200, "2 h"), (3 * 86400, "3 days")]
-)
-def test_durations_have_their_largest_suitable_unit(seconds, text):
-    assert format_duration(seconds) == text

@@ -5,7 +5,15 @@ import pytest
 
 from birdnet_nl.sweep.job_file import JobRecord, State
 from birdnet_nl.sweep.processes import this_process
-from birdnet_nl.sweep.table import JobTable, exit_code, find_jobs, group_failures, read_row, seconds_left
+from birdnet_nl.sweep.table import (
+    JobTable,
+    exit_code,
+    find_jobs,
+    format_duration,
+    group_failures,
+    read_row,
+    seconds_left,
+)
 
 
 def failed(reason: str) -> JobRecord:
@@ -95,3 +103,10 @@ def test_an_invalid_report_gives_a_row_without_metrics(make_sweep, make_job):
     sweep = make_sweep({job: JobRecord(State.DONE)})
     (sweep.folder / job.folder / "metrics.json").write_text(json.dumps([1]))
     assert read_row(sweep.folder / job.folder, job).balanced_accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4, "4 s"), (89, "89 s"), (90, "2 min"), (7200, "2 h"), (3 * 86400, "3 days")]
+)
+def test_durations_have_their_largest_suitable_unit(seconds, text):
+    assert format_duration(seconds) == text

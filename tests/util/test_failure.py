@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 
 from birdnet_nl.commands.train_main import parameter_names
-from birdnet_nl.data.segments import limit_per_type
+from birdnet_nl.data.segments import check_max_segments
 from birdnet_nl.util.conf_values import conf_dir
 from birdnet_nl.util.errors import BirdnetNlError, DataError, RunError, SelectionError, SetupError
 from birdnet_nl.util.failure import explain, mark_printed, print_error
@@ -34,7 +34,7 @@ def test_errors_of_the_package_are_their_own_explanation(kind):
 
 
 def test_a_value_error_of_the_package_is_its_own_explanation():
-    error = caught(lambda: limit_per_type([], {}, 0, None))
+    error = caught(lambda: check_max_segments(0))
     assert isinstance(error, ValueError)
     assert explain(error) == str(error)
     assert "data.max_segments_per_type=0" in explain(error)

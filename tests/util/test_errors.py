@@ -1,7 +1,6 @@
 import pytest
 
-from birdnet_nl.util.errors import SetupError
-from birdnet_nl.util.extras import require_extra
+from birdnet_nl.util.errors import SetupError, require_extra
 
 
 def test_an_installed_module_is_accepted_without_importing_it():
