@@ -193,7 +193,7 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
         ({"split_by": "segment", "folds": 5, "fold": 0}, r"^data\.split_by=segment shows the original's leak"),
         ({"folds": 5}, r"^data\.folds=5 and data\.fold=None go together"),
         ({"min_recordings": 2}, r"^data\.min_recordings=2 must be at least 3: one for each split$"),
-        ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto, spectrograms, or give a class"),
+        ({"source": "disk"}, r"^data\.source=disk is unknown; choose one of auto, demo, xeno_canto, spectrograms, or"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused_before_anything_is_decoded(make_data, change, message):
