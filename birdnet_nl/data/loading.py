@@ -16,7 +16,7 @@ from birdnet_nl.util.console import warn
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-WORKER_TIMEOUT_S = 60  # without a batch from a worker; then loading continues in the main process
+WORKER_TIMEOUT_S = 30  # without a batch, for a worker that died or hangs; then loading continues in this process
 FREE_MEMORY_SHARE = 0.4  # of the GPU, for one split; the rest is for the network, its activations and other splits
 
 
