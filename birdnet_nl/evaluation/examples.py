@@ -16,11 +16,11 @@ from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.overview import InspectedRecording
-from birdnet_nl.evaluation.plots import draw_examples
+from birdnet_nl.evaluation.plots import INK, TYPE_COLOURS, new_figure
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, allows_excerpts, quality_rank
 from birdnet_nl.util.errors import DataError
 
-MAX_ERRORS = 6
+MAX_ERRORS, COLUMNS = 6, 3  # of a plot
 SAMPLE_RATE_HZ = 24000  # of the clips to listen to
 PEAK = 0.9  # of the clips; recordings differ much in level
 EXCERPT_S = 5.0
@@ -65,23 +65,32 @@ def choose_typical(segments: SegmentPredictions) -> list[int]:
     return chosen
 
 
-def choose_errors(segments: SegmentPredictions, max_errors: int = MAX_ERRORS) -> list[int]:
+def choose_errors(segments: SegmentPredictions) -> list[int]:
     """Choose the most confident wrong segment of each recording, in order of falling confidence."""
     wrong = torch.nonzero(segments.probabilities.argmax(dim=1) != segments.dataset.types).flatten()
     ranked = wrong[segments.probabilities.amax(dim=1)[wrong].argsort(descending=True)].tolist()
     first_of = {segments.recording_id(index): index for index in reversed(ranked)}
-    return sorted(first_of.values(), key=ranked.index)[:max_errors]
+    return sorted(first_of.values(), key=ranked.index)[:MAX_ERRORS]
 
 
 def draw_segments(
     segments: SegmentPredictions, chosen: Sequence[int], normalise: Normalise, title: str, synthetic: bool
 ) -> Figure:
-    """Draw the normalised mels of segments, with true and predicted type, recording and start."""
-    mels = normalise(segments.dataset.__getitems__(list(chosen))[0]).numpy()
-    truth, predicted = zip(*(segments.true_and_predicted(index) for index in chosen), strict=True)
-    names = [f"{segments.recording_id(index)} {segments.start_s(index):.1f} s" for index in chosen]
-    confidence = [float(segments.probabilities[index].max()) for index in chosen]
-    return draw_examples(mels, truth, predicted, confidence, names, title, synthetic)
+    """Draw the normalised mels of segments, with true and predicted type, recording and start; errors in red."""
+    mels = normalise(segments.dataset.__getitems__(list(chosen))[0]).numpy()  # [segments, mels, frames], scaled 0…1
+    rows = math.ceil(len(mels) / COLUMNS)
+    figure = new_figure(3.4 * COLUMNS, 0.5 + 1.9 * rows, title, synthetic)
+    all_axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, mel, index in zip(all_axes, mels, chosen, strict=False):
+        axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
+        true, predicted = segments.true_and_predicted(index)
+        outcome, colour = ("✓", INK) if true == predicted else (f"predicted {predicted}", TYPE_COLOURS["alarm"])
+        name = f"{segments.recording_id(index)} {segments.start_s(index):.1f} s"
+        confidence = float(segments.probabilities[index].max())
+        axes.set_title(f"{true}  {outcome} ({confidence:.0%})  {name}", fontsize=7.5, color=colour)
+    return figure
 
 
 def cut_clip(recording: Recording, start_s: float, duration_s: float) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Plots of a run: confusion matrices, training curves, example mels, reliability, coverage and precision–recall."""
+"""Plots of a run: confusion matrices, training curves, reliability, coverage and precision–recall."""
 
 import io
 from collections.abc import Sequence
@@ -101,26 +101,6 @@ def draw_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7, frameon=False)
         _tidy(axes)
-    return figure
-
-
-def draw_examples(
-    mels: np.ndarray, true_types: Sequence[str], predicted_types: Sequence[str], confidence: Sequence[float],
-    names: Sequence[str], title: str, synthetic: bool, columns: int = 3,
-) -> Figure:  # fmt: skip
-    """Draw mels of segments [examples, mels, frames], scaled 0…1, with true and predicted type; errors in red."""
-    rows = -(-len(mels) // columns)
-    figure = new_figure(3.4 * columns, 0.5 + 1.9 * rows, title, synthetic)
-    axes_grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    for axes in axes_grid:
-        axes.set_axis_off()
-    for axes, mel, true, predicted, probability, name in zip(
-        axes_grid, mels, true_types, predicted_types, confidence, names, strict=False
-    ):
-        axes.imshow(mel, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
-        outcome = "✓" if true == predicted else f"predicted {predicted}"
-        colour = INK if true == predicted else TYPE_COLOURS["alarm"]
-        axes.set_title(f"{true}  {outcome} ({probability:.0%})  {name}", fontsize=7.5, color=colour)
     return figure
 
 

@@ -12,6 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from birdnet_nl.commands.data_tables import download_command
+from birdnet_nl.data.overview import SpeciesOverview, TypeOverview
+from birdnet_nl.data.sources import DEFAULT_ROOT
+from birdnet_nl.data.training_rules import TrainingRules
+from birdnet_nl.species.table import get_species
+
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
 
 
@@ -24,11 +30,8 @@ def run(cli, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def make_root(make_recordings_folder, write_manifest):
-    return lambda root: _make_root(root, make_recordings_folder, write_manifest)
-
-
-def _make_root(root, make_recordings_folder, write_manifest):
+def made_root(make_recordings_folder, write_manifest, tmp_path_factory):
+    root = tmp_path_factory.mktemp("made") / "sounds"
     folder = make_recordings_folder(root, "koolmees", {"song": 6, "call": 5, "alarm": 2}, duration_s=4.0)
     make_recordings_folder(root, "merel", {"song": 3}, duration_s=2.0, first_number=200)
     (folder / "call" / "XC99.mp3").write_bytes(b"{}")
@@ -45,8 +48,9 @@ def _make_root(root, make_recordings_folder, write_manifest):
 
 
 @pytest.fixture
-def root(make_root, tmp_path):
-    return make_root(tmp_path / "sounds")
+def root(made_root, tmp_path):
+    """Copy of the recordings of two species, which a test may change."""
+    return shutil.copytree(made_root, tmp_path / "sounds")
 
 
 def test_one_species_is_shown_in_full(run, root):
@@ -95,28 +99,16 @@ def test_json_is_complete(run, root):
     assert koolmees["next_download"].startswith("birdnet-nl download koolmees")
 
 
-@pytest.fixture(scope="module")
-def page(cli, make_root, tmp_path_factory, read_page):
-    """The page about one species, as text and parsed."""
-    folder = tmp_path_factory.mktemp("page")
-    words = ["--root", make_root(folder / "sounds"), "--cache", folder / "cache", "--html", folder / "pages" / "a.html"]
-    assert cli("data", "koolmees", *words).exit_code == 0
-    return read_page(folder / "pages" / "a.html")
-
-
-def test_the_page_needs_no_other_file(page):
-    text, parsed = page
+def test_the_page_needs_no_other_file(run, root, tmp_path, read_page):
+    assert run("koolmees", "--root", root, "--html", tmp_path / "pages" / "a.html").exit_code == 0
+    text, parsed = read_page(tmp_path / "pages" / "a.html")
     assert all(link.startswith(("https://xeno-canto.org/", "https://creativecommons.org/")) for link in parsed.links)
     for heading in ("types by quality", "durations", "months", "recordists", "places"):
         assert f'<h3>{heading}</h3><div class="plot"><svg' in text, heading
     assert parsed.tags.count("audio") == parsed.tags.count("img") == 6 and parsed.tags.count("svg") == 11
     assert "<b>Anna</b>" not in text and "&lt;b&gt;Anna" in text
     assert text.count("sounds") == 2  # paths: only in the commands to train and to get more
-
-
-def test_the_activity_strip_is_sized_by_its_own_rule_only(page):
-    _, parsed = page
-    strips = [path for path in parsed.paths if path[-1] == "svg.activity"]
+    strips = [path for path in parsed.paths if path[-1] == "svg.activity"]  # sized by their own rule only
     assert len(strips) == 6 and not any("plot" in name for path in strips for name in path)
     selectors = [selector.strip() for group in re.findall(r"([^{}]+)\{", parsed.style) for selector in group.split(",")]
     assert [selector for selector in selectors if "svg" in selector and ".plot" not in selector] == []
@@ -167,26 +159,28 @@ def test_a_corrupt_manifest_is_one_sentence(refuses, root):
     refuses("recordings.csv is not a CSV file in UTF-8", "data", "koolmees", "--root", root)
 
 
-def test_only_missing_types_are_downloaded(run, tmp_path, make_recordings_folder):
-    make_recordings_folder(tmp_path, "koolmees", {"song": 55, "call": 55, "alarm": 3}, duration_s=0.05)
-    assert f"birdnet-nl download koolmees --type alarm --root {tmp_path}" in run("koolmees", "--root", tmp_path).output
-    enough = make_recordings_folder(tmp_path / "b", "koolmees", {"song": 55, "call": 55, "alarm": 55}, duration_s=0.05)
-    assert "download" not in run("koolmees", "--root", enough.parent).output
+@pytest.mark.parametrize(
+    ("alarm", "words"),
+    [
+        ((3, 3, 0), " --type alarm"),
+        ((70, 30, 0), " --type alarm --per-type 90"),  # 20 more than the 70 on disk
+        ((55, 55, 10), None),
+    ],
+)
+def test_only_missing_types_are_downloaded_and_more_where_many_are_unusable(alarm, words):
+    def overview_of(found, usable, tested):
+        return TypeOverview(found, usable, 9, 0, 1.0, 1, {"test": tested}, "" if tested else "too few")
+
+    types = {"song": overview_of(55, 55, 10), "call": overview_of(55, 55, 10), "alarm": overview_of(*alarm)}
+    overview = SpeciesOverview(get_species("koolmees"), (), (), types, "")
+    command = download_command(overview, TrainingRules(), DEFAULT_ROOT)
+    assert command == (f"birdnet-nl download koolmees{words}" if words else "")
 
 
 def test_commands_to_type_keep_the_use_of_flight_calls(run, root):
     output = run("koolmees", "--root", root, "--flight-call", "leave_out").output
     assert f"trains: python train.py species=koolmees data.root={root} data.flight_call=leave_out" in output
     assert f"birdnet-nl download koolmees --flight-call leave_out --root {root}" in output
-
-
-def test_more_than_the_default_number_is_downloaded_where_many_are_unusable(run, tmp_path, make_recordings_folder):
-    folder = make_recordings_folder(tmp_path, "koolmees", {"song": 55, "call": 55, "alarm": 30}, duration_s=0.05)
-    for number in range(900, 940):
-        shutil.copy(folder / "alarm" / "XC120.wav", folder / "alarm" / f"XC{number}.wav")
-    values = json.loads(run("koolmees", "--json", "--root", tmp_path).stdout)
-    assert values["species"][0]["types"]["alarm"]["found"] == 70
-    assert "--type alarm --per-type 90" in values["species"][0]["next_download"]  # 20 more than the 70 on disk
 
 
 def test_tables_and_json_are_made_without_torch(root):

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import sklearn.metrics
 
 from birdnet_nl.comparison.compare import compare_runs
 from birdnet_nl.comparison.finished_runs import find_runs
 from birdnet_nl.comparison.pairing import pair_runs
-from birdnet_nl.comparison.results import score_predictions
 from birdnet_nl.comparison.statistics import difference_draws, mean_estimate
 from birdnet_nl.util.errors import DataError, SelectionError
 
@@ -106,22 +104,6 @@ def test_speed_on_another_machine_does_not_count(tmp_path, make_finished_run):
     comparison = compare_runs(find_runs([tmp_path]))
     assert only_set(comparison).speed.train is None and only_set(comparison).speed.elsewhere == 1
     assert any("the speed of 1 pairs does not count" in note for note in comparison.sections[0].notes)
-
-
-def test_folds_are_scored_as_one_test_split(tmp_path, make_finished_run):
-    for name in ("legacy", "fast"):
-        for fold in range(2):
-            make_finished_run(tmp_path / name / str(fold), name, fold=fold, folds=2, per_type=8)
-    species = only_set(compare_runs(find_runs([tmp_path]))).species[0]
-    predictions = species.pairs[0].other.predictions
-    scores = score_predictions(predictions)
-    assert scores["balanced_accuracy"] == pytest.approx(
-        sklearn.metrics.balanced_accuracy_score(predictions.truth, predictions.predicted)
-    )
-    assert scores["macro_f1"] == pytest.approx(
-        sklearn.metrics.f1_score(predictions.truth, predictions.predicted, average="macro")
-    )
-    assert species.pairs[0].other.seconds("train") == 200.0 and species.enough
 
 
 def test_older_runs_have_a_difference_without_an_interval(tmp_path, make_finished_run):

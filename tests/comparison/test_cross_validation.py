@@ -27,6 +27,8 @@ def test_a_single_set_has_its_cross_validation(tmp_path, make_finished_run):
     assert scores["balanced_accuracy"] == pytest.approx(
         sklearn.metrics.balanced_accuracy_score(predictions.truth, predictions.predicted)
     )
+    f1 = sklearn.metrics.f1_score(predictions.truth, predictions.predicted, average="macro")
+    assert scores["macro_f1"] == pytest.approx(f1) and joined.result.seconds("train") == 300.0
     low, high = scores["intervals"]["balanced_accuracy"]
     assert low < scores["balanced_accuracy"] < high
     assert len(joined.fold_accuracies) == 3 and joined.metadata is None

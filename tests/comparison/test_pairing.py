@@ -63,12 +63,18 @@ def test_kinds_are_never_mixed(tmp_path, make_finished_run, paired, change, sect
     assert [key[0] for key in keys(paired())] == [section]
 
 
-def test_runs_with_different_test_recordings_are_not_paired(tmp_path, make_finished_run, paired):
+@pytest.mark.parametrize(
+    ("options", "values", "reason"),
+    [
+        ({"first_id": 500}, {}, "their test recordings differ (72 are not in both)"),
+        ({}, {"data_fingerprint": "0" * 16}, "their training recordings differ"),
+        ({"types": ("song", "call")}, {}, "they have different types (song, call, alarm and song, call)"),
+    ],
+)
+def test_runs_on_different_data_are_not_paired(tmp_path, make_finished_run, paired, options, values, reason):
     make_finished_run(tmp_path / "a", "legacy")
-    make_finished_run(tmp_path / "b", "fast", first_id=500)
-    pairing = paired()
-    assert keys(pairing) == []
-    assert "their test recordings differ (72 are not in both)" in reasons(pairing)[0]
+    change(make_finished_run(tmp_path / "b", "fast", **options), **values)
+    assert keys(paired()) == [] and reason in reasons(paired())[0]
 
 
 def test_without_fingerprints_the_predictions_identify_the_recordings(tmp_path, make_finished_run, paired):
@@ -85,18 +91,6 @@ def test_older_runs_are_compared_when_their_data_are_the_same(tmp_path, make_fin
     assert len(keys(paired())) == 1
     change(fast, data_fingerprint=None)
     assert "it is unknown whether their test recordings are the same" in reasons(paired())[0]
-
-
-def test_runs_with_different_training_recordings_are_not_paired(tmp_path, make_finished_run, paired):
-    make_finished_run(tmp_path / "a", "legacy")
-    change(make_finished_run(tmp_path / "b", "fast"), data_fingerprint="0" * 16)
-    assert "their training recordings differ" in reasons(paired())[0]
-
-
-def test_runs_with_different_types_are_not_paired(tmp_path, make_finished_run, paired):
-    make_finished_run(tmp_path / "a", "legacy")
-    make_finished_run(tmp_path / "b", "fast", types=("song", "call"))
-    assert reasons(paired()) == ["they have different types (song, call, alarm and song, call)"]
 
 
 def test_the_newest_run_counts_and_the_others_are_listed(tmp_path, make_finished_run, paired):
@@ -121,21 +115,15 @@ def test_a_newer_run_with_other_workers_does_not_represent_its_set(tmp_path, mak
     assert reasons(pairing) == ["with data.num_workers=0: counts for equal worker settings only"]
 
 
-def test_runs_with_other_workers_are_not_equal(tmp_path, make_finished_run, paired):
-    make_finished_run(tmp_path / "a", "legacy")
-    make_finished_run(tmp_path / "b", "fast")
-    pairing = paired()
-    assert [pairs["fast"] for pairs in pairing.equal_workers.values()] == [()]
-
-
-@pytest.mark.parametrize("switch", ["keeps_memory", "lean_blocks"])
-def test_runs_with_other_switches_of_the_engine_are_not_equal(tmp_path, make_finished_run, paired, switch):
+@pytest.mark.parametrize("switch", ["keeps_memory", "lean_blocks", ""])
+def test_runs_with_other_workers_or_another_engine_are_not_equal(tmp_path, make_finished_run, paired, switch):
     make_finished_run(tmp_path / "a", "legacy", num_workers=0)
-    fast = make_finished_run(tmp_path / "b", "fast", num_workers=0)
-    (equal,) = paired().equal_workers.values()
-    assert len(equal["fast"]) == 1
-    engine = json.loads((fast / "metrics.json").read_text())["engine"]
-    change(fast, engine=engine | {switch: False})
+    fast = make_finished_run(tmp_path / "b", "fast", num_workers=0 if switch else 2)
+    if switch:
+        (equal,) = paired().equal_workers.values()
+        assert len(equal["fast"]) == 1
+        engine = json.loads((fast / "metrics.json").read_text())["engine"]
+        change(fast, engine=engine | {switch: False})
     assert [pairs["fast"] for pairs in paired().equal_workers.values()] == [()]
 
 

@@ -52,18 +52,6 @@ def test_hodges_lehmann_equals_enumeration_of_all_signs(count, seed):
     assert (estimate.value, estimate.low, estimate.high) == pytest.approx(brute_hodges_lehmann(values))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_interval_contains_shifts_that_the_test_does_not_reject(seed):
-    values = np.random.default_rng(seed).normal(0.03, 0.06, 12)
-    estimate = hodges_lehmann(values)
-    for shift in (estimate.low, estimate.high):
-        assert (
-            stats.wilcoxon(values - shift - 1e-9).pvalue > 0.04 or stats.wilcoxon(values - shift + 1e-9).pvalue > 0.04
-        )
-    assert stats.wilcoxon(values - estimate.low + 1e-3).pvalue < 0.1
-    assert stats.wilcoxon(values - estimate.value).pvalue > 0.5
-
-
 def test_five_species_give_an_estimate_and_no_interval():
     estimate = hodges_lehmann([0.01, 0.02, 0.03, 0.04, 0.05])
     assert estimate.value == pytest.approx(0.03) and not estimate.has_interval

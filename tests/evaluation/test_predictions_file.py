@@ -25,7 +25,7 @@ def predictions():
     )
 
 
-def test_rows_are_read_as_written(predictions, tmp_path):
+def test_rows_are_read_as_written_and_the_columns_follow_the_types_of_the_run(predictions, tmp_path):
     write_predictions(tmp_path / "predictions.csv", predictions)
     rows = read_predictions(tmp_path / "predictions.csv")
     for written, row in zip(predictions, rows, strict=True):
@@ -35,10 +35,6 @@ def test_rows_are_read_as_written(predictions, tmp_path):
         ("song", "song", True),
         ("alarm", "song", False),
     ]
-
-
-def test_the_columns_follow_the_types_of_the_run(predictions, tmp_path):
-    write_predictions(tmp_path / "predictions.csv", predictions)
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         head, first, _ = csv.reader(file)
     assert head == [
