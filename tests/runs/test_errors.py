@@ -121,6 +121,7 @@ def test_a_missing_permission_is_explained_with_the_folder_and_the_parameter():
     assert "no permission to write (/nas/logs)" in sentence and "paths.logs" in sentence
 
 
+@pytest.mark.slow
 def test_after_a_full_disk_a_run_can_be_resumed(train_in_process, tmp_path, monkeypatch, capsys):
     """The third checkpoint fails for lack of space; with space again, `resume` finishes the run."""
     from birdnet_nl.runs.train import run

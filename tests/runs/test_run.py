@@ -61,6 +61,7 @@ def test_no_recordist_is_in_two_splits(tiny_run):
     assert set.union(*splits_of_recordist.values()) == {"train", "val", "test"}
 
 
+@pytest.mark.slow
 def test_the_checkpoint_alone_reproduces_the_reported_test_scores(train_in_process, tmp_path, monkeypatch):
     """Weights, mel parameters and order of types from the checkpoint, segments cut again: the same metrics."""
     monkeypatch.setattr(classifier_module, "cpu_computes_bf16", lambda: False)  # as the plain engine
@@ -147,6 +148,7 @@ def test_a_run_directory_belongs_to_one_run(tiny_run, train_in_process):
     assert (tiny_run / "metrics.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics_and_another_parameter_set_the_same_recordings(train_in_process, tmp_path):
     first, second, legacy = (
         train_in_process(tmp_path / name, "species=koolmees", "trainer.max_epochs=1", "evaluation.plots=false", *more)
@@ -160,6 +162,7 @@ def test_the_same_seed_gives_the_same_metrics_and_another_parameter_set_the_same
     assert not list(first.glob("*.png"))
 
 
+@pytest.mark.slow
 def test_two_types_suffice(two_types_run):
     metrics = read_metrics(two_types_run)
     assert metrics["types"] == ["song", "alarm"]
