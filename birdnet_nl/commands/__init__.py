@@ -1,1 +1,1 @@
-"""Commands of `birdnet-nl`, one module each, with their tables and pages beside them."""
+"""Commands of `birdnet-nl`, with their tables and pages beside them."""

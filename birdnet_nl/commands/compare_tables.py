@@ -134,60 +134,48 @@ def cross_validation_table(validations: Sequence[CrossValidation]) -> TextTable 
         return None
     rows = []
     for group in over_seeds(validations):
-        rows += map(_cross_validation_row, group)
+        rows += [_cross_validation_row([validation]) for validation in group]
         if len(group) > 1:
-            rows.append(_mean_row(group))
+            rows.append(_cross_validation_row(group))
     recalls = "/".join(dict.fromkeys(name for validation in validations for name in validation.result.types))
     title = f"Cross-validation: each recording predicted once, by a network not trained on it (recalls: {recalls})"
     return TextTable(title, CROSS_VALIDATION_HEADS, rows)
 
 
-def _cross_validation_row(validation: CrossValidation) -> tuple[str, ...]:
-    result = validation.result
-    return (
-        _name(validation),
-        str(result.seed),
-        str(len(result.predictions.ids)),
-        _with_interval(result, "balanced_accuracy", ".1%"),
-        _with_interval(result, "macro_f1", ".1%"),
-        _with_interval(result, "auroc", ".3f"),
-        _song_against_call(validation.song_against_call),
-        "/".join(_whole_percent(result.metric(f"recall/{name}")) for name in result.types),
-        f"{validation.calibration['ece']:.2f}",
-        _whole_percent(validation.metadata),
-        " ".join(map(_whole_percent, validation.fold_accuracies)),
-        f"{result.seconds('train'):.0f}",
-    )
-
-
-def _mean_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
-    results = [validation.result for validation in group]
+def _cross_validation_row(group: Sequence[CrossValidation]) -> tuple[str, ...]:
+    """Return the row of one cross-validation, or of the mean over several that differ in the seed."""
+    first, results = group[0], [validation.result for validation in group]
+    single = len(group) == 1
 
     def mean(values: Iterable[float]) -> float:
         return float(np.mean(list(values)))
 
-    def mean_and_range(metric: str, form: str) -> str:
+    def score(metric: str, form: str) -> str:
+        if single:
+            return _with_interval(first.result, metric, form)
         values = [result.metric(metric) for result in results]
         return f"{mean(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
+    song_against_call = {
+        key: mean(validation.song_against_call.get(key, math.nan) for validation in group)
+        for key in ("balanced_accuracy", "auroc")
+    }
+    recalls = (mean(result.metric(f"recall/{name}") for result in results) for name in first.result.types)
     metadata = [validation.metadata for validation in group]
     return (
-        _name(group[0]),
-        f"mean of {len(group)}",
-        "",
-        mean_and_range("balanced_accuracy", ".1%"),
-        mean_and_range("macro_f1", ".1%"),
-        mean_and_range("auroc", ".3f"),
-        _song_against_call({
-            key: mean(validation.song_against_call.get(key, math.nan) for validation in group)
-            for key in ("balanced_accuracy", "auroc")
-        }),
-        "/".join(_whole_percent(mean(r.metric(f"recall/{name}") for r in results)) for name in results[0].types),
+        f"{first.result.parameter_set} · {first.result.dutch} · {first.kind.name}",
+        str(first.result.seed) if single else f"mean of {len(group)}",
+        str(len(first.result.predictions.ids)) if single else "",
+        score("balanced_accuracy", ".1%"),
+        score("macro_f1", ".1%"),
+        score("auroc", ".3f"),
+        _song_against_call(song_against_call),
+        "/".join(map(_whole_percent, recalls)),
         f"{mean(validation.calibration['ece'] for validation in group):.2f}",
-        _whole_percent(mean(metadata)) if all(metadata) else ABSENT,
-        "",
+        ABSENT if None in metadata else _whole_percent(mean(metadata)),
+        " ".join(map(_whole_percent, first.fold_accuracies)) if single else "",
         f"{mean(result.seconds('train') for result in results):.0f}",
-    )  # fmt: skip
+    )
 
 
 def format_ratio(estimate: Estimate | None) -> str:
@@ -202,10 +190,6 @@ def mean_metric(results: Sequence[Result], metric: str) -> float:
     return _mean(result.metric(metric) for result in results)
 
 
-def _name(validation: CrossValidation) -> str:
-    return f"{validation.result.parameter_set} · {validation.result.dutch} · {validation.kind.name}"
-
-
 def _with_interval(result: Result, metric: str, form: str) -> str:
     value, interval = result.metric(metric), result.interval(metric)
     if not math.isfinite(value):
@@ -217,7 +201,7 @@ def _with_interval(result: Result, metric: str, form: str) -> str:
 
 
 def _song_against_call(metrics: Mapping[str, float]) -> str:
-    if not metrics or not math.isfinite(metrics["auroc"]):
+    if not math.isfinite(metrics["auroc"]):
         return ABSENT
     return f"{metrics['balanced_accuracy']:.1%}, AUROC {metrics['auroc']:.3f}"
 

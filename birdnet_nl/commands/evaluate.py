@@ -61,7 +61,9 @@ def evaluate_command(
         warn("this network was pretrained on synthetic recordings made like the demo's, so these metrics are too good")
     if with_training_recordings:
         warn("--with-training-recordings: recordings seen in training are included, so the metrics are far too good")
-    folder = claim_folder(out.expanduser() if out else new_folder(classifier.run_dir, data, synthetic))
+    mark = "-synthetic" if synthetic else ""  # at the end, as in the name of a synthetic run
+    name = f"{data.resolve().name}-{datetime.now():%Y-%m-%d_%H-%M-%S}{mark}"
+    folder = claim_folder(out.expanduser() if out else classifier.run_dir / EVALUATIONS / name)
     try:
         report = evaluate(classifier, data, folders, folder, cache.expanduser(), with_training_recordings)
     except BaseException:
@@ -160,12 +162,6 @@ def was_pretrained(metadata: Mapping[str, Any]) -> bool:
     return bool(metadata.get("pretraining")) or (
         not metadata["synthetic"] and embeddings.get("name") in PRETRAINED_ON_SYNTHETIC
     )
-
-
-def new_folder(run_dir: Path, data: Path, synthetic: bool) -> Path:
-    """Return `<run>/evaluations/<folder of recordings>-<time>`, with the mark of synthetic runs at the end."""
-    name = f"{data.resolve().name}-{datetime.now():%Y-%m-%d_%H-%M-%S}{'-synthetic' if synthetic else ''}"
-    return run_dir / EVALUATIONS / name
 
 
 def claim_folder(folder: Path) -> Path:

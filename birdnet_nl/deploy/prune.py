@@ -62,35 +62,30 @@ class Removable:
     kind: str
 
 
-class UsageCounter:
-    """Sums of file sizes by place and kind; a file with several names (hard links) counts once."""
+def measure_disk(logs: Path, cache: Path, models: Path) -> DiskReport:
+    """Measure everything below the three folders; a missing folder counts as empty.
 
-    def __init__(self) -> None:
-        self.sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])  # files, bytes, removable bytes
-        self.seen: set[tuple[int, int]] = set()
+    A file with several names (hard links) counts once.
+    """
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])  # files, bytes, removable bytes
+    counted: set[tuple[int, int]] = set()
 
-    def add(self, place: str, kind: str, path: Path, removable: bool) -> int:
+    def count(place: str, kind: str, path: Path, removable: bool) -> int:
         """Return the bytes counted; 0 for a file that is gone or was counted before."""
         try:
             status = path.lstat()
         except FileNotFoundError:  # removed by another process
             return 0
-        if (status.st_dev, status.st_ino) in self.seen:
+        if (status.st_dev, status.st_ino) in counted:
             return 0
-        self.seen.add((status.st_dev, status.st_ino))
-        sums = self.sums[place, kind]
-        sums[0] += 1
-        sums[1] += status.st_size
-        sums[2] += status.st_size if removable else 0
+        counted.add((status.st_dev, status.st_ino))
+        usage = sums[place, kind]
+        usage[0] += 1
+        usage[1] += status.st_size
+        usage[2] += status.st_size if removable else 0
         return status.st_size
 
-    def usages(self) -> tuple[Usage, ...]:
-        return tuple(Usage(*key, *sums) for key, sums in self.sums.items())
-
-
-def measure_disk(logs: Path, cache: Path, models: Path) -> DiskReport:
-    """Measure everything below the three folders; a missing folder counts as empty."""
-    counter, sizes, finished_runs = UsageCounter(), {}, 0
+    sizes, finished_runs = {}, 0
     for folder, finished in walk_runs(logs) if logs.is_dir() else ():
         finished_runs += finished
         place = "runs, finished" if finished else "runs, unfinished"
@@ -98,16 +93,17 @@ def measure_disk(logs: Path, cache: Path, models: Path) -> DiskReport:
         for path in files_below(folder):
             name = path.relative_to(folder)
             removable = finished and (name == LAST or name.as_posix() in LARGE_PLOTS)
-            sizes[folder] += counter.add(place, _kind_of_run_file(name), path, removable)
+            sizes[folder] += count(place, _kind_of_run_file(name), path, removable)
     for path in files_below(cache):
         top = path.relative_to(cache).parts[0]
-        counter.add("cache", top if top in CACHES else "other", path, top in CACHES)
+        count("cache", top if top in CACHES else "other", path, top in CACHES)
     for path in files_below(models):
-        counter.add("models", path.relative_to(models).parts[0], path, False)
-    ranked = sorted(sizes.items(), key=lambda item: -item[1])[:LARGEST]
+        count("models", path.relative_to(models).parts[0], path, False)
+    usages = tuple(Usage(*key, *usage) for key, usage in sums.items())
+    largest = tuple(sorted(sizes.items(), key=lambda item: -item[1])[:LARGEST])
     disk = next(folder for folder in (logs.absolute(), *logs.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(disk).free
-    return DiskReport(counter.usages(), len(sizes), finished_runs, sum(sizes.values()), tuple(ranked), free)
+    return DiskReport(usages, len(sizes), finished_runs, sum(sizes.values()), largest, free)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
