@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from birdnet_nl.util.errors import RunError
 from tests.runs.processes import interruptible, wait_for
 
-LONG = ["trainer.max_epochs=400", "callbacks.early_stopping.patience=1000"]
+LONG = ["trainer.max_epochs=400", "callbacks.early_stopping.patience=1000", "evaluation.plots=false"]
 
 
 def resume_in_process(run_dir: Path, **data) -> dict:
@@ -39,6 +39,7 @@ def trained_run(finished_run, tmp_path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
 @pytest.mark.parametrize(("sign", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)], ids=["kill", "ctrl-c"])
 def test_a_stopped_run_continues_from_its_last_epoch(start_train_py, main, tiny, tmp_path, sign, exit_code):
     run_dir, last = tmp_path / "run", tmp_path / "run/checkpoints/last.ckpt"
