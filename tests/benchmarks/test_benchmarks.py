@@ -86,7 +86,7 @@ def test_the_plain_network_is_the_network_of_the_original(training):
     torch.testing.assert_close(plain.train(training)(mels), ours.train(training)(mels))
 
 
-def test_the_reference_predicts_with_the_weights_of_its_best_epoch(one_thread):
+def test_the_reference_predicts_with_the_weights_of_its_best_epoch():
     train, val, test = two_types(), two_types(seed=1), two_types(seed=2)
     done = reference_loop.train_reference(
         train, val, test, types=2, threads=1, batch_size=8, max_epochs=4, patience=2, predict_each_epoch=True
@@ -100,7 +100,7 @@ def test_the_reference_predicts_with_the_weights_of_its_best_epoch(one_thread):
     assert done["test_probabilities"].shape == (24, 2)
 
 
-def test_the_reference_stops_when_validation_does_not_improve(one_thread, monkeypatch):
+def test_the_reference_stops_when_validation_does_not_improve(monkeypatch):
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.1, 0.9])
     monkeypatch.setattr(reference_loop, "macro_f1", lambda *_: next(scores))
     split = two_types(8)
@@ -137,7 +137,7 @@ def test_training_flops_agree_with_a_count_by_hand():
     assert roofline.training_flops(network, (8, 10)) == 2 * first + 3 * second
 
 
-def test_the_peak_is_measured_in_both_precisions(one_thread):
+def test_the_peak_is_measured_in_both_precisions():
     roofs = roofline.peak_gflops(threads=1, size=64, repeats=2)
     assert set(roofs) == {"fp32", "bf16"} and min(roofs.values()) > 0
 

@@ -112,7 +112,7 @@ def test_without_multilabel_recordings_their_share_goes_to_the_others(dataset):
     assert drawn.total() == 600 and drawn[0] + drawn[1] == 300
 
 
-def test_the_duration_of_a_recording_does_not_reveal_its_type(tmp_path, small_mel, one_thread):
+def test_the_duration_of_a_recording_does_not_reveal_its_type(tmp_path, small_mel):
     """Noise, short recordings of one type and long ones of the other: a trained network stays at chance."""
     rng = np.random.default_rng(0)
     mels, type_of = {}, {}

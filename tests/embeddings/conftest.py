@@ -1,5 +1,7 @@
 """A small embedding model for tests that need no pretrained network."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -36,3 +38,9 @@ class Loudness(EmbeddingModel):
 @pytest.fixture(scope="session")
 def loudness() -> type[Loudness]:
     return Loudness
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[[float], np.ndarray]:
+    """Make seconds of noise at the sample rate of the mels."""
+    return lambda seconds: np.random.default_rng(2).normal(0, 0.05, round(seconds * 32_000)).astype(np.float32)

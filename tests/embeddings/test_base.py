@@ -3,10 +3,37 @@
 import numpy as np
 import pytest
 
-from birdnet_nl.embeddings.base import build_embedding_model, cut_clip
+from birdnet_nl.embeddings.base import NO_SPECIES, build_embedding_model, cut_clip
 from birdnet_nl.embeddings.birdnet import BirdNet
+from birdnet_nl.embeddings.distilled import DistillationNetwork, Distilled
+from birdnet_nl.embeddings.frozen_cnn import BLOCKS, FrozenCnn
 from birdnet_nl.embeddings.modulation import Modulation
+from birdnet_nl.util.conf_values import conf_values
 from birdnet_nl.util.errors import RunError
+
+
+def distilled() -> Distilled:
+    model = Distilled()
+    model.load_state(DistillationNetwork(5).state_dict())
+    return model
+
+
+@pytest.mark.parametrize("build", [FrozenCnn, Modulation, distilled])
+def test_every_recording_has_a_finite_embedding_of_one_size(build, noise):
+    model = build()
+    embed = model.load()
+    for samples in (noise(0.1), noise(3.0), noise(7.0), np.zeros(96_000, np.float32)):
+        for start in (0, len(samples) - 1):
+            embedding = embed(samples, start, NO_SPECIES)
+            assert embedding.shape == (1 + model.dimensions,) and np.isfinite(embedding).all() and embedding[0] == 0
+
+
+@pytest.mark.parametrize(("name", "model"), [("frozen", FrozenCnn), ("distilled", BirdNet)])
+def test_the_blocks_of_a_recipe_are_those_of_its_embeddings(name, model):
+    blocks = conf_values(f"trainer/{name}.yaml")["model"]["blocks"]
+    assert sum(blocks) == model.dimensions + Modulation.dimensions
+    if model is FrozenCnn:
+        assert tuple(blocks[:3]) == BLOCKS
 
 
 @pytest.mark.parametrize("kind", [Modulation, BirdNet])

@@ -8,15 +8,8 @@ from birdnet_nl.audio.mel import Normalise, log_mel
 from birdnet_nl.embeddings.base import MEL, NO_SPECIES, build_embedding_model
 from birdnet_nl.embeddings.cache import embeddings_key
 from birdnet_nl.embeddings.frozen_cnn import BLOCKS, FrozenCnn
-from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.models.compact_cnn import layer_statistics
-from birdnet_nl.util.conf_values import conf_values
 from birdnet_nl.util.errors import RunError
-
-
-def noise(seconds: float) -> np.ndarray:
-    samples = np.random.default_rng(2).normal(0, 0.05, round(seconds * FrozenCnn.sample_rate_hz))
-    return samples.astype(np.float32)
 
 
 def with_other_weights() -> FrozenCnn:
@@ -25,25 +18,12 @@ def with_other_weights() -> FrozenCnn:
     return model
 
 
-def embed(model: FrozenCnn) -> np.ndarray:
-    return model.load()(noise(3), 0, NO_SPECIES)
+@pytest.fixture
+def embed(noise):
+    return lambda model: model.load()(noise(3), 0, NO_SPECIES)
 
 
-def test_the_blocks_of_the_configuration_are_those_of_the_embedding():
-    blocks = conf_values("trainer/frozen.yaml")["model"]["blocks"]
-    assert tuple(blocks[:3]) == BLOCKS
-    assert sum(blocks) == FrozenCnn.dimensions + Modulation.dimensions
-
-
-@pytest.mark.parametrize("seconds", [0.1, 3.0, 7.0])
-def test_every_recording_has_a_finite_embedding_of_one_size(seconds):
-    model, samples = FrozenCnn().load(), noise(seconds)
-    for start in (0, len(samples) - 1):
-        embedding = model(samples, start, NO_SPECIES)
-        assert embedding.shape == (1 + FrozenCnn.dimensions,) and np.isfinite(embedding).all() and embedding[0] == 0
-
-
-def test_the_last_block_describes_the_networks_last_layer():
+def test_the_last_block_describes_the_networks_last_layer(noise, embed):
     model = FrozenCnn()
     mel = Normalise(MEL)(torch.from_numpy(log_mel(noise(3), MEL))[None])[:, None, :, : MEL.segment_frames(3.0)]
     with torch.inference_mode():
@@ -51,7 +31,7 @@ def test_the_last_block_describes_the_networks_last_layer():
     np.testing.assert_allclose(embed(model)[-BLOCKS[-1] :], layer_statistics(layer)[0].numpy(), atol=1e-4)
 
 
-def test_description_and_weights_of_a_checkpoint_build_the_same_model():
+def test_description_and_weights_of_a_checkpoint_build_the_same_model(embed):
     model = with_other_weights()
     built = build_embedding_model(model.describe(), model.state())
     np.testing.assert_array_equal(embed(built), embed(model))

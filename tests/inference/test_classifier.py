@@ -1,4 +1,4 @@
-"""A classifier that is loaded predicts as the module that was trained; checkpoints of version 0.1 load or are refused."""
+"""A loaded classifier predicts as the module that was trained; checkpoints of version 0.1 load or are refused."""
 
 from dataclasses import asdict
 from functools import partial
@@ -15,8 +15,6 @@ from birdnet_nl.training.checkpoint import finalize_checkpoint, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.errors import RunError
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 TYPES = ["song", "alarm"]
 NETWORK = partial(EmsnCnn, channels=[4, 8], hidden=6, channel_dropout=0.1, hidden_dropout=0.2)

@@ -1,15 +1,12 @@
 """Training of embedding distillation: a compact network predicts a teacher's embeddings of new windows."""
 
 import numpy as np
-import pytest
 import torch
 
 from birdnet_nl.audio.mel import WIDE_COARSE as MEL
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.embeddings.distilled import DistillationNetwork, DistillationWindows
 from birdnet_nl.training.distill import BATCH, distill
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def windows(count: int, seed: int) -> DistillationWindows:

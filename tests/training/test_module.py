@@ -13,8 +13,6 @@ from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier, pool_recordings, types_of_recordings
 from birdnet_nl.util.errors import RunError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 EMSN = partial(EmsnCnn, channels=[8, 16], hidden=16, channel_dropout=0.1, hidden_dropout=0.2)
 COMPACT = partial(CompactCnn, channels=[8, 16], dropout=0.1)
 PLATEAU = partial(torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=1, min_lr=0.0)

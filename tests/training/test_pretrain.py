@@ -1,7 +1,6 @@
 """Synthetic pretraining: a network learns patterns of synthetic recordings; its settings are those of trainer=turbo."""
 
 import numpy as np
-import pytest
 import torch
 from rich.progress import Progress
 
@@ -17,7 +16,6 @@ from birdnet_nl.training.pretrain import (
     pretrain_to_file,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 NETWORK = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 3, "channels": [6, 8], "dropout": 0.0}
 
 
