@@ -197,7 +197,14 @@ def cut_mels(
     return batch
 
 
-def mel_window(mel_db: np.ndarray, first: int, frames: int, normalise: Normalise) -> torch.Tensor:
-    """Cut and scale a window as input of a mel network: [mels, all frames] in dB -> [1, 1, mels, frames] in 0…1."""
-    window = pad_mel(mel_db[:, first : first + frames], frames)
-    return normalise(window[None])[:, None].contiguous(memory_format=torch.channels_last)
+def embed_windows(network: Callable[[torch.Tensor], torch.Tensor], window_s: float) -> EmbedMel:
+    """Embed windows with `network`, from mels scaled to 0…1, [1, 1, mels, frames], to [1, dimensions]; no species."""
+    frames, normalise = MEL.segment_frames(window_s), Normalise(MEL)
+
+    @torch.inference_mode()
+    def embed(mel_db: np.ndarray, first: int) -> np.ndarray:
+        window = normalise(pad_mel(mel_db[:, first : first + frames], frames)[None])[:, None]
+        vector = network(window.contiguous(memory_format=torch.channels_last))[0].numpy()
+        return np.concatenate([[0.0], vector]).astype(np.float32)
+
+    return embed

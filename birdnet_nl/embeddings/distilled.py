@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
-from birdnet_nl.audio.mel import MelParams, Normalise
+from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.embeddings.base import (
     MEL,
     EmbeddingModel,
@@ -23,7 +23,7 @@ from birdnet_nl.embeddings.base import (
     MelEmbeddingModel,
     TrainingAudio,
     cut_mels,
-    mel_window,
+    embed_windows,
 )
 from birdnet_nl.embeddings.cache import embed_recordings
 from birdnet_nl.embeddings.modulation import Modulation
@@ -159,14 +159,7 @@ class Distilled(MelEmbeddingModel):
     def load_for_mels(self) -> EmbedMel:
         if not self.is_trained:
             raise RunError("a distilled network cannot embed before it is trained; take trainer=distilled")
-        network, frames, normalise = self.network, MEL.segment_frames(self.window_s), Normalise(MEL)
-
-        @torch.inference_mode()
-        def embed(mel_db: np.ndarray, first: int) -> np.ndarray:
-            mel = mel_window(mel_db, first, frames, normalise)
-            return np.concatenate([[0.0], network(mel)[0].numpy()]).astype(np.float32)
-
-        return embed
+        return embed_windows(self.network, self.window_s)
 
     def fit(self, training: TrainingAudio) -> None:
         """Train on windows of the recordings, and of synthetic ones beside real ones; or load the cached weights.

@@ -7,11 +7,9 @@ of. The classifier learns from real recordings which of these hold for real bird
 import hashlib
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 
-from birdnet_nl.audio.mel import Normalise
-from birdnet_nl.embeddings.base import MEL, EmbedMel, MelEmbeddingModel, mel_window
+from birdnet_nl.embeddings.base import EmbedMel, MelEmbeddingModel, embed_windows
 from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.models.compact_cnn import STATISTICS, CompactCnn, layer_statistics
 from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
@@ -58,18 +56,16 @@ class FrozenCnn(MelEmbeddingModel):
         self._load_weights(to_float(state))
 
     def load_for_mels(self) -> EmbedMel:
-        network, frames, normalise = self.network, MEL.segment_frames(self.window_s), Normalise(MEL)
+        network = self.network
 
-        @torch.inference_mode()
-        def embed(mel_db: np.ndarray, first: int) -> np.ndarray:
-            mel = mel_window(mel_db, first, frames, normalise)
+        def statistics(mel: torch.Tensor) -> torch.Tensor:
             features, layers = network.stem(mel), []  # [1, 1, mels, frames] -> [1, channels, mels/4, frames/4]
             for block in network.blocks:
                 features = block(features)  # each but the first halves mels and frames
-                layers.append(layer_statistics(features)[0].numpy())
-            return np.concatenate([[0.0], *layers]).astype(np.float32)
+                layers.append(layer_statistics(features))
+            return torch.cat(layers, dim=1)
 
-        return embed
+        return embed_windows(statistics, self.window_s)
 
     def _load_weights(self, weights: Mapping[str, torch.Tensor]) -> None:
         network = CompactCnn(types=3, channels=CHANNELS, dropout=0.0)

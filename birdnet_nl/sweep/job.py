@@ -133,7 +133,7 @@ def _heartbeat(run_dir: Path) -> Iterator[None]:
             yield
     finally:
         with suppress(OSError):
-            (run_dir / HEARTBEAT).unlink(missing_ok=True)
+            (run_dir / HEARTBEAT).unlink()
 
 
 def _check_disk_space(*folders: Path) -> None:

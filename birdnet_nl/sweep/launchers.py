@@ -41,16 +41,17 @@ def record_dead_workers() -> Iterator[set[int]]:
 
     dead: set[int] = set()
     original = getattr(process_executor, LOKY_HOOK, None)
+    if original is None:
+        yield dead
+        return
 
     def record(processes):  # loky's own signature
         result = original(processes)  # waits until the system has noticed the death
         dead.update(pid for pid, process in list(processes.items()) if process.exitcode is not None)
         return result
 
-    if original is not None:
-        setattr(process_executor, LOKY_HOOK, record)
+    setattr(process_executor, LOKY_HOOK, record)
     try:
         yield dead
     finally:
-        if original is not None:
-            setattr(process_executor, LOKY_HOOK, original)
+        setattr(process_executor, LOKY_HOOK, original)

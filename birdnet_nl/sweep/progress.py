@@ -44,57 +44,44 @@ def show_progress(sweep: Sweep, jobs: Sequence[Job], failures_are_printed: bool)
 
     With `failures_are_printed`, the launcher or the job itself prints failures and progress bars.
     """
-    reporter = _Reporter(sweep, jobs, failures_are_printed)
+    shared, started = shared_overrides(sweep.jobs), time.monotonic()
+    modified_ns = {job: _modified_ns(sweep, job) for job in jobs}
+    ended: set[Job] = set()
     bar = progress_bar()
     bar.disable = failures_are_printed or not screen.is_terminal
+
+    def line(row: Row) -> str:
+        count = f"[dim]{len(ended):>{len(str(len(jobs)))}}/{len(jobs)}[/]"
+        head = f"{count} {SYMBOLS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
+        if row.state != State.DONE:
+            return head if failures_are_printed else f"{head}: {escape(row.reason)}"
+        left_s = (time.monotonic() - started) / len(ended) * (len(jobs) - len(ended))
+        eta = f", {format_duration(left_s)} left" if len(ended) < len(jobs) else ""
+        return f"{head}  {escape(row.accuracy_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
+
+    def update() -> None:
+        for job in jobs:
+            now_ns = _modified_ns(sweep, job)
+            if now_ns == modified_ns[job]:
+                continue
+            modified_ns[job] = now_ns
+            row = read_row(sweep.folder / job.folder, job, shared)
+            if row.state in SYMBOLS:
+                ended.add(job)
+                screen.print(line(row), soft_wrap=True)
+        bar.update(task, completed=len(ended))
+
     with bar:
         task = bar.add_task("sweep", total=len(jobs))
-
-        def update() -> None:
-            for line in reporter.new_lines():
-                screen.print(line, soft_wrap=True)
-            bar.update(task, completed=len(reporter.ended))
-
         with repeat_in_background(update, POLL_INTERVAL_S):
             yield
 
 
-class _Reporter:
-    def __init__(self, sweep: Sweep, jobs: Sequence[Job], failures_are_printed: bool) -> None:
-        self.failures_are_printed = failures_are_printed
-        self.sweep, self.jobs = sweep, list(jobs)
-        self.shared = shared_overrides(sweep.jobs)
-        self.started = time.monotonic()
-        self.modified_ns = {job: self._modified_ns(job) for job in jobs}
-        self.ended: set[Job] = set()
-
-    def _modified_ns(self, job: Job) -> int:
-        try:
-            return (self.sweep.folder / job.folder / JOB).stat().st_mtime_ns
-        except OSError:
-            return 0
-
-    def new_lines(self) -> list[str]:
-        lines = []
-        for job in self.jobs:
-            modified_ns = self._modified_ns(job)
-            if modified_ns == self.modified_ns[job]:
-                continue
-            self.modified_ns[job] = modified_ns
-            row = read_row(self.sweep.folder / job.folder, job, self.shared)
-            if row.state in SYMBOLS:
-                self.ended.add(job)
-                lines.append(self._line(row))
-        return lines
-
-    def _line(self, row: Row) -> str:
-        count = f"[dim]{len(self.ended):>{len(str(len(self.jobs)))}}/{len(self.jobs)}[/]"
-        head = f"{count} {SYMBOLS[row.state]} {escape(row.dutch)}, {row.parameter_set} {escape(row.settings)}".rstrip()
-        if row.state != State.DONE:
-            return head if self.failures_are_printed else f"{head}: {escape(row.reason)}"
-        left_s = (time.monotonic() - self.started) / len(self.ended) * (len(self.jobs) - len(self.ended))
-        eta = f", {format_duration(left_s)} left" if len(self.ended) < len(self.jobs) else ""
-        return f"{head}  {escape(row.accuracy_text)}  {row.seconds or 0:.0f} s[dim]{eta}[/]"
+def _modified_ns(sweep: Sweep, job: Job) -> int:
+    try:
+        return (sweep.folder / job.folder / JOB).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def print_interrupted(sweep: Sweep) -> None:

@@ -48,10 +48,9 @@ class SweepStatus:
     def coverage(self) -> dict[int, tuple[int, int]]:
         """Return, by priority, the number of species with a finished job and the number of all species."""
         done = {row.species for row in self.rows if row.state == State.DONE}
-        slugs = {
-            level: [species.slug for species in all_species() if species.priority == level] for level in PRIORITIES
-        }
-        return {level: (len(done & set(names)), len(names)) for level, names in slugs.items() if names}
+        total = Counter(species.priority for species in all_species())
+        finished = Counter(species.priority for species in all_species() if species.slug in done)
+        return {priority: (finished[priority], total[priority]) for priority in PRIORITIES if total[priority]}
 
 
 class StatusReader:

@@ -176,7 +176,7 @@ def group_failures(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[_common_reason(row)].append(row)
-    return sorted(((group[0].reason, group) for group in groups.values()), key=lambda pair: -len(pair[1]))
+    return [(group[0].reason, group) for group in sorted(groups.values(), key=len, reverse=True)]
 
 
 def _common_reason(row: Row) -> str:

@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and the extra that installs them
 WAS_PRINTED = "was_printed"  # attribute of an exception that the user has already seen
 MAX_CHARACTERS = 400
+RESUME = "resume=<run directory>"
 SHOW_PARAMETERS = "python train.py --cfg job shows all parameters"
 
 
@@ -76,18 +77,13 @@ def mark_printed(error: BaseException) -> None:
 
 def _explain_os_error(error: OSError) -> str | None:
     where = f" ({error.filename})" if error.filename else ""
+    remedy = "choose other folders with paths.logs=… and paths.cache=…"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return (
-            f"the disk is full{where}; nothing finished is lost: "
-            "free some space, then resume with resume=<run directory>"
-        )
+        return f"the disk is full{where}; nothing finished is lost: free some space, then resume with {RESUME}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"no permission to write{where}; choose other folders with paths.logs=… and paths.cache=…"
+        return f"no permission to write{where}; {remedy}"
     if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
-        return (
-            f"a file is in the way of a folder{where}; "
-            "move it, or choose other folders with paths.logs=… and paths.cache=…"
-        )
+        return f"a file is in the way of a folder{where}; move it, or {remedy}"
     return None
 
 
@@ -98,7 +94,7 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     if unknown:
         key = unknown[1].lstrip("+~").partition("@")[0]
         similar = _similar(key, list_parameters())
-        return f"{key} is not a parameter; " + (f"did you mean {similar}?" if similar else SHOW_PARAMETERS)
+        return f"{key} is not a parameter; {f'did you mean {similar}?' if similar else SHOW_PARAMETERS}"
     missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
     if missing and (extra := EXTRAS.get(missing[1])):
         return f'this launcher needs {missing[1]}, which is not installed: pip install -e ".[{extra}]"'
@@ -109,9 +105,8 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
         hint = f"did you mean {close[0]}? (possible: {possible})" if close else f"possible: {possible}"
         return f"{missing[1]}={missing[2]} does not exist; {hint}"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return (
-            f"{ambiguous[1]} names several values; add -m to run every combination: python train.py -m {ambiguous[1]}"
-        )
+        values = ambiguous[1]
+        return f"{values} names several values; add -m to run every combination: python train.py -m {values}"
     if missing := re.search(r"Missing mandatory value: (\S+)", text):
         return f"{missing[1]} has no value; give one: {missing[1]}=…"
     return " ".join(text.split())[:MAX_CHARACTERS]

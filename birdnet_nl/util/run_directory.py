@@ -109,8 +109,7 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
 
 def resumable_checkpoint(run_dir: Path) -> Path | None:
     """Return the checkpoint to resume from; None when the run was stopped before the end of its first epoch."""
-    checkpoint = run_dir / LAST
-    return checkpoint if checkpoint.is_file() else None
+    return run_dir / LAST if (run_dir / LAST).is_file() else None
 
 
 def log_to_file(run_dir: Path) -> None:
