@@ -28,17 +28,12 @@ class OwnCnn(nn.Module):
         self.head = nn.Linear(width, types)
 
 
-def test_a_description_gives_its_network():
-    network = build_network(TINY)
-    assert isinstance(network, EmsnCnn)
-    assert (network.features[0].out_channels, network.head[-1].out_features, network.head[2].p) == (4, 2, 0.2)
-
-
-def test_keys_of_hydra_and_pretrained_are_ignored_and_the_description_is_unchanged():
+def test_a_description_gives_its_network_without_keys_of_hydra_and_pretrained():
     description = {**TINY, "_convert_": "object", "_partial_": True, "pretrained": "synthetic"}
     before = dict(description)
-    assert isinstance(build_network(description), EmsnCnn)
-    assert description == before
+    network = build_network(description)
+    assert isinstance(network, EmsnCnn) and description == before
+    assert (network.features[0].out_channels, network.head[-1].out_features, network.head[2].p) == (4, 2, 0.2)
 
 
 def test_a_compact_cnn_of_0_1_may_name_the_pooling_that_is_left():

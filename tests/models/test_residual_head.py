@@ -41,7 +41,5 @@ def test_scaled_features_have_mean_zero_and_a_mean_squared_norm_of_one():
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(6), atol=1e-5, rtol=0)
     assert float(scaled.square().sum(dim=1).mean()) == pytest.approx(1, rel=1e-4)
 
-
-def test_an_l2_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"model\.l2=0 must be above 0"):
-        ResidualHead(3, BASES["compact_cnn"][0], 1.0, 0)
+        ResidualHead(3, base, 1.0, 0)

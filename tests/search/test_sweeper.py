@@ -96,15 +96,12 @@ def test_several_species_sets_seeds_or_folds_are_an_error(argument):
         check_single_values(["data.batch_size=32", argument])
 
 
-def test_a_missing_extra_is_an_error_with_the_install_command(monkeypatch):
+def test_a_missing_extra_and_a_search_of_no_trials_are_errors(monkeypatch):
+    with pytest.raises(ValueError, match=r"hydra.sweeper.trials=0 .* must be at least 1"):
+        SearchSweeper(0, 1, 1, ".", {})
     monkeypatch.setattr(sweeper_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SetupError, match=r'pip install -e "\.\[optuna\]"'):
         SearchSweeper(1, 1, 1, ".", {})
-
-
-def test_a_search_of_no_trials_is_an_error():
-    with pytest.raises(ValueError, match=r"hydra.sweeper.trials=0 .* must be at least 1"):
-        SearchSweeper(0, 1, 1, ".", {})
 
 
 def test_a_parameter_set_nests_values_and_overrides_options():

@@ -32,12 +32,6 @@ OF_VERSION_0_1 = {
 }  # fmt: skip
 
 
-def test_a_record_is_read_as_written(tmp_path, running):
-    write_record(tmp_path, running)
-    assert read_record(tmp_path) == running
-    assert current_record(tmp_path).state == State.RUNNING
-
-
 def test_the_file_has_the_format_of_version_0_1(tmp_path):
     (tmp_path / JOB).write_text(json.dumps(OF_VERSION_0_1))
     process = ProcessId("nas", 7, "88")
@@ -47,23 +41,17 @@ def test_the_file_has_the_format_of_version_0_1(tmp_path):
     assert json.loads((tmp_path / JOB).read_text()) == OF_VERSION_0_1
 
 
-def test_a_job_without_files_is_waiting(tmp_path):
-    assert current_record(tmp_path) == JobRecord(State.WAITING, attempts=0)
-    assert current_record(tmp_path / "missing").state == State.WAITING
-
-
-def test_a_run_with_metrics_is_done_whatever_its_record(tmp_path, running, ended_process, finish_run):
+def test_the_state_of_a_job_follows_its_process_and_its_metrics(tmp_path, running, ended_process, finish_run):
+    assert current_record(tmp_path / "missing") == JobRecord(State.WAITING, attempts=0)
+    write_record(tmp_path, running)
+    assert current_record(tmp_path) == running
     write_record(tmp_path, replace(running, process=ended_process))
+    record = current_record(tmp_path)
+    assert record.state == State.CANCELLED and "ended without an error" in record.reason
     finish_run(tmp_path)
     assert current_record(tmp_path).state == State.DONE
     (tmp_path / JOB).unlink()
     assert current_record(tmp_path).state == State.DONE
-
-
-def test_a_running_record_whose_process_died_is_cancelled(tmp_path, running, ended_process):
-    write_record(tmp_path, replace(running, process=ended_process))
-    record = current_record(tmp_path)
-    assert record.state == State.CANCELLED and "ended without an error" in record.reason
 
 
 def test_a_run_on_another_machine_is_running_while_it_has_a_heartbeat(tmp_path, running):

@@ -17,12 +17,9 @@ def test_the_number_does_not_depend_on_the_other_species():
     assert folders(("species=merel", "seed=1"), ("species=merel", "seed=2")) == ["fast/merel/0", "fast/merel/1"]
 
 
-def test_parameter_sets_and_species_have_their_own_folders():
+def test_every_job_has_its_own_folder():
     rows = [(f"species={species}", f"trainer={name}") for species in ("vink", "merel") for name in ("legacy", "turbo")]
     assert folders(*rows) == ["legacy/vink/0", "turbo/vink/0", "legacy/merel/0", "turbo/merel/0"]
-
-
-def test_the_same_job_twice_has_two_folders():
     assert folders(("species=vink",), ("species=vink",)) == ["fast/vink/0", "fast/vink/0-2"]
 
 

@@ -67,23 +67,15 @@ def record(state: State) -> JobRecord:
 
 
 @pytest.mark.parametrize(
-    ("state", "action"),
-    [
-        (State.DONE, Action.SKIP),
-        (State.FAILED, Action.RETRY),
-        (State.TOO_FEW, Action.RETRY),
-        (State.CANCELLED, Action.RESUME),
-    ],
+    ("state", "action"), [(State.FAILED, Action.RETRY), (State.TOO_FEW, Action.RETRY), (State.CANCELLED, Action.RESUME)]
 )
 def test_an_unchanged_job_is_planned_by_its_state(tmp_path, planned, finish_run, state, action):
-    write_record(tmp_path, record(state))
-    if state == State.DONE:
-        finish_run(tmp_path)
-    assert planned().action == action
-
-
-def test_a_job_without_a_run_starts(tmp_path, planned):
     assert planned(run_dir=tmp_path / "missing").action == Action.START
+    write_record(tmp_path, record(state))
+    assert planned().action == action
+    write_record(tmp_path, record(State.DONE))
+    finish_run(tmp_path)
+    assert planned().action == Action.SKIP
 
 
 def test_a_running_job_is_left_alone_and_resumes_once_its_process_died(tmp_path, planned, running, ended_process):

@@ -16,6 +16,7 @@ def test_only_a_live_process_of_this_machine_is_alive(ended_process):
     assert not ProcessId(own.host, own.pid, own.started + "0").is_alive  # an earlier process with the same number
     elsewhere = ProcessId("another-machine", own.pid, own.started)
     assert not elsewhere.is_local and not elsewhere.is_alive
+    assert 10 < memory_mb() < 10_000
 
 
 def test_a_zombie_is_not_alive():
@@ -41,10 +42,6 @@ def test_an_idle_child_exits_with_its_parent():
     assert process.stdout.read() == b""  # ends once the child has closed its end too
     assert time.monotonic() - started < 10
     process.wait()
-
-
-def test_memory_is_in_megabytes():
-    assert 10 < memory_mb() < 10_000
 
 
 def test_a_repeated_action_is_called_during_the_block_and_once_at_its_end():

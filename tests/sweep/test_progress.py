@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from birdnet_nl.sweep.job_file import JobRecord, State, write_record
@@ -24,14 +22,9 @@ def test_a_sweep_whose_jobs_are_done_or_have_too_few_recordings_is_complete(make
     finish_sweep(make_sweep({make_job("merel"): JobRecord(State.DONE), make_job("vink"): JobRecord(State.TOO_FEW)}))
 
 
-def test_jobs_that_are_left_are_counted_with_the_command_to_resume(make_sweep, make_job):
-    jobs = {make_job("merel"): JobRecord(State.FAILED, reason="so"), make_job("vink"): JobRecord(State.DONE)}
-    sweep = make_sweep(jobs | {make_job("roek"): None})
-    with pytest.raises(RunError, match=r"^2 jobs of the sweep failed or are not finished; .* sweep=.*sweep-1"):
-        finish_sweep(sweep)
-
-
-def test_a_job_that_another_process_runs_is_left_too(make_sweep, make_job, running):
-    sweep = make_sweep({make_job("merel"): JobRecord(State.DONE), make_job("vink"): replace(running, started=1.0)})
-    with pytest.raises(RunError, match=r"^1 jobs of the sweep .* \(1 running in another process\)"):
+def test_jobs_that_are_left_are_counted_with_the_command_to_resume(make_sweep, make_job, running):
+    records = {"merel": JobRecord(State.FAILED, reason="so"), "vink": JobRecord(State.DONE), "ekster": running}
+    sweep = make_sweep({make_job(slug): record for slug, record in {**records, "roek": None}.items()})
+    message = r"^3 jobs of the sweep failed or are not finished \(1 running in another process\); .* sweep=.*sweep-1"
+    with pytest.raises(RunError, match=message):
         finish_sweep(sweep)

@@ -27,11 +27,6 @@ OF_VERSION_0_1 = {
 }  # fmt: skip
 
 
-def test_a_sweep_is_read_as_written(make_sweep, make_job):
-    sweep = make_sweep({make_job("merel"): None, make_job("vink", "fast", 1, "seed=2"): None})
-    assert read_sweep(sweep.folder) == sweep
-
-
 def test_the_file_has_the_format_of_version_0_1(tmp_path):
     (tmp_path / "sweep.json").write_text(json.dumps(OF_VERSION_0_1))
     arguments = ("species=merel", "practice.use=never")
