@@ -88,6 +88,7 @@ class EmbeddingModel(ABC):
 
     def fit(self, training: TrainingAudio) -> None:
         """Train the model where it is not trained yet; by default there is nothing to train."""
+        return None
 
     def state(self) -> dict[str, torch.Tensor] | None:
         """The weights that a checkpoint must keep to compute the same embeddings; None where the package has them."""
