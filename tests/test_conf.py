@@ -196,6 +196,12 @@ def test_jobs_that_run_beside_others_have_one_thread(compose_config, option):
         assert option == "basic" or (cfg.data.num_workers, cfg.data.decode_workers) == (0, 1)
 
 
+def test_the_small_demo_draws_no_plots_and_few_crops(compose_config):
+    cfg = compose_config("species=koolmees", "trainer=turbo", "data=demo_small")
+    assert cfg.evaluation.plots is False
+    assert (cfg.data.crops.enabled, cfg.data.crops.per_epoch, cfg.data.batch_size) == (True, 128, 16)
+
+
 def test_any_value_can_be_overridden(compose_config):
     cfg = compose_config("species=koolmees", "trainer=fast", "trainer.max_epochs=5", "data.batch_size=32")
     assert (cfg.trainer.max_epochs, cfg.data.batch_size) == (5, 32)
