@@ -5,15 +5,13 @@ from pathlib import Path
 
 import joblib
 import lightning as L
-import torch
-from torch.utils.data import Dataset, Sampler
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
-from birdnet_nl.data.loading import ResidentLoader, ResilientLoader, SegmentBatches, check_resident, is_resident
+from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
@@ -35,10 +33,8 @@ from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.table import Species, pooled_species
 from birdnet_nl.util.console import progress_bar
 
-Loader = ResilientLoader | ResidentLoader
 
-
-class SpeciesDataModule(DataSummary, L.LightningDataModule):
+class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
     """Recordings of one species, or of a pool of species, as segments in batches.
 
     `setup` finds and decodes the recordings and assigns the splits, once; everything that was left out can be read from
@@ -264,31 +260,3 @@ class SpeciesDataModule(DataSummary, L.LightningDataModule):
             frames_per_window=self.segment_hop_s * self.mel.frames_per_s,
             synthetic_recordings=self.synthetic_recordings if self.uses_synthetic else 0,
         )
-
-    def train_dataloader(self) -> Loader:
-        if self.embedded is not None:
-            return self._ordered_loader("train")
-        if self.crop_dataset is not None:
-            return self._loader(self.crop_dataset, self.crop_sampler, self.num_workers)
-        dataset = self.datasets["train"]
-        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), self.num_workers)
-
-    def val_dataloader(self) -> Loader:
-        return self._ordered_loader("val")
-
-    def test_dataloader(self) -> Loader:
-        return self._ordered_loader("test")
-
-    def _ordered_loader(self, split: str) -> Loader:
-        if self.embedded is not None:
-            dataset = self.embedded.datasets[split]
-            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
-        dataset = self.datasets[split]
-        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), self.num_workers)
-
-    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> Loader:
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        if self.embedded is None and is_resident(device, self.resident, dataset):
-            return ResidentLoader(dataset, batches, device)
-        pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
-        return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)

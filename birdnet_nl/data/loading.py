@@ -196,3 +196,39 @@ class ResidentLoader:
         index = torch.where(inside, places + self.first[recordings, None], 0)
         mels = self.mels[:, index].transpose(0, 1)  # [mels, batch, frames] -> [batch, mels, frames]
         return torch.where(inside[:, None], mels, self.dataset.padding_db).contiguous()
+
+
+class Loaders:
+    """Base class of the DataModule with the loaders that Lightning asks for; its attributes are set there.
+
+    Embeddings are served with each split as one batch, crops in the order of their sampler, and segments shuffled for
+    training and in order otherwise.
+    """
+
+    def train_dataloader(self) -> ResilientLoader | ResidentLoader:
+        if self.embedded is not None:
+            return self._ordered_loader("train")
+        if self.crop_dataset is not None:
+            return self._loader(self.crop_dataset, self.crop_sampler, self.num_workers)
+        dataset = self.datasets["train"]
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), self.num_workers)
+
+    def val_dataloader(self) -> ResilientLoader | ResidentLoader:
+        return self._ordered_loader("val")
+
+    def test_dataloader(self) -> ResilientLoader | ResidentLoader:
+        return self._ordered_loader("test")
+
+    def _ordered_loader(self, split: str) -> ResilientLoader | ResidentLoader:
+        if self.embedded is not None:
+            dataset = self.embedded.datasets[split]
+            return self._loader(dataset, SegmentBatches(len(dataset), len(dataset)), 0)
+        dataset = self.datasets[split]
+        return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size), self.num_workers)
+
+    def _loader(self, dataset: Dataset, batches: Sampler, num_workers: int) -> ResilientLoader | ResidentLoader:
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        if self.embedded is None and is_resident(device, self.resident, dataset):
+            return ResidentLoader(dataset, batches, device)
+        pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
+        return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)
