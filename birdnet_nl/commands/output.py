@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.util.errors import DataError, require_extra
+from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
 
 
@@ -19,7 +19,6 @@ def write_file(path: Path, text: str, option: str) -> Path:
 
 def render_page(name: str, **values: Any) -> str:
     """Render `templates/<name>.html.j2`; values are escaped unless a template marks them as safe."""
-    require_extra("jinja2", "train")
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
