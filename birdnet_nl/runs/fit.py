@@ -43,6 +43,12 @@ def check_values(cfg: DictConfig) -> None:
             what = f"a whole number, at least {minimum}" if kind is int else "a number above 0"
             raise ValueError(f"{name}={value} must be {what}")
     check_target_accuracy(cfg.evaluation.target_accuracy)
+    takes = {"SegmentClassifier": False, "EmbeddingClassifier": True}.get(cfg.module._target_.rpartition(".")[2])
+    if takes is not None and takes != (cfg.embeddings is not None):
+        raise ValueError(
+            "embeddings= and the rest of the parameter set do not fit together; choose a parameter set on embeddings, "
+            "such as trainer=birdnet, frozen or distilled, or leave out embeddings="
+        )
 
 
 def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:

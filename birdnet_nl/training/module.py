@@ -95,7 +95,11 @@ class SegmentClassifier(L.LightningModule):
 
     def check_description(self) -> None:
         """Raise what building the network would raise, before anything takes time."""
-        check_network(self.description)
+        try:
+            check_network(self.description)
+        except TypeError as error:
+            name = self.description["_target_"].rpartition(".")[2]
+            raise ValueError(f"model={name} cannot be built from these values: {error}; see conf/model/") from None
 
     def setup(self, stage: str) -> None:
         if self.trainer.datamodule is not None:

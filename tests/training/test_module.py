@@ -193,6 +193,7 @@ def test_pretrained_weights_are_not_used_with_the_demo(small_mel, capsys, patter
         ({"pretrained_lr_scale": 0}, r"^module\.pretrained_lr_scale=0 must be above 0"),
         ({"network": partial(COMPACT, pretrained=3)}, r"^model\.pretrained=3 must be synthetic, null, or a file"),
         ({"network": partial(COMPACT, dropout=2)}, r"^model\.dropout=2"),
+        ({"network": partial(COMPACT, channels=3)}, r"^model=CompactCnn cannot be built from these values"),
     ],
 )
 def test_wrong_values_are_refused_before_anything_takes_time(change, message):
