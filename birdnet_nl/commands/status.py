@@ -25,7 +25,7 @@ def status_command(
     ] = Path("logs"),
     json_: Annotated[bool, typer.Option("--json", help="Print every job with all details as JSON instead.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page that needs no network to this file.")] = None,
-    dutch: Annotated[bool, typer.Option("--dutch/--english", help="Language of species and states.")] = True,
+    dutch: Annotated[bool, typer.Option("--dutch/--english", help="Language of species and states.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Do not refresh, also on a terminal.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Every job, not only running, failed and recent ones.")] = False,
     disk: Annotated[bool, typer.Option("--disk", help="Disk usage of runs, caches and models instead.")] = False,

@@ -53,7 +53,7 @@ def sweep(make_sweep):
 
 
 def test_the_table_shows_every_state_the_reasons_and_the_command_to_continue(status, sweep):
-    result = status(sweep.folder.parent)
+    result = status(sweep.folder.parent, "--dutch")
     assert result.exit_code == 1
     states = ("voltooid", "mislukt", "te weinig opnames", "wachtend")
     metrics = ("Koolmees", "75.0% [60–85]", "SYNTHETIC", "3/4", "priority 1 1/")
@@ -61,14 +61,14 @@ def test_the_table_shows_every_state_the_reasons_and_the_command_to_continue(sta
         assert text in result.output, text
 
 
-def test_names_can_be_english(status, sweep):
-    output = status(sweep.folder, "--english").output
+def test_names_and_states_are_english_by_default(status, sweep):
+    output = status(sweep.folder).output
     assert "Great Tit" in output and "too few recordings" in output and "Koolmees" not in output
 
 
 def test_a_running_job_shows_its_epoch_and_sets_the_exit_code(status, make_sweep):
     result = status(make_sweep(running=True).folder)
-    assert result.exit_code == 2 and "bezig, epoch 3/12" in result.output
+    assert result.exit_code == 2 and "running, epoch 3/12" in result.output
 
 
 def test_json_is_complete_beside_a_page(status, sweep, tmp_path):
@@ -82,7 +82,7 @@ def test_json_is_complete_beside_a_page(status, sweep, tmp_path):
 def test_the_page_needs_no_other_file(status, make_sweep, tmp_path, read_page):
     status(make_sweep(running=True).folder, "--html", tmp_path / "status.html")
     text, page = read_page(tmp_path / "status.html")
-    assert "Koolmees" in text and "75.0% [60–85]" in text and "Synthetic" in text and "bezig 3/12" in text
+    assert "Great Tit" in text and "75.0% [60–85]" in text and "Synthetic" in text and "running 3/12" in text
     assert page.links == [] and "http" not in text and page.tags.count("tr") == 5
 
 
