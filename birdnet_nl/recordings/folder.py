@@ -12,10 +12,10 @@ from pathlib import Path
 from birdnet_nl.recordings.labels import MULTILABEL, classify_type
 from birdnet_nl.recordings.manifest import Row, manifest_rows
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 
-SOUND_SUFFIXES = {".mp3", ".wav", ".flac", ".ogg"}
 SPECTROGRAM_PREFIX = "spectrograms_"
 SEGMENT_FILE = re.compile(r"(?P<recording>.+)_seg(?P<number>\d+)", re.IGNORECASE)
 

@@ -6,6 +6,14 @@ Mp3 frames are counted here because mutagen trusts the header of the first frame
 from dataclasses import dataclass
 from pathlib import Path
 
+SOUND_SUFFIXES = frozenset({
+    ".mp3", ".mp2", ".mpga", ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
+    ".flac", ".ogg", ".oga", ".opus",
+    ".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".amr", ".awb", ".wma", ".asf", ".wmv",
+    ".webm", ".weba", ".mka", ".mkv", ".avi", ".wv", ".ape", ".tta", ".ac3",
+})  # fmt: skip
+"""Suffixes in lower case of files that are taken for sound; their content decides how they are decoded."""
+
 _BITRATES_KBPS = {  # [version 1 or 2][index] for layer 3
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
