@@ -30,7 +30,7 @@ from birdnet_nl.embeddings.modulation import Modulation
 from birdnet_nl.embeddings.synthetic import MEL_FOLDER, embed_synthetic, synthetic_mels
 from birdnet_nl.models.compact_cnn import STATISTICS, CompactCnn, layer_statistics
 from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
-from birdnet_nl.models.registry import read_tensors, to_float, to_half
+from birdnet_nl.models.registry import nonfinite_tensor, read_tensors, to_float, to_half
 from birdnet_nl.synthetic.generator import GENERATOR
 from birdnet_nl.util.console import info, progress_bar
 from birdnet_nl.util.errors import DataError, RunError
@@ -178,7 +178,13 @@ class Distilled(MelEmbeddingModel):
             network = self._train(training, mels)
             with atomic_path(path) as temporary:
                 torch.save(to_half(network.state_dict()), temporary)
-        self.load_state(read_tensors(path, dict, content="distilled weights", command=f"a new run, after: rm {path}"))
+        read_tensors(path, self._parse, content="distilled weights", command=f"a new run, after: rm {path}")
+
+    def _parse(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Load the content of a cached file, unless its weights are no finite numbers."""
+        if name := nonfinite_tensor(state):
+            raise ValueError(f"{name} is not finite")
+        self.load_state(state)
 
     def _key(self, training: TrainingAudio, mels: Mapping[str, CachedMel]) -> str:
         text = json.dumps(

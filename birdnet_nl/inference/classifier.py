@@ -14,7 +14,7 @@ from birdnet_nl.embeddings.base import EmbeddingModel, build_embedding_model
 from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.trained_on import TrainedOn, read_trained_on
 from birdnet_nl.models.registry import build_network
-from birdnet_nl.training.checkpoint import METADATA, read_checkpoint
+from birdnet_nl.training.checkpoint import METADATA, check_metadata, complete_metadata, read_checkpoint
 from birdnet_nl.training.engine import cpu_computes_bf16
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.run_directory import BEST, CONFIG, METRICS, SPLITS_FILE, read_finished_config, read_json
@@ -72,8 +72,10 @@ class Classifier:
         checkpoint = find_checkpoint(Path(target))
         run_dir = checkpoint.parent.parent if checkpoint.parent.name == BEST.parent.name else checkpoint.parent
         content = read_checkpoint(checkpoint)
-        metadata = upgrade_metadata(content[METADATA], checkpoint)
-        network, mel = _load_network(content["state_dict"], metadata, checkpoint), MelParams(**metadata["mel"])
+        with complete_metadata(checkpoint):
+            metadata = upgrade_metadata(content[METADATA], checkpoint)
+            network, mel = _load_network(content["state_dict"], metadata, checkpoint), MelParams(**metadata["mel"])
+            check_metadata(metadata)
         report = read_json(run_dir / METRICS) if (run_dir / METRICS).is_file() else {}
         settings = read_finished_config(run_dir).get("data", {}) if (run_dir / CONFIG).is_file() else {}
         split_by = settings.get("split_by", "recording")
@@ -104,7 +106,8 @@ class Classifier:
     def embedding_model(self) -> EmbeddingModel | None:
         """The model whose embeddings the network takes; None for a network of mel spectrograms."""
         described = self.metadata.get("embeddings")
-        return build_embedding_model(described, self.metadata.get("embedding_state")) if described else None
+        with complete_metadata(self.checkpoint):
+            return build_embedding_model(described, self.metadata.get("embedding_state")) if described else None
 
     @torch.inference_mode()
     def probabilities(self, mel_db: torch.Tensor, temperature: float | None = None) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.models.registry import read_tensors, to_float, to_half
+from birdnet_nl.models.registry import nonfinite_tensor, read_tensors, to_float, to_half
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
 
@@ -22,6 +22,7 @@ COMMAND = "birdnet-nl pretrain"
 METADATA = "metadata"
 METADATA_OF_0_1 = "practised"
 PER_TYPE = "head."  # prefix of weights with one row for each type
+NEEDED = ("network", "mel", "segment_s", "types", "generator", "recordings", "steps", "seed")  # of the metadata
 IGNORED = ("types", "dropout", "pretrained")  # of a network's description: these do not change what the weights mean
 
 
@@ -50,11 +51,16 @@ class PretrainedWeights:
         return f"they were not trained on {', '.join(missing)}" if missing else None
 
     def load_into(self, network: nn.Module, types: Sequence[str]) -> None:
-        """Copy the weights into a network with these types, in this order."""
+        """Copy the weights into a network with these types, in this order; raises `RunError` where they do not fit."""
         rows = [self.metadata["types"].index(name) for name in types]
-        network.load_state_dict(
-            {name: value[rows] if name.startswith(PER_TYPE) else value for name, value in self.weights.items()}
-        )
+        try:
+            network.load_state_dict(
+                {name: value[rows] if name.startswith(PER_TYPE) else value for name, value in self.weights.items()}
+            )
+        except (AttributeError, LookupError, RuntimeError, TypeError):
+            raise RunError(
+                f"the pretrained weights are not those of a {type(network).__name__}; make them again with {COMMAND}"
+            ) from None
 
 
 def _architecture(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +80,14 @@ def read_pretrained(path: Path) -> PretrainedWeights:
     def parse(content: Any) -> PretrainedWeights:
         if METADATA_OF_0_1 in content:
             raise RunError(f"{path} was made by birdnet_nl 0.1 (birdnet-nl practise); make it again with {COMMAND}")
-        return PretrainedWeights(content[METADATA], to_float(content["weights"]))
+        metadata, weights = content[METADATA], to_float(content["weights"])
+        missing = [key for key in NEEDED if key not in metadata]
+        if missing or "_target_" not in metadata["network"]:
+            raise KeyError(missing)
+        if name := nonfinite_tensor(weights):
+            raise RunError(
+                f"{path} cannot be used: its weights {name} are not all finite numbers; make it again with {COMMAND}"
+            )
+        return PretrainedWeights(metadata, weights)
 
     return read_tensors(path, parse, content="pretrained weights", command=COMMAND)

@@ -3,8 +3,8 @@
 import functools
 import importlib
 import os
-import pickle
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.errors import BirdnetNlError, RunError
+from birdnet_nl.util.tensor_file import describe_damage
 
 PACKAGE = "birdnet_nl.models"
 TRUSTED = "BIRDNET_NL_MODELS"  # environment variable: packages whose classes a checkpoint may name
@@ -103,6 +104,21 @@ def to_float(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
 
 
+def nonfinite_tensor(weights: Mapping[str, Any]) -> str | None:
+    """Return the name of the first tensor with a value that is no finite number; None when all are finite."""
+    for name, value in weights.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all():
+            return name
+    return None
+
+
+def load_tensors(path: Path) -> Any:
+    """Return the content of a file of `torch.save`, never code; raises nearly anything for a damaged file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about files that it refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def read_tensors(path: Path, parse: Callable[[Any], Parsed], content: str, command: str) -> Parsed:
     """Return `parse` of a file of `torch.save`; only tensors and plain values are loaded, never code.
 
@@ -110,9 +126,16 @@ def read_tensors(path: Path, parse: Callable[[Any], Parsed], content: str, comma
     names the expected `content` and the `command` that makes such a file.
     """
     try:
-        return parse(torch.load(path, map_location="cpu", weights_only=True))
+        loaded = load_tensors(path)
     except FileNotFoundError:
         raise RunError(f"{path} does not exist; make it with {command}") from None
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{path} holds no {content} ({reason}); make it with {command}") from None
+    except PermissionError:
+        raise RunError(f"{path} cannot be read; change its permissions") from None
+    except Exception:  # a damaged file makes torch raise nearly anything
+        raise RunError(f"{path} {describe_damage(path)}, so it holds no {content}; make it with {command}") from None
+    try:
+        return parse(loaded)
+    except BirdnetNlError:
+        raise
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        raise RunError(f"{path} holds no {content}; make it with {command}") from None

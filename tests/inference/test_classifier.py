@@ -121,6 +121,30 @@ def test_an_embedding_model_of_version_0_1_is_refused_with_the_way_to_train_it_a
         Classifier.load(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metadata: metadata.pop("mel"),
+        lambda metadata: metadata.pop("types"),
+        lambda metadata: metadata.pop("network"),
+        lambda metadata: metadata.pop("segment_s"),
+        lambda metadata: metadata["mel"].update(unknown=1),
+        lambda metadata: metadata["mel"].update(n_mels="many"),
+        lambda metadata: metadata["network"].update(unknown=1),
+        lambda metadata: metadata.update(types=["song"]),
+        lambda metadata: metadata.update(temperature=float("nan")),
+        lambda metadata: metadata.update(threshold=float("inf")),
+    ],
+)
+def test_metadata_that_cannot_be_used_are_one_sentence_with_the_file(trained, change):
+    path = trained[1]
+    content = read_checkpoint(path)
+    change(content["birdnet_nl"])
+    torch.save(content, path)
+    with pytest.raises(RunError, match=r"\.ckpt does not hold what prediction needs beside the weights"):
+        Classifier.load(path)
+
+
 def test_a_folder_that_is_no_run_is_reported(tmp_path):
     with pytest.raises(RunError, match="does not exist; give a run directory"):
         Classifier.load(tmp_path / "absent")

@@ -19,7 +19,9 @@ TYPES = ["song", "call", "alarm"]
 def written(tmp_path, small_mel):
     torch.manual_seed(1)
     network, path = build_network(SMALL).eval(), tmp_path / "pretrained.pt"
-    write_pretrained(path, network, {"network": SMALL, "mel": asdict(small_mel), "segment_s": 3.0, "types": TYPES})
+    made = {"generator": "2", "recordings": 60, "steps": 1, "seed": 1}
+    metadata = {"network": SMALL, "mel": asdict(small_mel), "segment_s": 3.0, "types": TYPES, **made}
+    write_pretrained(path, network, metadata)
     return network, path
 
 
@@ -49,11 +51,30 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(RunError, match="does not exist; make it with birdnet-nl pretrain"):
         read_pretrained(path)
     path.write_bytes(SHIPPED.read_bytes()[:4000])
-    with pytest.raises(RunError, match="holds no pretrained weights"):
+    with pytest.raises(RunError, match="is cut off or damaged, so it holds no pretrained weights"):
         read_pretrained(path)
     torch.save({"state_dict": {}}, path)
     with pytest.raises(RunError, match="holds no pretrained weights"):
         read_pretrained(path)
+
+
+def test_weights_that_are_no_finite_numbers_are_refused(written):
+    _, path = written
+    content = torch.load(path, weights_only=True)
+    next(value for value in content["weights"].values() if value.is_floating_point()).view(-1)[0] = torch.inf
+    torch.save(content, path)
+    with pytest.raises(RunError, match="are not all finite numbers"):
+        read_pretrained(path)
+
+
+def test_weights_that_do_not_fit_their_own_description_are_refused(written):
+    network, path = written
+    content = torch.load(path, weights_only=True)
+    name = next(iter(content["weights"]))
+    content["weights"][name] = content["weights"][name][:1]
+    torch.save(content, path)
+    with pytest.raises(RunError, match="are not those of a CompactCnn"):
+        read_pretrained(path).load_into(network, TYPES)
 
 
 def test_weights_of_0_1_are_refused(tmp_path):

@@ -124,5 +124,5 @@ def test_files_of_tensors_are_read_without_running_code(tmp_path):
         read_tensors(path, dict, "weights", "a command")
     for content in ({"weights": print}, {"other": torch.ones(1)}):
         torch.save(content, path)
-        with pytest.raises(RunError, match=r"holds no weights .*; make it with a command"):
+        with pytest.raises(RunError, match="holds no weights; make it with a command"):
             read_tensors(path, lambda content: content["weights"], "weights", "a command")
