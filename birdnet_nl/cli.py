@@ -13,8 +13,10 @@ from birdnet_nl.commands.prune import prune_command
 from birdnet_nl.commands.rerun import rerun_command
 from birdnet_nl.commands.status import status_command
 from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
-from birdnet_nl.util.console import screen
+from birdnet_nl.util.console import prepare_streams, screen
 from birdnet_nl.util.errors import BirdnetNlError
+from birdnet_nl.util.failure import explain
+from birdnet_nl.util.files import check_current_folder
 
 RENAMED_COMMANDS = {"practise": "pretrain"}  # old name -> new name
 
@@ -30,9 +32,13 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx):
         try:
+            check_current_folder()
             return super().invoke(ctx)
-        except BirdnetNlError as error:
-            screen.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+        except (BirdnetNlError, OSError, ValueError) as error:
+            sentence = explain(error, remedy="give another folder")
+            if sentence is None:
+                raise
+            screen.print(f"[red]{escape(sentence)}[/]", soft_wrap=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             screen.print("Stopped; finished work is kept, and the same command continues from there.")
@@ -61,6 +67,7 @@ app.command("status")(status_command)
 
 
 def main() -> None:
+    prepare_streams()
     app()
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from birdnet_nl.util.console import display_path, progress_bar
+from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError, require_extra
+from birdnet_nl.util.files import user_path
 
 
 def compare_command(
@@ -36,8 +36,8 @@ def compare_command(
     from birdnet_nl.comparison.compare import compare_runs
     from birdnet_nl.comparison.finished_runs import find_runs
 
-    out = Console(highlight=False)
-    tops = [folder.expanduser() for folder in folders or [Path("logs")]]
+    out = output_console()
+    tops = [user_path(folder) for folder in folders or [Path("logs")]]
     names = ", ".join(map(str, tops))
     with progress_bar() as bar:
         bar.add_task("reading runs", total=None)

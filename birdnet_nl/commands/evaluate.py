@@ -12,6 +12,7 @@ from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
 from birdnet_nl.species.table import Species, get_species, match_species
 from birdnet_nl.util.console import display_path, info, warn
 from birdnet_nl.util.errors import DataError, RunError, require_extra
+from birdnet_nl.util.files import did_you_mean, user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.inference.classifier import Classifier
@@ -48,8 +49,8 @@ def evaluate_command(
     from birdnet_nl.inference.classifier import Classifier
     from birdnet_nl.runs.evaluate import evaluate
 
-    classifier = Classifier.load(network.expanduser())
-    data = data.expanduser()
+    classifier = Classifier.load(user_path(network))
+    data = user_path(data)
     trained = trained_species(classifier.metadata)
     names = [name for text in species or [] for name in text.split(",")]
     folders = choose_folders(data, trained, names)
@@ -63,9 +64,9 @@ def evaluate_command(
         warn("--with-training-recordings: recordings seen in training are included, so the metrics are far too good")
     mark = "-synthetic" if synthetic else ""  # at the end, as in the name of a synthetic run
     name = f"{data.resolve().name}-{datetime.now():%Y-%m-%d_%H-%M-%S}{mark}"
-    folder = claim_folder(out.expanduser() if out else classifier.run_dir / EVALUATIONS / name)
+    folder = claim_folder(user_path(out) if out else classifier.run_dir / EVALUATIONS / name)
     try:
-        report = evaluate(classifier, data, folders, folder, cache.expanduser(), with_training_recordings)
+        report = evaluate(classifier, data, folders, folder, user_path(cache), with_training_recordings)
     except BaseException:
         for created in [folder] if out else [folder, folder.parent]:
             if not any(created.iterdir()):
@@ -95,7 +96,7 @@ def choose_folders(data: Path, trained: Sequence[Species], names: Sequence[str])
 def folders_by_species(data: Path) -> dict[Species, list[Path]]:
     """Find the species folders in `data`: more than one where `merel` and `xeno-canto-merel` both exist."""
     if not data.is_dir():
-        raise DataError(f"--data {data} is not a folder; give the one that holds {LAYOUT}")
+        raise DataError(f"--data {data} is not a folder{did_you_mean(data)}; give the one that holds {LAYOUT}")
     from birdnet_nl.recordings.folder import species_of_folder
 
     found: dict[Species, list[Path]] = {}

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import write_text_atomic
+from birdnet_nl.util.files import user_path, write_text_atomic
 
 
 def write_file(path: Path, text: str, option: str) -> Path:
     """Write the file that `option` asked for, and return its path; raises `DataError` when it cannot be written."""
-    path = path.expanduser()
+    path = user_path(path)
     try:
         write_text_atomic(path, text)
     except OSError as error:

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.util.console import display_path, progress_bar
+from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError, require_extra
+from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.comparison.finished_runs import FoundRuns
@@ -46,7 +47,7 @@ def promote_command(
     """
     from birdnet_nl.deploy import versions
 
-    out, models = Console(highlight=False), models.expanduser()
+    out, models = output_console(), user_path(models)
     if list_ or activate:
         if folders or version:
             raise DataError("--list and --activate go without folders and --version; give one thing at a time")
@@ -72,7 +73,7 @@ def promote_command(
     base = versions.base_version(models, version)
     with progress_bar() as bar:
         bar.add_task("reading runs", total=None)
-        tops = [folder.expanduser() for folder in folders]
+        tops = [user_path(folder) for folder in folders]
         found = find_runs(tops)
         if not found.runs:
             others = f" ({len(found.unfinished)} unfinished)" if found.unfinished else ""

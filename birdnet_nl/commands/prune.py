@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.util.console import display_path, progress_bar
+from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.deploy.prune import DiskReport
@@ -40,12 +41,12 @@ def prune_command(
 
     age_s = parse_quantity(older_than, UNITS_S, "--older-than", "30d, 12h or 4w")
     keep_bytes = int(parse_quantity(cache_size, UNITS_BYTES, "--cache-size", "5GB or 500MB")) if cache_size else None
-    logs, cache = logs.expanduser(), cache.expanduser()
+    logs, cache = user_path(logs), user_path(cache)
     with progress_bar() as bar:
         bar.add_task("reading folders", total=None)
         items = removable_caches(cache, age_s, keep_bytes, time.time())
         items += removable_run_files(logs) if runs else []
-    out = Console(highlight=False)
+    out = output_console()
     if not items:
         out.print("nothing to remove" + ("" if runs else "; --runs includes finished runs"))
         return

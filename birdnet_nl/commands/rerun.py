@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.data.sources import SYNTHETIC
-from birdnet_nl.util.console import display_path
+from birdnet_nl.util.console import display_path, output_console
 from birdnet_nl.util.errors import RunError, require_extra
+from birdnet_nl.util.files import user_path
 
 METRICS_KEYS = ("validation", "epochs", "best_epoch", "results", "calibration", "decision", "controls")
 CONDITION_KEYS = ("birdnet_nl", "versions", "git_commit", "data_fingerprint", "test_fingerprint", "machine", "engine")
@@ -32,7 +33,7 @@ def rerun_command(
     """
     from birdnet_nl.util.run_directory import CONFIG, METRICS, log_to_file, read_config, read_json
 
-    run = run.expanduser().resolve()
+    run = user_path(run).resolve()
     for name in (CONFIG, METRICS):
         if not (run / name).is_file():
             raise RunError(f"{run} holds no {name}, so it is not a finished run; give the folder of a finished run")
@@ -47,7 +48,7 @@ def rerun_command(
     from birdnet_nl.runs.train import run as train
 
     train(cfg, folder)
-    print_differences(Console(highlight=False), run, before, read_json(folder / METRICS))
+    print_differences(output_console(), run, before, read_json(folder / METRICS))
 
 
 def print_differences(out: Console, run: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

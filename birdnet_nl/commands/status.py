@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from birdnet_nl.util.console import display_path, screen
+from birdnet_nl.util.console import display_path, output_console, screen
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.sweep.status import SweepStatus
@@ -42,12 +42,12 @@ def status_command(
 
     Example: birdnet-nl status --html status.html
     """
-    out = Console(highlight=False)
+    out, folder = output_console(), user_path(folder)
     if disk:
         from birdnet_nl.commands.prune import disk_values, print_disk_usage
         from birdnet_nl.deploy.prune import measure_disk
 
-        report = measure_disk(folder, cache.expanduser(), models)
+        report = measure_disk(folder, user_path(cache), user_path(models))
         if json_:
             typer.echo(json.dumps(disk_values(report), ensure_ascii=False, indent=1))
         else:

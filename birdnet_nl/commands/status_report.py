@@ -14,7 +14,7 @@ from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.status import SweepStatus
 from birdnet_nl.sweep.sweep_file import resume_command
 from birdnet_nl.sweep.table import UNSUCCESSFUL, Row, format_duration, group_failures
-from birdnet_nl.util.console import display_path
+from birdnet_nl.util.printed_commands import short_path
 
 COLOURS = {
     State.WAITING: "dim",
@@ -93,7 +93,7 @@ def _rank(status: SweepStatus) -> list[tuple[str, list[Row]]]:
 
 
 def _headline(status: SweepStatus, language: str) -> Text:
-    text = Text.assemble((display_path(status.folder), "bold"), f": {len(status.rows)} jobs")
+    text = Text.assemble((short_path(status.folder), "bold"), f": {len(status.rows)} jobs")
     for state in State:
         if count := status.counts[state]:
             text.append(", ").append(f"{count} {_state_name(state, language)}", style=COLOURS[state])
@@ -164,10 +164,12 @@ def _failures(status: SweepStatus, language: str) -> list[Text]:
         for reason, rows in group_failures([row for row in status.rows if row.state in states]):
             names = list(dict.fromkeys(row.name(language) for row in rows))
             more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-            log = display_path(rows[0].log)
+            log = short_path(rows[0].log)
             lines.append(Text.assemble((f"{len(rows)} × {title}: ", colour), reason))
             lines.append(Text(f"    {', '.join(names[:MAX_NAMES])}{more}; log: {log}", style="dim"))
     unfinished = any(row.state in (*UNSUCCESSFUL, State.WAITING) for row in status.rows)
     if unfinished and status.sweep is not None and not status.is_running:
-        lines.append(Text.assemble(("continue with: ", "bold"), resume_command(status.folder)))
+        command = Text.assemble(("continue with: ", "bold"), resume_command(status.folder))
+        command.no_wrap, command.overflow = True, "ignore"  # a wrapped command could not be copied
+        lines.append(command)
     return lines

@@ -19,10 +19,13 @@ from omegaconf import OmegaConf
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.sweep.arguments import expand_sweep_arguments
 from birdnet_nl.sweep.job import record_job, train_job
+from birdnet_nl.sweep.jobs import override_key, override_value
+from birdnet_nl.sweep.path_arguments import expand_environment, quote_paths
 from birdnet_nl.sweep.sweeper import prepare_sweep
 from birdnet_nl.util.conf_values import conf_dir
-from birdnet_nl.util.console import display_path, info, screen
+from birdnet_nl.util.console import display_path, info, prepare_streams, screen
 from birdnet_nl.util.failure import print_error
+from birdnet_nl.util.files import check_current_folder
 from birdnet_nl.util.renamed import check_renamed
 
 HELP = """Train a classifier for the vocalization type of one species: song, call or alarm.
@@ -96,8 +99,13 @@ def parameter_names() -> list[str]:
     return names
 
 
+def _without_quotes(argument: str) -> str:
+    return f"{override_key(argument)}={override_value(argument)}" if "=" in argument else argument
+
+
 def main(arguments: list[str]) -> int:
     """Run `python train.py` with `arguments`; returns the exit code."""
+    prepare_streams()
     if {"--help", "-h"} & set(arguments):  # Hydra's own help would first list 232 species a hundred times, for seconds
         with suppress(BrokenPipeError):  # of `--help | head`
             print(HELP, flush=True)
@@ -105,12 +113,15 @@ def main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again at exit
         return 0
     try:
+        check_current_folder()
+        expand_environment()
         check_renamed(arguments)
-        arguments = expand_sweep_arguments(arguments)
+        arguments = expand_sweep_arguments(quote_paths(arguments))
         check_renamed(arguments)  # those of a sweep of an older version
-        resumed = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
-        if resumed:
-            resume(Path(resumed[-1]), [argument for argument in arguments if not argument.startswith("resume=")])
+        resumed = [override_value(argument) for argument in arguments if override_key(argument) == "resume"]
+        if resumed and resumed[-1] not in ("", "null"):
+            others = [argument for argument in arguments if override_key(argument) != "resume"]
+            resume(Path(resumed[-1]), [_without_quotes(argument) for argument in others])
         else:
             sys.argv[1:] = prepare_sweep(prepare_arguments(arguments))
             train()

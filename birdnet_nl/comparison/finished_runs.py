@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import did_you_mean
 from birdnet_nl.util.renamed import RENAMED_KEYS, RENAMED_VALUES
 from birdnet_nl.util.run_directory import CONFIG, METRICS
 
@@ -107,7 +108,7 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
     is_finished: dict[Path, bool] = {}
     for top in folders:
         if not top.is_dir():
-            raise DataError(f"{top} is not a folder; give one with runs, such as logs")
+            raise DataError(f"{top} is not a folder{did_you_mean(top)}; give one with runs, such as logs")
         is_finished |= walk_runs(top.resolve())
     runs, broken = [], []
     for folder in (folder for folder, finished in is_finished.items() if finished):

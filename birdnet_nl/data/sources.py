@@ -25,6 +25,7 @@ from birdnet_nl.recordings.remote import (
 from birdnet_nl.species.table import Species, get_species, pooled_species
 from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.util.errors import BirdnetNlError, DataError
+from birdnet_nl.util.files import user_path
 
 SOURCES = ("auto", "demo", "xeno_canto", "spectrograms")
 DEFAULT_ROOT = Path("data")
@@ -96,7 +97,7 @@ def choose_source(
     if is_url(root):
         return _choose_remote(source, root, species)
     has_root = bool(root)  # empty: from an empty environment variable
-    folder = Path(root).expanduser() if has_root else DEFAULT_ROOT
+    folder = user_path(root) if has_root else DEFAULT_ROOT
     if source == "auto" and not has_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
         if not folders:

@@ -15,6 +15,7 @@ from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.files import did_you_mean
 
 SPECTROGRAM_PREFIX = "spectrograms_"
 SEGMENT_FILE = re.compile(r"(?P<recording>.+)_seg(?P<number>\d+)", re.IGNORECASE)
@@ -40,7 +41,10 @@ def find_species_folders(
 ) -> list[Path]:
     """Return the folders of `species` directly below `root`; several if, e.g., `merel` and `xeno-canto-merel` exist."""
     if not root.is_dir():
-        raise DataError(f"data.root={root} is not a folder; give one that holds xeno-canto-{species.slug}/<type>/*.mp3")
+        raise DataError(
+            f"data.root={root} is not a folder{did_you_mean(root)}; give one that holds "
+            f"xeno-canto-{species.slug}/<type>/*.mp3"
+        )
     try:
         return sorted(child for child in root.iterdir() if child.is_dir() and species_of(child) == species)
     except PermissionError:

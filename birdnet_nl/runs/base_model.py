@@ -20,6 +20,7 @@ from birdnet_nl.training.checkpoint import read_checkpoint
 from birdnet_nl.training.probe import EmbeddingClassifier, ProbeClassifier, SegmentHead
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import did_you_mean, user_path
 from birdnet_nl.util.run_directory import CONFIG, METRICS, SPLITS_FILE
 
 MIN_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head would learn a single bird
@@ -56,9 +57,11 @@ def load_base_run(base: str | Path | None) -> BaseRun:
             "trainer=head needs base=<run directory>, a finished run of several species; make one with "
             "python train.py data.pool=all trainer=turbo, or with trainer=frozen, distilled or birdnet"
         )
-    run_dir = Path(base)
+    run_dir = user_path(base)
     if not (run_dir / CONFIG).is_file():
-        raise RunError(f"base={run_dir} is not a run directory; give one such as logs/turbo/pool-all/<time>")
+        raise RunError(
+            f"base={run_dir} is not a run directory{did_you_mean(run_dir)}; give one such as logs/turbo/pool-all/<time>"
+        )
     if not (run_dir / METRICS).is_file():
         raise RunError(f"base={run_dir} is not finished; continue it with python train.py resume={run_dir}")
     classifier = Classifier.load(run_dir)

@@ -5,6 +5,7 @@ from pathlib import Path
 import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from rich.markup import escape
 
 from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.runs.fit import build_trainer, check_values, fit, quiet_libraries, write_or_check_splits
@@ -13,6 +14,7 @@ from birdnet_nl.runs.test import show_run, test
 from birdnet_nl.training.checkpoint import METADATA, load_weights, read_checkpoint
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.files import write_text_atomic
+from birdnet_nl.util.printed_commands import train_command
 from birdnet_nl.util.run_directory import (
     BEST,
     LAST,
@@ -48,7 +50,7 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
         return train(cfg, run_dir.resolve(), resume)
     except BaseException:
         if resumable_checkpoint(run_dir) is not None:
-            info(f"stopped; finished epochs are kept, continue with: python train.py resume={display_path(run_dir)}")
+            info(f"stopped; finished epochs are kept, continue with: {escape(train_command(resume=run_dir))}")
         raise
 
 

@@ -22,8 +22,10 @@ from birdnet_nl.data.sources import synthetic_mark
 from birdnet_nl.species.selection import species_node
 from birdnet_nl.species.table import find_species
 from birdnet_nl.sweep.jobs import Job, configuration_key, number_jobs, override_key, override_value, species_of
+from birdnet_nl.sweep.path_arguments import quoted
 from birdnet_nl.sweep.sweep_file import find_sweeps, read_sweep
 from birdnet_nl.util.errors import RunError, SelectionError
+from birdnet_nl.util.files import did_you_mean, user_path
 
 MULTIRUN = {"-m", "--multirun"}
 PLAN = "--plan"
@@ -46,7 +48,7 @@ def expand_sweep_arguments(arguments: Sequence[str]) -> list[str]:
         folder = sweeps[-1] if sweeps[-1] == RESUME else os.fspath(_sweep_folder(sweeps[-1]))
         if not any(override_key(argument) in ("species", "data.pool", "experiment") for argument in expanded):
             expanded = [*_stored_arguments(folder, expanded), *expanded]
-        expanded.append(f"sweep.folder='{folder}'")
+        expanded.append(f"sweep.folder={quoted(folder)}")
     if PLAN in arguments:
         expanded.append("sweep.plan=true")
     if sweeps or PLAN in arguments or MULTIRUN & set(arguments):
@@ -55,10 +57,11 @@ def expand_sweep_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _sweep_folder(text: str) -> Path:
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if not folder.is_dir():
         raise SelectionError(
-            f"sweep={text} is not a folder; give sweep=resume, or the folder of a sweep as sweep=logs/sweep-<time>"
+            f"sweep={text} is not a folder{did_you_mean(text)}; give sweep=resume, or the folder of a sweep as "
+            "sweep=logs/sweep-<time>"
         )
     read_sweep(folder)
     return folder

@@ -30,6 +30,7 @@ from birdnet_nl.sweep.processes import exit_with_parent, memory_mb, repeat_in_ba
 from birdnet_nl.util.console import display_path, info, log, screen
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.failure import print_error
+from birdnet_nl.util.printed_commands import short_path
 from birdnet_nl.util.run_directory import CONFIG, HEARTBEAT, check_unclaimed, write_config
 
 LAUNCHER = "BIRDNET_NL_LAUNCHER"  # environment variable: process number of the launcher of a sweep
@@ -84,7 +85,7 @@ def record_job(
     before = read_record(run_dir)
     if before is not None and is_running(run_dir, before) and before.process != this_process():
         raise RunError(
-            f"{display_path(run_dir)} is being trained by process {before.process.pid} on {before.process.host}; "
+            f"{short_path(run_dir)} is being trained by process {before.process.pid} on {before.process.host}; "
             "wait for it"
         )
     configuration, resumed = configuration_fingerprint(cfg), resumed_from is not None

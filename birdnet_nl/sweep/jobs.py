@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from birdnet_nl.data.sources import SYNTHETIC
+from birdnet_nl.sweep.path_arguments import unquoted
 
 NOT_OF_THE_JOB = ("sweep", "launcher", "sweeper", "hydra", "paths", "resume")  # where and how a job runs
 
@@ -31,7 +32,7 @@ def override_key(override: str) -> str:
 
 
 def override_value(override: str) -> str:
-    return override.partition("=")[2].strip("'\"")
+    return unquoted(override.partition("=")[2])
 
 
 def species_of(overrides: Sequence[str]) -> str:

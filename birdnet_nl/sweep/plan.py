@@ -20,7 +20,7 @@ from birdnet_nl.sweep.job_file import JOB, State, current_record, read_record
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.table import find_jobs, format_duration, read_row
-from birdnet_nl.util.console import display_path
+from birdnet_nl.util.console import display_path, output_console
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CONFIG
 
@@ -86,12 +86,13 @@ def move_aside(run_dir: Path) -> Path | None:
 
 
 def show_plan(planned: PlannedJobs, plans: Sequence[JobPlan], folder: Path, workers: int) -> None:
-    out = Console(highlight=False)
+    out = output_console()
     actions = Counter(plan.action for plan in plans)
     sets = Counter(plan.job.parameter_set for plan in plans)
     out.print(
         f"[bold]{len(plans)} jobs[/] ({', '.join(f'{name} {count}' for name, count in sets.items())}), "
-        f"{workers} in parallel, in {display_path(folder)}"
+        f"{workers} in parallel, in {display_path(folder)}",
+        soft_wrap=True,
     )
     for action, count in actions.items():
         out.print(f"  {count} {action}")
@@ -112,7 +113,7 @@ def _show_recordings(out: Console, sources: dict[Job, str]) -> None:
     table = Table("recordings", "species", "names")
     for source, slugs in sorted((source, list(slugs)) for source, slugs in by_source.items()):
         more = f", and {len(slugs) - MAX_NAMES} more" if len(slugs) > MAX_NAMES else ""
-        table.add_row(source, str(len(slugs)), ", ".join(slugs[:MAX_NAMES]) + more)
+        table.add_row(escape(source), str(len(slugs)), ", ".join(slugs[:MAX_NAMES]) + more)
     if sources:
         out.print(table)
     missing = [slug for slug in by_source.get(MISSING, ()) if find_species(slug)]  # no pools

@@ -11,7 +11,7 @@ from birdnet_nl.sweep.job_file import JOB, State
 from birdnet_nl.sweep.jobs import Job
 from birdnet_nl.sweep.plan import Action, JobPlan
 from birdnet_nl.sweep.processes import repeat_in_background
-from birdnet_nl.sweep.sweep_file import Sweep, resume_command
+from birdnet_nl.sweep.sweep_file import Sweep, resume_command, status_command
 from birdnet_nl.sweep.table import (
     UNSUCCESSFUL,
     JobTable,
@@ -34,7 +34,7 @@ def print_start(sweep: Sweep, plans: Sequence[JobPlan]) -> None:
     parts = ", ".join(f"{count} {action}" for action, count in actions.items() if action != Action.START)
     info(
         f"[bold]sweep of {len(plans)} jobs[/]{f' ({parts})' if parts else ''} → {display_path(sweep.folder)}; "
-        f"follow its progress with birdnet-nl status {display_path(sweep.folder)}"
+        f"follow its progress with {escape(status_command(sweep.folder))}"
     )
 
 
@@ -85,7 +85,8 @@ def _modified_ns(sweep: Sweep, job: Job) -> int:
 
 
 def print_interrupted(sweep: Sweep) -> None:
-    screen.print(f"nothing finished is lost; resume the sweep with {resume_command(sweep.folder)}", soft_wrap=True)
+    command = escape(resume_command(sweep.folder))
+    screen.print(f"nothing finished is lost; resume the sweep with {command}", soft_wrap=True)
 
 
 def finish_sweep(sweep: Sweep) -> None:

@@ -11,6 +11,7 @@ from birdnet_nl.sweep.jobs import Job, job_key, number_jobs, override_value
 from birdnet_nl.sweep.sweep_file import MULTIRUN_FILE, SWEEP, Sweep, find_sweep, find_sweeps, read_sweep, write_sweep
 from birdnet_nl.sweep.table import JobTable, Row, find_jobs, seconds_left
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import did_you_mean
 
 PRIORITIES = (1, 2, 3)
 
@@ -69,7 +70,9 @@ class StatusReader:
 
 def _newest_sweep(folder: Path, example: str) -> Path:
     if not folder.is_dir():
-        raise RunError(f"{folder} is not a folder; give the logs or the folder of a sweep, as in {example}")
+        raise RunError(
+            f"{folder} is not a folder{did_you_mean(folder)}; give the logs or the folder of a sweep, as in {example}"
+        )
     return next(iter(find_sweeps(folder)), folder)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from birdnet_nl.sweep.jobs import Job, job_key
 from birdnet_nl.sweep.processes import ProcessId, this_process
-from birdnet_nl.util.console import display_path
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import write_text_atomic
+from birdnet_nl.util.printed_commands import printed_command, short_path, train_command
 
 SWEEP, LOCK = "sweep.json", "sweep.lock"
 MULTIRUN_FILE = "multirun.yaml"  # Hydra's record of a sweep: its whole configuration, and the arguments
@@ -65,17 +65,27 @@ def read_sweep(folder: Path) -> Sweep:
         )
     except FileNotFoundError:
         raise RunError(
-            f"{folder} holds no {SWEEP}, so it is no sweep; create it again with birdnet-nl status --rebuild"
+            f"{folder} holds no {SWEEP}, so it is no sweep; create it again with {rebuild_command(folder)}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{folder / SWEEP} cannot be read ({error!r}); create it again with birdnet-nl status {folder} --rebuild"
+            f"{folder / SWEEP} cannot be read ({error!r}); create it again with {rebuild_command(folder)}"
         ) from None
 
 
 def resume_command(folder: Path) -> str:
     """Return the command line that resumes the sweep in `folder`."""
-    return f"python train.py -m sweep={display_path(folder)}"
+    return train_command("-m", sweep=folder)
+
+
+def status_command(folder: Path) -> str:
+    """Return the command line that shows the progress of the sweep in `folder`."""
+    return printed_command("birdnet-nl", "status", folder)
+
+
+def rebuild_command(folder: Path) -> str:
+    """Return the command line that writes a lost `sweep.json` again."""
+    return printed_command("birdnet-nl", "status", folder, "--rebuild")
 
 
 def find_sweep(folder: Path) -> Sweep | None:
@@ -111,7 +121,7 @@ def find_same_sweep(logs: Path, jobs: Sequence[Job]) -> Sweep:
     newest = sweeps[0]
     raise RunError(
         f"sweep=resume: none of the {len(sweeps)} sweeps in {logs} has exactly these {len(keys)} jobs; the newest, "
-        f"{display_path(newest.folder)}, has {len(newest.jobs)}; resume that one with "
+        f"{short_path(newest.folder)}, has {len(newest.jobs)}; resume that one with "
         f"{resume_command(newest.folder)}, or leave out sweep=resume"
     )
 
@@ -123,9 +133,8 @@ def lock_sweep(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            shown = display_path(folder)
             raise RunError(
-                f"another process is running {shown}; follow its progress with birdnet-nl status {shown}"
+                f"another process is running {short_path(folder)}; follow its progress with {status_command(folder)}"
             ) from None
         yield
 

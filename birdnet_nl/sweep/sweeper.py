@@ -36,6 +36,7 @@ from birdnet_nl.sweep.job_file import (
 )
 from birdnet_nl.sweep.jobs import Job, keep_folders, override_key, override_value
 from birdnet_nl.sweep.launchers import count_parallel_jobs, prints_failures, record_dead_workers
+from birdnet_nl.sweep.path_arguments import quoted
 from birdnet_nl.sweep.plan import Action, JobPlan, move_aside, plan_job, show_plan
 from birdnet_nl.sweep.processes import this_process
 from birdnet_nl.sweep.progress import finish_sweep, print_interrupted, print_start, show_progress
@@ -164,8 +165,8 @@ class ResumableSweeper(Sweeper):
 
     def _launch(self, jobs: Sequence[Job]) -> tuple[Sequence[JobReturn], set[int], Exception | None]:
         """Return the results of the launcher, the workers that died by themselves, and the error that it raised."""
-        sweep_dir = f"hydra.sweep.dir='{self.folder}'"
-        batch = [[*job.overrides, sweep_dir, f"hydra.sweep.subdir='{job.folder}'"] for job in jobs]
+        sweep_dir = f"hydra.sweep.dir={quoted(str(self.folder))}"
+        batch = [[*job.overrides, sweep_dir, f"hydra.sweep.subdir={quoted(job.folder)}"] for job in jobs]
         with record_dead_workers() as dead, all_results(self.launcher):
             try:
                 return self.launcher.launch(batch, initial_job_idx=0), dead, None

@@ -1,7 +1,6 @@
 """Initial weights of a network: pretrained on synthetic recordings, or random."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -10,6 +9,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import user_path
 
 SYNTHETIC = "synthetic"  # the weights shipped with the package
 
@@ -20,7 +20,7 @@ def check_pretrained(pretrained: object) -> str | None:
         return pretrained
     if not isinstance(pretrained, str) or not pretrained:
         raise ValueError(f"model.pretrained={pretrained} must be synthetic, null, or a file of birdnet-nl pretrain")
-    if not Path(pretrained).expanduser().is_file():
+    if not user_path(pretrained).is_file():
         raise RunError(
             f"model.pretrained={pretrained} is neither synthetic nor null, nor an existing file; birdnet-nl pretrain "
             "writes such files"
@@ -50,7 +50,7 @@ def load_pretrained(
     if data.synthetic:
         info("[dim]no pretrained weights: the demo comes from the generator that they were trained on[/]")
         return None
-    path = Path(pretrained).expanduser() if named else SHIPPED
+    path = user_path(pretrained) if named else SHIPPED
     weights = read_pretrained(path)
     mismatch = weights.mismatch(description, data.mel, data.segment_s, data.prepared.types)
     if mismatch and named:

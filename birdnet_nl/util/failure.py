@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 EXTRAS = {"submitit_slurm": "slurm", "submitit_local": "slurm"}  # launchers, and the extra that installs them
 WAS_PRINTED = "was_printed"  # attribute of an exception that the user has already seen
 MAX_CHARACTERS = 400
+OTHER_FOLDERS = "choose other folders with paths.logs=… and paths.cache=…"
 RESUME = "resume=<run directory>"
 SHOW_PARAMETERS = "python train.py --cfg job shows all parameters"
 
@@ -35,12 +36,21 @@ def _raised_in_package(error: BaseException) -> bool:
     return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
 
 
-def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple) -> str | None:
+def explain(
+    error: BaseException, list_parameters: Callable[[], Sequence[str]] = tuple, remedy: str = OTHER_FOLDERS
+) -> str | None:
     """Return one sentence for the user, or None for an unforeseen error.
 
     `list_parameters` returns the names of all parameters, for "did you mean"; called only for an unknown parameter.
+    `remedy` is the advice where a folder cannot be written.
     """
     chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, UnicodeEncodeError):
+            return (
+                f"{cause.object[cause.start : cause.end]!r} cannot be written in the encoding {cause.encoding} of this "
+                "system; set the environment variable PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+            )
     for cause in chain:
         if isinstance(cause, BirdnetNlError) or (isinstance(cause, ValueError) and _raised_in_package(cause)):
             resolving = re.search(r"raised while resolving interpolation: (.*?)\s+full_key:", str(cause), re.DOTALL)
@@ -49,7 +59,7 @@ def explain(error: BaseException, list_parameters: Callable[[], Sequence[str]] =
         if type(cause).__module__.startswith("submitit."):
             return f"a job ended without a result ({str(cause).splitlines()[0]}); see its log in .submitit of the sweep"
     for cause in chain:
-        if isinstance(cause, OSError) and (sentence := _explain_os_error(cause)):
+        if isinstance(cause, OSError) and (sentence := _explain_os_error(cause, remedy)):
             return sentence
     for cause in chain:
         if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf"):
@@ -75,15 +85,18 @@ def mark_printed(error: BaseException) -> None:
     setattr(error, WAS_PRINTED, True)
 
 
-def _explain_os_error(error: OSError) -> str | None:
+def _explain_os_error(error: OSError, remedy: str) -> str | None:
     where = f" ({error.filename})" if error.filename else ""
-    remedy = "choose other folders with paths.logs=… and paths.cache=…"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full{where}; nothing finished is lost: free some space, then resume with {RESUME}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write{where}; {remedy}"
     if error.errno in (errno.ENOTDIR, errno.EEXIST) and error.filename:
         return f"a file is in the way of a folder{where}; move it, or {remedy}"
+    if error.errno == errno.ENOENT and error.filename:
+        return f"{error.filename} is gone: it was moved or deleted meanwhile; put it back, or start again"
+    if error.filename and error.strerror:  # a name that is too long, a disk that does not answer
+        return f"{error.filename} cannot be used ({error.strerror}); give another path"
     return None
 
 

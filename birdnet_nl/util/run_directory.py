@@ -8,7 +8,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import write_text_atomic
+from birdnet_nl.util.files import did_you_mean, write_text_atomic
+from birdnet_nl.util.printed_commands import train_command
 
 CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metrics.json", "predictions.csv"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
@@ -58,7 +59,8 @@ def check_unclaimed(run_dir: Path) -> None:
 
 
 def _already_claimed(run_dir: Path) -> RunError:
-    return RunError(f"{run_dir} already holds a run; resume it with resume={run_dir}, or choose another hydra.run.dir")
+    command = train_command(resume=run_dir)
+    return RunError(f"{run_dir} already holds a run; resume it with {command}, or choose another hydra.run.dir")
 
 
 def write_config(run_dir: Path, config: DictConfig) -> None:
@@ -68,7 +70,10 @@ def write_config(run_dir: Path, config: DictConfig) -> None:
 def read_finished_config(run_dir: Path) -> DictConfig:
     """Return the resolved configuration of a run; its keys may be those of version 0.1."""
     if not run_dir.is_dir():
-        raise RunError(f"resume={run_dir} is not a folder; give a run directory such as logs/fast/koolmees/<time>")
+        raise RunError(
+            f"resume={run_dir} is not a folder{did_you_mean(run_dir)}; give a run directory such as "
+            "logs/fast/koolmees/<time>"
+        )
     if not (run_dir / CONFIG).is_file():
         raise RunError(f"resume={run_dir} holds no {CONFIG}, so no run was started there; give a run directory")
     config = OmegaConf.load(run_dir / CONFIG)
@@ -101,10 +106,16 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
         )
     if overrides and (run_dir / METRICS).is_file():
         raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
-    changed = OmegaConf.merge(config, OmegaConf.from_dotlist(overrides))
+    changed = OmegaConf.merge(config, OmegaConf.from_dotlist([text for text in overrides if not _is_root(text)]))
+    for root in (text.partition("=")[2] for text in overrides if _is_root(text)):
+        OmegaConf.update(changed, "data.root", None if root in ("", "null") else root)  # any text, never YAML
     if overrides:
         write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(changed))
     return changed
+
+
+def _is_root(override: str) -> bool:
+    return override.partition("=")[0] == "data.root"
 
 
 def resumable_checkpoint(run_dir: Path) -> Path | None:
@@ -114,7 +125,7 @@ def resumable_checkpoint(run_dir: Path) -> Path | None:
 
 def log_to_file(run_dir: Path) -> None:
     """Append to the log of the run, in the format of `conf/hydra/job_logging/file.yaml`."""
-    handler = logging.FileHandler(run_dir / "train.log", encoding="utf-8")
+    handler = logging.FileHandler(run_dir / "train.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(message)s"))
     logging.getLogger().addHandler(handler)
     logging.getLogger().setLevel(logging.INFO)

@@ -96,7 +96,8 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
 
 
 def test_an_unforeseen_os_error_has_no_explanation():
-    assert explain(OSError(errno.EIO, "I/O error", "x")) is None
+    assert explain(OSError(errno.EIO, "I/O error")) is None
+    assert explain(OSError(errno.EIO, "I/O error", "x")) == "x cannot be used (I/O error); give another path"
 
 
 def test_unreadable_recordings_are_not_explained_as_unwritable_folders(monkeypatch, tmp_path):

@@ -35,7 +35,7 @@ def test_a_run_directory_is_claimed_by_one_run(tmp_path, config):
     check_unclaimed(run_dir)
     claim(run_dir, config)
     for second in (lambda: claim(run_dir, config), lambda: check_unclaimed(run_dir)):
-        with pytest.raises(RunError, match=f"already holds a run; resume it with resume={run_dir}"):
+        with pytest.raises(RunError, match=f"already holds a run; resume it with python train.py resume={run_dir}"):
             second()
     assert read_config(run_dir) == config and resumable_checkpoint(run_dir) is None
 
