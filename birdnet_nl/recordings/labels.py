@@ -1,161 +1,34 @@
-"""Vocalization type from a recordist's free text ("adult, male, song"), by a table of phrases.
+"""Vocalization type from a recordist's free text ("adult, male, song"), by a small grammar.
 
-`RULES` is the whole table; docs/vocalization_types.md shows the same one and a test compares them. Words match as a
-whole and the longest phrase wins: "alarm call" is one phrase, "recall" is not a call and "subsong" is not a song.
+`type_words` gives each word the name of its rule, and docs/vocalization_types.md shows the rules. A text is split into
+clauses at `,` `;` `.` `|`, and a clause into phrases at "and", "with", `/`, `&` and `+`. A phrase names a sound if it
+contains a word such as "song" or "call"; a word such as "alarm" before or after it changes the type of a call, and all
+other words have no effect: "alarm call", "call (alarm)", "short calls at nest".
 """
 
 import re
 import unicodedata
-from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_words import KINDS_OF_CALL, LIKE, PARTS, RULES, SEPARATE_SOUNDS, VOICE, rule_names
 
 SONG, CALL, ALARM = "song", "call", "alarm"
 MULTILABEL, OTHER, UNKNOWN = "several", "other", "unknown"
-FLIGHT, IGNORED = "flight call", "ignored"  # only inside the rules, never returned
+FLIGHT, EXCLUDED, IGNORED = "flight call", "excluded", "ignored"  # only inside the rules, never returned
 
 FLIGHT_CALL_CHOICES = ("call", "leave_out")
 
-
-@dataclass(frozen=True)
-class Rule:
-    """Meaning of a group of phrases.
-
-    Attributes:
-        result: the type of a text with only these phrases; `FLIGHT` is a call unless flight calls are left out.
-        phrases: separated by commas, in any language; ambiguous phrases are not listed.
-        part_of: types beside which an `OTHER` sound changes nothing; beside any other type the text is `MULTILABEL`.
-    """
-
-    name: str
-    result: str
-    phrases: str
-    part_of: tuple[str, ...] = ()
-
-
-RULES = (
-    Rule(
-        "song",
-        SONG,
-        "song, singing, full song, dawn song, flight song, song flight, display song, zang, zingen, zingend, "
-        "baltszang, gesang, singend, balzgesang, reviergesang, chant, chanteur, chant de vol, chant en vol, "
-        "canto, canción, canto en vuelo, sång, sang",
-    ),
-    Rule(
-        "call",
-        CALL,
-        "call, calling, call note, contact call, social call, display call, rattle call, territorial call, roep, "
-        "roepje, lokroep, contactroep, ruf, rufend, lockruf, kontaktruf, stimmfühlungsruf, cri, cri de contact, "
-        "appel, reclamo, llamada, llamada de contacto, läte, lockläte, kontaktläte",
-    ),
-    Rule(
-        "begging call",
-        CALL,
-        "begging call, begging, bedelroep, bedelgeluid, bettelruf, cri de quémande, reclamo de pollo, llamada de "
-        "petición, tiggläte",
-    ),
-    Rule(
-        "alarm call",
-        ALARM,
-        "alarm call, alarm, call alarm, alarm note, alarming, warning call, mobbing call, alarmroep, roep alarm, "
-        "waarschuwingsroep, alarmruf, warnruf, cri d'alarme, cri alarme, alarme, llamada de alarma, reclamo de "
-        "alarma, canto de alarma, alarma, varningsläte, varnande, varning",
-    ),
-    Rule(
-        "flight call",
-        FLIGHT,
-        "flight call, call in flight, flying call, nocturnal flight call, night flight call, nfc, nocturnal "
-        "migration call, vluchtroep, nachtelijke vluchtroep, vliegroep, trekroep, flugruf, nächtlicher flugruf, "
-        "zugruf, cri de vol, cri en vol, cri de vol nocturne, cri de migration, llamada de vuelo, llamada en "
-        "vuelo, reclamo de vuelo, reclamo en vuelo, flyktläte, flygläte",
-    ),
-    Rule(
-        "subsong",
-        OTHER,
-        "subsong, sub song, plastic song, subzang, jugendgesang, subchant, subcanto, subsång",
-        (SONG,),
-    ),
-    Rule(
-        "mimicry",
-        OTHER,
-        "mimicry, imitation, imitatie, nabootsing, nachahmung, imitación, härmning, imitating",
-        (SONG,),
-    ),
-    Rule("duet", OTHER, "duet, duetting, duetzang, duett, duo, dúo", (SONG, CALL)),
-    Rule(
-        "wings and bill",
-        OTHER,
-        "wing beats, wingbeats, wing beat, wingbeat, wing clap, wing clapping, clapping with wings, wing noise, "
-        "wing sound, mechanical sound, vleugelslag, vleugelgeklap, flügelschlag, flügelgeräusch, bruit d'ailes, "
-        "battement d'ailes, aleteo, vingslag, vingljud",
-        VOCALIZATION_TYPES,
-    ),
-    Rule(
-        "drumming",
-        OTHER,
-        "drumming, drum, drums, drum roll, roffel, roffelen, geroffel, trommelen, trommeln, trommelwirbel, "
-        "tambourinage, tambourinement, tamborileo, trumning, trummande, bill clattering, bill clapping, "
-        "klepperen, klappern",
-    ),
-    Rule(
-        "distress call",
-        OTHER,
-        "distress call, distress, angstroep, angstruf, cri de détresse, llamada de angustia, ångestläte",
-    ),
-    Rule("other", OTHER, "other, overig, anders, sonstiges, andere, autre, otro, annat"),
-    Rule(
-        "several types",
-        MULTILABEL,
-        "mixed, mix, several, several types, multiple, gemengd, meerdere, gemischt, mehrere, mixte, plusieurs, "
-        "mixto, varios, blandat, flera",
-    ),
-    Rule(
-        "uncertain",
-        UNKNOWN,
-        "uncertain, unknown, unsure, possibly, probably, maybe, onzeker, onbekend, waarschijnlijk, unsicher, "
-        "unbekannt, vermutlich, incertain, inconnu, incierto, desconocido, osäker, okänd",
-    ),
-    Rule(
-        "sex",
-        IGNORED,
-        "male, female, sex uncertain, sex unknown, man, vrouw, mannetje, vrouwtje, männchen, weibchen, mâle, "
-        "femelle, macho, hembra, hane, hona, m, f, ♂, ♀",
-    ),
-    Rule(
-        "life stage",
-        IGNORED,
-        "adult, juvenile, immature, subadult, nestling, hatchling, hatchling or nestling, fledgling, chick, "
-        "pullus, young, life stage uncertain, stage uncertain, ad, juv, imm, volwassen, juveniel, jong, adulte, "
-        "jungvogel, nestjong, juvénile, jeune, poussin, adulto, juvenil, joven, polluelo, vuxen, unge, ungfågel",
-    ),
-    Rule(
-        "how many and how",
-        IGNORED,
-        "bird, individual, pair, flock, mixed flock, group, group of, of group of, colony, in colony, in flight, "
-        "several birds, migrant, migrant bird, extended, long, short, loud, soft, typical, normal, two, three, "
-        "four, one, vogel, groep, groepje, kolonie, koppel, paar, schwarm, kolonie, couple, groupe, colonie, "
-        "grupo, pareja, bandada, flock, par",
-    ),
-    Rule("joining words", IGNORED, "and, en, und, et, y, e, och, with, met, mit, avec, con, med, by, of"),
-)
-
-_SINGULAR = {
-    "songs": "song", "calls": "call", "notes": "note", "alarms": "alarm", "birds": "bird", "males": "male",
-    "females": "female", "adults": "adult", "juveniles": "juvenile", "nestlings": "nestling", "chicks": "chick",
-    "pairs": "pair", "duets": "duet", "individuals": "individual", "roepjes": "roepje", "roepen": "roep",
-    "rufe": "ruf", "gesänge": "gesang", "cris": "cri", "chants": "chant", "appels": "appel", "cantos": "canto",
-    "reclamos": "reclamo", "llamadas": "llamada", "läten": "läte", "alarmroepen": "alarmroep",
-    "alarmrufe": "alarmruf", "warnrufe": "warnruf", "lockrufe": "lockruf", "flugrufe": "flugruf",
-    "zugrufe": "zugruf", "bettelrufe": "bettelruf", "lockläten": "lockläte", "varningsläten": "varningsläte",
-}  # fmt: skip
+_RULE = {rule.name: rule for rule in RULES}
+_BEFORE_CALL = {"in flight", "contact", "several types", "other", ""}  # not "male" and the like
+_SEPARATORS = r"[,;.|•·\n]"
 
 
 def classify_type(text: str, *, flight_call: str = "call") -> str:
     """Classify free text, or the name of a type folder, as SONG, CALL, ALARM, MULTILABEL, OTHER or UNKNOWN.
 
-    A word that matches no rule makes the whole text UNKNOWN, as does a question mark. `flight_call` is "call", or
-    "leave_out" to make flight calls OTHER.
+    Doubt about a sound makes the whole text UNKNOWN unless the result is the same without this sound. `flight_call` is
+    "call", or "leave_out" to make flight calls OTHER.
     """
     return _parse(text, flight_call)[0]
 
@@ -165,56 +38,108 @@ def types_in(text: str, *, flight_call: str = "call") -> frozenset[str]:
     return _parse(text, flight_call)[1]
 
 
+@lru_cache(maxsize=65536)
 def _parse(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
     if flight_call not in FLIGHT_CALL_CHOICES:
         raise ValueError(f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}")
-    rules = _rules_in(text)
-    results = [_result(rule, flight_call) for rule in rules if rule is not None and rule.result != IGNORED]
-    plain = frozenset(results) & frozenset(VOCALIZATION_TYPES)
-    if None in rules or UNKNOWN in results or not results:
-        return UNKNOWN, frozenset()
-    if MULTILABEL in results or len(plain) > 1:
+    certain, doubted = [], []
+    for names in _clauses(text):
+        if "negation" in names:
+            names = names[: names.index("negation")]
+        sounds = _sounds_in([name for name in names if name != "doubt"])
+        if "doubt" not in names:
+            certain += sounds
+        elif not set(names) <= {"doubt", "sound", "and", "with"}:
+            doubted += sounds  # none in "sex uncertain"
+        else:
+            return UNKNOWN, frozenset()
+    reading = _combine(certain, flight_call)
+    return reading if _combine(certain + doubted, flight_call) == reading else (UNKNOWN, frozenset())
+
+
+def _combine(sounds: list[str], flight_call: str) -> tuple[str, frozenset[str]]:
+    results = {name: _RULE[name].result for name in sounds}
+    if FLIGHT in results:
+        results[FLIGHT] = CALL if flight_call == "call" else OTHER
+    plain = frozenset(results.values()) & frozenset(VOCALIZATION_TYPES)
+    if not results:
+        return UNKNOWN, plain
+    if MULTILABEL in results.values() or len(plain) > 1:
         return MULTILABEL, plain
     if not plain:
         return OTHER, plain
-    apart = [rule for rule in rules if _result(rule, flight_call) == OTHER and not plain & set(rule.part_of)]
+    apart = [name for name in sounds if results[name] == OTHER and not plain & set(_RULE[name].part_of)]
     return (MULTILABEL if apart else next(iter(plain))), plain
 
 
-def _result(rule: Rule, flight_call: str) -> str:
-    if rule.result == FLIGHT:
-        return CALL if flight_call == "call" else OTHER
-    return rule.result
+def _sounds_in(names: list[str]) -> list[str]:
+    """Return the sounds of a clause from the names of the rules of its words, "" for a word without a rule."""
+    for whole in ("several types", "other"):  # "several, other sounds", but not "several calls"
+        if whole in names and set(names) <= {whole, "sound", "and"}:
+            return [whole]
+    if "mimicry" in names:  # the sounds after "imitation of" are another bird's
+        end = names.index("mimicry") + 1
+        if names[end : end + 1] == [""]:
+            names = names[:end]
+    phrases: list[list[str]] = [[]]
+    for name in names:
+        if name in ("and", "with"):
+            phrases.append([])
+        else:
+            phrases[-1].append(name)
+    sounds = []
+    for index, phrase in enumerate(phrases):
+        found = _sounds_in_phrase(phrase)
+        before_call = any("call" in later for later in phrases[index + 1 :]) and "with" not in names
+        shares_call = before_call and len(phrase) <= 2 and _BEFORE_CALL & set(phrase)  # "soft and alarm calls"
+        is_kind = {"call", *KINDS_OF_CALL} & set(names) and phrase in (["in flight"], ["contact"])  # "alarm/contact"
+        if not found and (shares_call or is_kind or names == ["contact"]):
+            found = _sounds_in_phrase([*phrase, "call"])
+        sounds += found
+    return sounds
 
 
-def _rules_in(text: str) -> list[Rule | None]:
-    """Return the rule of each phrase of the text in order, None for a word that matches no rule."""
-    phrases = _rule_of_phrase()
-    longest = max(map(len, phrases))
-    rules = []
-    for words in _items(text):
-        start = 0
-        while start < len(words):
-            lengths = range(min(longest, len(words) - start), 0, -1)
-            length = next((n for n in lengths if words[start : start + n] in phrases), 0)
-            rules.append(phrases[words[start : start + length]] if length else None)
-            start += length or 1
-    return rules
+def _sounds_in_phrase(names: list[str]) -> list[str]:
+    """Return the sounds of a phrase; each "song" or "call" takes the words before it, the last one those after it."""
+    parts: list[list[str]] = [[]]
+    for name in names:
+        parts[-1].append(name)
+        if name in ("song", "call"):
+            parts.append([])
+    if len(parts) > 1:
+        tail = parts.pop()
+        parts[-1] += tail
+    sounds = []
+    for part in parts:
+        kinds = [name for name in part if name in KINDS_OF_CALL]
+        sounds += [name for name in part if name in SEPARATE_SOUNDS] + kinds
+        head = next((name for name in part if name in ("song", "call")), "")
+        if head and part[: part.index(head)][-1:] == ["wings"]:
+            continue  # "mechanical call"
+        if head == "song":
+            sounds.append("song")
+        elif head == "call" and not kinds:
+            sounds.append(FLIGHT if "in flight" in part else "call")
+        elif not head and not kinds and "contact" in part and {VOICE, "sound"} & set(part):
+            sounds.append("call")  # "contact notes"
+        elif not head and not kinds and VOICE in part:
+            sounds.append(VOICE)
+    return sounds
 
 
-def _items(text: str) -> list[tuple[str, ...]]:
-    """Split a list into the words of each item, without digits and quotes; `?` becomes the word `uncertain`."""
-    text = unicodedata.normalize("NFC", text).casefold().replace("’", "'").replace("?", " uncertain ")
-    parts = re.split(r"[,;/&+|\n]", text)
-    words = [[word.strip("'") for word in re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*|[♂♀]", part)] for part in parts]
-    return [tuple(_SINGULAR.get(word, word) for word in part) for part in words]
+def _clauses(text: str) -> list[list[str]]:
+    """Split a text into clauses, and give each word the name of its rule, or "" without one."""
+    text = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
+    text = re.sub(r"(\w{3,}?)-?like\b", rf"\1 {LIKE}", text)
+    text = re.sub(r"'s\b", "", re.sub(r"\b(d|l|un|qu)'", r"\1 ", text)).replace("'", "")
+    text = re.sub(r"\s[-–—]+\s|[–—→>\\]", " & ", text)
+    text = re.sub(r"\b(ad|evtl|imm|juv|poss|prob)\.", r"\1", text)
+    text = re.sub(r"[(\[{]([^()\[\]{}]*)[)\]}]", lambda match: f" {_bracket(match[1])} ", text)
+    return [rule_names(clause) for clause in re.split(_SEPARATORS, text)]
 
 
-@cache
-def _rule_of_phrase() -> dict[tuple[str, ...], Rule]:
-    phrases = [(words, rule) for rule in RULES for words in _items(rule.phrases)]
-    by_phrase = dict(phrases)
-    ambiguous = {" ".join(words) for words, rule in phrases if by_phrase[words] is not rule}
-    if ambiguous:
-        raise ValueError(f"RULES gives two meanings to {sorted(ambiguous)}")
-    return by_phrase
+def _bracket(text: str) -> str:
+    """Return the text of a bracket as a part of its clause; without a doubt that is not about a sound."""
+    names = rule_names(text)
+    is_aside = "doubt" in names and not PARTS & set(names) and not set(names) <= {"doubt", "sound"}
+    return "" if is_aside else re.sub(_SEPARATORS, " / ", text)
