@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Sampler
 from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.dataset import Batch, gather_mels
+from birdnet_nl.data.dataset import Batch, check_mels, gather_mels
 
 Place = tuple[int, int]  # index of a recording, first frame
 MULTILABEL = -1  # type index of a recording of several types
@@ -90,7 +90,9 @@ class CropDataset(Dataset):
     def __getitems__(self, places: list[Place]) -> Batch:
         recordings, starts, types = self.places(places)
         paths = [self.paths[recording] for recording in recordings.tolist()]
-        return gather_mels(paths, starts.tolist(), self.shape, self.padding_db), types, recordings
+        mel_db = gather_mels(paths, starts.tolist(), self.shape, self.padding_db)
+        check_mels(mel_db, recordings, self)
+        return mel_db, types, recordings
 
     def places(self, places: list[Place]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return recording, first frame and type of crops, each int64 [places]."""

@@ -12,6 +12,8 @@ from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.segments import Segment
+from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.float16 import is_finite
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -63,7 +65,9 @@ class SegmentDataset(Dataset):
     def __getitems__(self, indices: list[int]) -> Batch:
         recordings, starts, types = self.places(indices)
         paths = [self.paths[recording] for recording in recordings.tolist()]
-        return gather_mels(paths, starts.tolist(), self.shape, self.padding_db), types, recordings
+        mel_db = gather_mels(paths, starts.tolist(), self.shape, self.padding_db)
+        check_mels(mel_db, recordings, self)
+        return mel_db, types, recordings
 
     def places(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Recording, first frame and type of segments, each int64 [indices]."""
@@ -84,6 +88,22 @@ def gather_mels(
         batch[row, :, : view.shape[1]] = view
         batch[row, :, view.shape[1] :] = padding_db
     return torch.from_numpy(batch)
+
+
+def check_mels(mel_db: torch.Tensor, recordings: torch.Tensor, dataset: Dataset) -> None:
+    """Raise `DataError` for a batch [batch, mels, frames] of a damaged cache, with the recording and the file."""
+    if is_finite(mel_db.numpy()):
+        return
+    row = next(row for row, mel in enumerate(mel_db.numpy()) if not is_finite(mel))
+    raise damaged_mel(dataset.recording_ids[recordings[row]], dataset.paths[recordings[row]])
+
+
+def damaged_mel(recording_id: str, path: Path) -> DataError:
+    """Build the error of a cached mel whose values are not finite."""
+    return DataError(
+        f"recording {recording_id} cannot be used: its cached mel {path} has values that are not finite numbers; "
+        "delete that file and start again, which computes the mel anew"
+    )
 
 
 def activity_of_segments(dataset: SegmentDataset, mels: Mapping[str, CachedMel], params: MelParams) -> torch.Tensor:

@@ -10,8 +10,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from birdnet_nl.data.crops import CropDataset
-from birdnet_nl.data.dataset import Batch, SegmentDataset
+from birdnet_nl.data.dataset import Batch, SegmentDataset, damaged_mel
 from birdnet_nl.util.console import warn
+from birdnet_nl.util.float16 import is_finite
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,9 @@ class ResidentLoader:
         self.frames = torch.tensor(lengths, dtype=torch.int64, device=device)
         self.first = self.frames.cumsum(0) - self.frames
         self.mels = torch.empty(dataset.shape[0], sum(lengths), dtype=torch.float16, device=device)
-        for part, first, length in zip(parts, self.first.tolist(), lengths, strict=True):
+        for index, (part, first, length) in enumerate(zip(parts, self.first.tolist(), lengths, strict=True)):
+            if not is_finite(part.astype(np.float16, copy=False)):
+                raise damaged_mel(dataset.recording_ids[index], dataset.paths[index])
             self.mels[:, first : first + length] = torch.from_numpy(np.array(part))
 
     def __len__(self) -> int:

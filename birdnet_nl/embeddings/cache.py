@@ -17,7 +17,9 @@ from birdnet_nl.embeddings.base import Embed, EmbeddingModel
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.console import progress_bar
+from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path, touch_cached
+from birdnet_nl.util.float16 import is_finite
 
 FORMAT_VERSION = 1  # increase when the content of the files changes, so that old ones are not used
 
@@ -67,7 +69,8 @@ def embed_recordings(
 
     Window n starts at n · `segment_hop_s` seconds; `windows` holds their number for each recording, and `mels` the hash
     of its content. Each worker is a thread with a network of its own, loaded when there is something to compute. After
-    a stop at any moment, finished files stay and the rest is computed next time.
+    a stop at any moment, finished files stay and the rest is computed next time. Raises `DataError` for a recording
+    whose embeddings are not finite numbers in half precision.
     """
 
     def embed_with(part: EmbeddingModel) -> dict[str, np.ndarray]:
@@ -81,6 +84,7 @@ def embed_recordings(
 
         def compute(recording: Recording, embed: Embed) -> np.ndarray:
             vectors = _embed_recording(recording, windows[recording.id], part, segment_hop_s, embed)
+            check_embeddings(vectors, part, f"recording {recording.id} ({recording.path})")
             if part.cached:
                 with atomic_path(path(recording), sync=False) as temporary, temporary.open("wb") as file:
                     np.save(file, vectors)
@@ -136,14 +140,29 @@ def in_threads(
 
 
 def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:
-    """None when the file is missing, is cut, or has fewer windows than `windows`."""
+    """None when the file is missing, is cut, has fewer windows than `windows`, or values that are not finite."""
     try:
         vectors = np.load(path)
     except (FileNotFoundError, ValueError, EOFError):
         return None
     touch_cached(path)
     complete = vectors.ndim == 2 and vectors.shape[1] == 1 + dimensions and len(vectors) >= windows
-    return vectors[:windows] if complete else None
+    return vectors[:windows] if complete and is_finite_half(vectors) else None
+
+
+def is_finite_half(vectors: np.ndarray) -> bool:
+    """Whether an array of embeddings is in half precision and finite."""
+    return vectors.dtype == np.float16 and is_finite(vectors)
+
+
+def check_embeddings(vectors: np.ndarray, model: EmbeddingModel, what: str) -> None:
+    """Raise `DataError` for embeddings of `what`, float16 [windows, columns], that are not finite numbers."""
+    bad = ~np.isfinite(vectors).all(axis=1) if not is_finite_half(vectors) else np.empty(0, dtype=bool)
+    if bad.any():
+        raise DataError(
+            f"{what} cannot be used with {model.name}: its embedding of window {int(bad.argmax()) + 1} has values that "
+            "are not finite numbers; take the recording out, or another trainer, such as turbo"
+        )
 
 
 def _embed_recording(
@@ -153,6 +172,7 @@ def _embed_recording(
     rate_hz, species = model.sample_rate_hz, get_species(recording.species)
     samples = decode(recording.path, rate_hz)
     vectors = np.empty((windows, 1 + model.dimensions), dtype=np.float16)
-    for window in range(windows):
-        vectors[window] = embed(samples, round(window * segment_hop_s * rate_hz), species)
+    with np.errstate(over="ignore"):  # the caller checks
+        for window in range(windows):
+            vectors[window] = embed(samples, round(window * segment_hop_s * rate_hz), species)
     return vectors

@@ -35,6 +35,7 @@ from birdnet_nl.synthetic.generator import GENERATOR
 from birdnet_nl.util.console import info, progress_bar
 from birdnet_nl.util.errors import DataError, RunError
 from birdnet_nl.util.files import atomic_path, touch_cached
+from birdnet_nl.util.float16 import is_finite
 
 CHANNELS = (32, 64, 128)  # of the shipped weights, with which the training starts
 FORMAT_VERSION = 1  # increase when the training changes, so that old weights are not used
@@ -91,11 +92,22 @@ class DistillationWindows:
         self.windows = [(index, window) for index, rows in enumerate(embeddings) for window in range(len(rows))]
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw windows: mels float16 [count, mels, frames] in dB, and embeddings float32 [count, dimensions]."""
+        """Draw windows: mels float16 [count, mels, frames] in dB, and embeddings float32 [count, dimensions].
+
+        Raises `DataError` for a mel with values that are not finite numbers.
+        """
         windows = [self.windows[drawn] for drawn in rng.integers(len(self.windows), size=count)]
         places = [(index, round(window * self.hop_frames)) for index, window in windows]
         targets = np.stack([self.embeddings[index][window] for index, window in windows])
-        return cut_mels(self.mels, places, self.frames, self.padding_db), targets.astype(np.float32)
+        mel_db = cut_mels(self.mels, places, self.frames, self.padding_db)
+        if not is_finite(mel_db):
+            index = next(index for (index, _), mel in zip(places, mel_db, strict=True) if not is_finite(mel))
+            path = getattr(self.mels[index], "filename", None) or f"number {index}"
+            raise DataError(
+                f"the cached mel {path} has values that are not finite numbers; delete it and start again, which "
+                "computes the mel anew"
+            )
+        return mel_db, targets.astype(np.float32)
 
 
 class Distilled(MelEmbeddingModel):

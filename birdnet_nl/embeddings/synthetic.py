@@ -15,7 +15,7 @@ from birdnet_nl.audio.cache import params_key, to_float16
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.audio.resample import resample
 from birdnet_nl.embeddings.base import NO_SPECIES, EmbeddingModel, MelEmbeddingModel
-from birdnet_nl.embeddings.cache import embeddings_key, in_threads
+from birdnet_nl.embeddings.cache import check_embeddings, embeddings_key, in_threads, is_finite_half
 from birdnet_nl.synthetic.generator import GENERATOR, generate, type_of
 from birdnet_nl.util.files import atomic_path, touch_cached
 
@@ -75,6 +75,7 @@ def embed_synthetic(
             return cached
         embeddings = []
         for index, vectors in enumerate(embed_file(start), start):
+            check_embeddings(vectors, model, f"synthetic recording {index}")
             embeddings.append(vectors)
             if index < count:
                 on_progress(1)
@@ -130,7 +131,7 @@ def _embed_mels(model: MelEmbeddingModel, hop_s: float, mel_dir: Path) -> EmbedF
 
 
 def _read_embeddings(path: Path, model: EmbeddingModel) -> list[np.ndarray] | None:
-    """None when the file is missing or damaged."""
+    """None when the file is missing or damaged, or has values that are not finite."""
     if not model.cached:
         return None
     try:
@@ -139,6 +140,8 @@ def _read_embeddings(path: Path, model: EmbeddingModel) -> list[np.ndarray] | No
     except NOT_READABLE:
         return None
     if windows.ndim != 2 or windows.shape[1] != 1 + model.dimensions or counts.sum() != len(windows):
+        return None
+    if not is_finite_half(windows):
         return None
     touch_cached(path)
     return np.split(windows, np.cumsum(counts)[:-1])
@@ -183,7 +186,10 @@ def _make_mel_file(path: Path, start: int, params: MelParams) -> int:
 
 def _read_mels(path: Path) -> list[np.ndarray]:
     with np.load(path, allow_pickle=False) as content:
-        return np.split(content["mels"], np.cumsum(content["frames"])[:-1], axis=1)
+        mels = content["mels"]
+        if not is_finite_half(mels):
+            raise ValueError(f"{path} has values that are not finite")
+        return np.split(mels, np.cumsum(content["frames"])[:-1], axis=1)
 
 
 def _samples(index: int, sample_rate_hz: int) -> np.ndarray:

@@ -38,6 +38,11 @@ class Calibration:
     fitted_on: int
     of_species: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for temperature in (self.temperature, *self.of_species.values()):
+            if not (math.isfinite(temperature) and temperature > 0):
+                raise ValueError(f"the temperature {temperature} of a calibration must be a number above 0")
+
     def temperature_of(self, species: str) -> float:
         return self.of_species.get(species, self.temperature)
 

@@ -10,6 +10,7 @@ from torchmetrics.functional import classification as functional
 
 from birdnet_nl.evaluation.intervals import bootstrap_intervals
 from birdnet_nl.training.module import types_of_recordings
+from birdnet_nl.util.errors import DataError
 
 OVERALL = ("balanced_accuracy", "macro_f1", "accuracy", "auroc", "average_precision")
 
@@ -25,6 +26,9 @@ class Predictions:
             predicts segments.
         species: slug of the species of each recording index; empty where it is not needed.
         activity: bird activity of each segment, float32 [segments]; None where it is unknown.
+
+    Raises:
+        DataError: if a prediction is not a finite number, which `argmax` would take for the first type.
     """
 
     probabilities: torch.Tensor
@@ -34,6 +38,17 @@ class Predictions:
     whole: torch.Tensor | None = None
     species: Sequence[str] = ()
     activity: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        of_recordings = torch.arange(len(self.recording_ids))
+        for values, recordings in ((self.probabilities, self.recordings), (self.whole, of_recordings)):
+            if values is not None and not values.isfinite().all():
+                bad = recordings[~values.isfinite().all(dim=1)].unique()
+                others = f" (and {len(bad) - 1} others)" if len(bad) > 1 else ""
+                raise DataError(
+                    f"the prediction for recording {self.recording_ids[bad[0]]}{others} is not a finite number, so "
+                    "nothing is evaluated; take it out, or train again with a smaller optimizer.lr if it is sound"
+                )
 
     @classmethod
     def join(

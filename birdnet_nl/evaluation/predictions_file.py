@@ -1,6 +1,7 @@
 """`predictions.csv` of a run: the prediction for each test recording."""
 
 import csv
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.errors import DataError, RunError
 from birdnet_nl.util.files import atomic_path
 
 RECORDING_COLUMNS = ("recording_id", "file", "species", "recordist", "true_type")
@@ -38,7 +39,13 @@ def recording_predictions(
     segments: np.ndarray,
     types: Sequence[str],
 ) -> list[RecordingPrediction]:
-    """Build the rows from probabilities [recordings, types] and arrays [recordings]; types as indices."""
+    """Build the rows from probabilities [recordings, types] and arrays [recordings]; types as indices.
+
+    Raises `DataError` for a probability that is not a finite number.
+    """
+    finite = np.isfinite(probabilities).all(axis=1)
+    if not finite.all():
+        raise DataError(f"the prediction for {recordings[int(finite.argmin())].path} is not a finite number")
     return [
         RecordingPrediction(
             recording_id=recording.id,
@@ -82,6 +89,8 @@ def read_predictions(path: Path) -> list[RecordingPrediction]:
 
 def _parse_row(row: dict[str, str]) -> RecordingPrediction:
     probabilities = {name.removeprefix("p_"): float(row[name]) for name in row if name and name.startswith("p_")}
+    if not all(math.isfinite(value) for value in probabilities.values()):
+        raise ValueError(f"recording {row['recording_id']} has a probability that is not a finite number")
     predicted_type = row["answer"] if "answer" in row else row["predicted_type"]  # its name in version 0.1
     if row["certain"] not in ("true", "false") or predicted_type not in probabilities:
         raise ValueError(f"certain={row['certain']}, predicted_type={predicted_type}")

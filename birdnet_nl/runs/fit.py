@@ -1,9 +1,11 @@
 """Lightning's Trainer for a run: callbacks and loggers, starting and resuming, Ctrl-C."""
 
 import logging
+import math
 import signal
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import read_splits, write_splits
 from birdnet_nl.evaluation.calibration import check_target_accuracy
 from birdnet_nl.training.callbacks import TRAINED, Heartbeat
-from birdnet_nl.training.checkpoint import METADATA, AtomicCheckpointIO, read_checkpoint
+from birdnet_nl.training.checkpoint import METADATA, AtomicCheckpointIO, check_resumable, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info
@@ -31,9 +33,13 @@ from birdnet_nl.util.run_directory import (
     write_json,
 )
 
+MAX_FLOAT32 = 3.4e38
+RESTORING = "checkpoint_connector"  # Lightning's module that restores a training
+
 
 def check_values(cfg: DictConfig) -> None:
-    """Raise `ValueError` for values that libraries would answer with a traceback."""
+    """Raise `ValueError` for values that libraries would answer with a traceback, or with results of no meaning."""
+    _check_finite(OmegaConf.to_container(cfg, resolve=False, throw_on_missing=False))
     checks = (("seed", int, 0), ("trainer.max_epochs", int, 1), ("optimizer.lr", (int, float), 1e-12))
     for name, kind, minimum in checks:
         value = OmegaConf.select(cfg, name)
@@ -42,6 +48,8 @@ def check_values(cfg: DictConfig) -> None:
         if isinstance(value, bool) or not isinstance(value, kind) or value < minimum:
             what = f"a whole number, at least {minimum}" if kind is int else "a number above 0"
             raise ValueError(f"{name}={value} must be {what}")
+        if value > MAX_FLOAT32:
+            raise ValueError(f"{name}={value} is too large; the largest number of the weights is {MAX_FLOAT32:.1e}")
     check_target_accuracy(cfg.evaluation.target_accuracy)
     takes = {"SegmentClassifier": False, "EmbeddingClassifier": True}.get(cfg.module._target_.rpartition(".")[2])
     if takes is not None and takes != (cfg.embeddings is not None):
@@ -49,6 +57,18 @@ def check_values(cfg: DictConfig) -> None:
             "embeddings= and the rest of the parameter set do not fit together; choose a parameter set on embeddings, "
             "such as trainer=birdnet, frozen or distilled, or leave out embeddings="
         )
+
+
+def _check_finite(values: Any, name: str = "") -> None:
+    """Raise `ValueError` for a number in nested dicts and lists that is not finite."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            _check_finite(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(values, list):
+        for value in values:
+            _check_finite(value, name)
+    elif isinstance(values, float) and not math.isfinite(values):
+        raise ValueError(f"{name}={values} must be a finite number")
 
 
 def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trainer:
@@ -79,11 +99,27 @@ def fit(trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, 
     checkpoint = resumable_checkpoint(run_dir) if resume else None
     if checkpoint is not None:
         content = read_checkpoint(checkpoint)
+        check_resumable(checkpoint, content, module)
         _check_not_moved(content, run_dir)
         info(f"continuing after epoch {len(content[METADATA]['history'])}")
-    with ctrl_c_raises(trainer):
+    with ctrl_c_raises(trainer), restoring(checkpoint):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
+
+
+@contextmanager
+def restoring(checkpoint: Path | None) -> Iterator[None]:
+    """Raise `RunError` when Lightning cannot restore the state of a training from `checkpoint`."""
+    try:
+        yield
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if checkpoint is None or not any(RESTORING in Path(frame.filename).stem for frame in frames):
+            raise
+        raise RunError(
+            f"{checkpoint} holds another state of a training than this run needs; delete it and resume again, which "
+            "trains from the beginning"
+        ) from None
 
 
 @contextmanager
@@ -100,7 +136,8 @@ def ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
 
 def _check_not_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:
     """Raise `RunError` when the run directory was moved: Lightning then forgets which epoch was the best."""
-    folders = {state["dirpath"] for state in checkpoint["callbacks"].values() if "dirpath" in state}
+    states = checkpoint["callbacks"].values()
+    folders = {state["dirpath"] for state in states if isinstance(state, Mapping) and "dirpath" in state}
     if folders != {str(run_dir / BEST.parent)}:
         before = Path(folders.pop()).parent if folders else "another folder"
         raise RunError(

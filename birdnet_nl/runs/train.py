@@ -11,7 +11,7 @@ from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.runs.fit import build_trainer, check_values, fit, quiet_libraries, write_or_check_splits
 from birdnet_nl.runs.report import PhaseTimer, describe_run, print_data_summary, print_source
 from birdnet_nl.runs.test import show_run, test
-from birdnet_nl.training.checkpoint import METADATA, load_weights, read_checkpoint
+from birdnet_nl.training.checkpoint import METADATA, DivergedError, load_weights, read_checkpoint
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.printed_commands import train_command
@@ -48,6 +48,8 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
         return report["validation"]["recording_balanced_accuracy"]
     try:
         return train(cfg, run_dir.resolve(), resume)
+    except DivergedError:  # again when resumed
+        raise
     except BaseException:
         if resumable_checkpoint(run_dir) is not None:
             info(f"stopped; finished epochs are kept, continue with: {escape(train_command(resume=run_dir))}")

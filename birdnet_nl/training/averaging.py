@@ -1,5 +1,6 @@
 """Weight averaging over the steps of a training: as a callback, and in a training of fixed length outside a run."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,9 +11,12 @@ from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel
 
+from birdnet_nl.models.registry import nonfinite_tensor, to_half
+from birdnet_nl.training.finite import diverged
 from birdnet_nl.training.schedules import configure_scheduler
 
 WEIGHT_DECAY, AVERAGE_DECAY = 1e-2, 0.995  # of `train_one_cycle`
+REMEDY = "another seed, or other steps"  # its learning rate is fixed
 
 
 def blend(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor | int, decay: float) -> torch.Tensor:
@@ -62,16 +66,23 @@ def train_one_cycle(
     """Train `network` with AdamW and one cycle of the learning rate; returns the average of its weights over the steps.
 
     `losses` draws a batch at each step and gives its loss, which `on_step` gets too. The result is in evaluation mode.
+    Raises `DivergedError` when a loss, or a weight of the result in half precision, is not a finite number.
     """
     averaged = AveragedModel(network, avg_fn=partial(blend, decay=AVERAGE_DECAY), use_buffers=True)
     optimizer = torch.optim.AdamW(network.parameters(), lr=max_lr, weight_decay=WEIGHT_DECAY)
     scheduler = configure_scheduler(partial(OneCycleLR, pct_start=pct_start), optimizer, steps)["scheduler"]
     network.train()
-    for _, loss in zip(range(steps), losses, strict=False):
+    for step, loss in zip(range(steps), losses, strict=False):
+        value = loss.item()
+        if not math.isfinite(value):
+            raise diverged(f"the loss of step {step + 1}", REMEDY)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         scheduler.step()
         averaged.update_parameters(network)
-        on_step(loss.item())
-    return averaged.module.eval()
+        on_step(value)
+    result = averaged.module.eval()
+    if name := nonfinite_tensor(to_half(result.state_dict())):  # the form in which the weights are kept
+        raise diverged(f"a weight ({name})", REMEDY)
+    return result

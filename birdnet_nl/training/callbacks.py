@@ -1,6 +1,7 @@
 """Callbacks: progress of a training, its heartbeat for other processes, saving and the median pruner."""
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -150,11 +151,13 @@ def is_below_median(own: Sequence[float], others: Sequence[Sequence[float]], min
 
 
 def read_histories(folder: Path, metric: str = PRUNING_METRIC) -> list[list[float]]:
-    """The values per epoch of every finished training below `folder`; unreadable files are skipped."""
+    """The values per epoch of every finished training below `folder`; files that cannot be used are skipped."""
     curves = []
     for path in sorted(folder.rglob(TRAINED)):
         try:
-            curves.append([row[metric] for row in json.loads(path.read_text(encoding="utf-8"))["history"]])
+            curve = [float(row[metric]) for row in json.loads(path.read_text(encoding="utf-8"))["history"]]
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if all(map(math.isfinite, curve)):
+            curves.append(curve)
     return curves

@@ -129,7 +129,8 @@ def check_resumable(path: Path, checkpoint: Mapping[str, Any], module: nn.Module
     """Raise `RunError` when a training of `module` cannot continue from a checkpoint."""
     remedy = f"delete {path} and resume again, which trains from the beginning"
     missing = [key for key in (*TRAINING_STATE, "state_dict") if key not in checkpoint]
-    if missing or not isinstance(checkpoint[METADATA].get("history"), list):
+    is_complete = not missing and isinstance(checkpoint["callbacks"], dict)
+    if not is_complete or not isinstance(checkpoint[METADATA].get("history"), list):
         raise RunError(f"{path} holds no state of a training; {remedy}")
     state, own = checkpoint["state_dict"], module.state_dict()
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:

@@ -1,5 +1,6 @@
 """The LightningModule: a CNN on mel spectrograms, its loss and optimizer, and the metrics after each epoch."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from birdnet_nl.data.dataset import Batch
 from birdnet_nl.models.registry import build_network, check_network, describe_network
 from birdnet_nl.training.checkpoint import METADATA
 from birdnet_nl.training.engine import EngineState
+from birdnet_nl.training.finite import FiniteSteps, diverged, overflow_explained
 from birdnet_nl.training.initial_weights import check_pretrained, load_pretrained
 from birdnet_nl.training.schedules import configure_scheduler
 
@@ -92,6 +94,7 @@ class SegmentClassifier(L.LightningModule):
         self.metadata: dict[str, Any] = {}
         self.history: list[dict[str, float]] = []
         self.val_segments: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.finite_steps, self.step_loss = FiniteSteps(), torch.zeros(())
 
     def check_description(self) -> None:
         """Raise what building the network would raise, before anything takes time."""
@@ -126,7 +129,8 @@ class SegmentClassifier(L.LightningModule):
             }
         )
         self.train_metrics, self.val_metrics = metrics.clone(prefix="train/"), metrics.clone(prefix="val/")
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        # torchmetrics leaves NaN out of a mean, and out of its weights where that is disabled
+        self.train_loss, self.val_loss = MeanMetric(nan_strategy=math.inf), MeanMetric(nan_strategy=math.inf)
         self.metadata = {
             "version": __version__,
             "parameter_set": self.parameter_set,
@@ -189,11 +193,39 @@ class SegmentClassifier(L.LightningModule):
             mel_db, targets = self.augment(mel_db, targets, self.draws)
         logits = self(mel_db)
         loss = self.train_criterion(logits.float(), targets)
-        self.train_loss.update(loss.detach(), weight=len(types))
+        self.train_loss.update(loss.detach().clone(), weight=len(types))
         single = types >= 0  # the others are recordings of several types
         if single.any():
             self.train_metrics.update(logits.detach()[single], types[single])
+        self.step_loss = loss.detach()
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        with self.explained("the loss or a gradient"):
+            self.finite_steps.add(self.step_loss, self.network.parameters())
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        with overflow_explained("a step of the optimizer", lambda: self.remedy):
+            super().optimizer_step(*arguments, **options)
+
+    def on_validation_epoch_start(self) -> None:
+        with self.explained("the loss or a gradient"):
+            self.finite_steps.check()
+
+    @contextmanager
+    def explained(self, what: str) -> Iterator[None]:
+        """Raise `DivergedError`, with the values to change, where the block finds `what` not finite (`ValueError`)."""
+        try:
+            yield
+        except ValueError:
+            raise diverged(f"{what} in epoch {self.current_epoch + 1}", self.remedy) from None
+
+    @property
+    def remedy(self) -> str:
+        """Values to change when a training diverges."""
+        lr = getattr(self.make_optimizer, "keywords", {}).get("lr")
+        bf16 = " or engine.precision=fp32" if "bf16" in str(self.trainer.precision) else ""
+        return f"a smaller optimizer.lr (now {lr:g}){bf16}" if lr else "other parameters"
 
     def validation_step(self, batch: Batch, index: int) -> None:
         mel_db, types, recordings = batch
@@ -206,6 +238,8 @@ class SegmentClassifier(L.LightningModule):
         """Log the metrics of the epoch, which validation closes, and add them to `history`."""
         probabilities, types, recordings = (torch.cat(parts) for parts in zip(*self.val_segments, strict=True))
         self.val_segments.clear()
+        if not probabilities.isfinite().all():
+            raise diverged(f"the prediction for validation recordings in epoch {self.current_epoch + 1}", self.remedy)
         per_recording = multiclass_accuracy(
             pool_recordings(probabilities, recordings),
             types_of_recordings(types, recordings),
@@ -220,6 +254,9 @@ class SegmentClassifier(L.LightningModule):
             "val/recording_balanced_accuracy": per_recording,
         }
         row = {name: float(value) for name, value in values.items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise diverged(f"{name} in epoch {self.current_epoch + 1}", self.remedy)
         if self.make_optimizer is not None:
             row["learning_rate"] = self.optimizers().param_groups[0]["lr"]
         for metric in (self.train_loss, self.train_metrics, self.val_loss, self.val_metrics):

@@ -11,11 +11,13 @@ from torch import nn
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.dataset import Batch
 from birdnet_nl.models.registry import build_network
+from birdnet_nl.training.finite import diverged, overflow_explained
 from birdnet_nl.training.module import SegmentClassifier, pool_recordings, types_of_recordings
 
 MAX_ITERATIONS = 300
 TOLERANCE_GRADIENT = 1e-6
 MIN_STD = 1e-6
+REMEDY = "other model.l2, model.gamma or module.synthetic_weight"  # when it diverges
 
 
 class Probe:
@@ -33,6 +35,7 @@ class Probe:
         """Minimize the weighted cross-entropy plus `l2` / 2 times the sum of the squared weights.
 
         The result does not depend on the order of the recordings. A network without trainable weights stays as it is.
+        Raises `DivergedError` when features or weights are no longer finite.
 
         Args:
             features: float32 [recordings, num_features].
@@ -44,6 +47,8 @@ class Probe:
             return
         with torch.no_grad():
             transformed = self.network.transform(features)
+        if not all(part.isfinite().all() for part in _tensors(transformed)):
+            raise diverged("a feature of the classifier on embeddings", REMEDY)
         weighted = targets * sample_weight
         solver = torch.optim.LBFGS(
             parameters, max_iter=MAX_ITERATIONS, tolerance_grad=TOLERANCE_GRADIENT, line_search_fn="strong_wolfe"
@@ -57,8 +62,16 @@ class Probe:
             loss.backward()
             return loss
 
-        solver.step(objective)
+        with overflow_explained("a step of the classifier on embeddings", lambda: REMEDY):
+            solver.step(objective)
         solver.zero_grad()
+        if not all(parameter.isfinite().all() for parameter in parameters):
+            raise diverged("a weight of the classifier on embeddings", REMEDY)
+
+
+def _tensors(transformed: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """What `transform` returns, as a tuple: a residual head needs several tensors."""
+    return (transformed,) if isinstance(transformed, torch.Tensor) else tuple(transformed)
 
 
 def align(features: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import did_you_mean, write_text_atomic
@@ -31,14 +34,35 @@ KEYS_OF_VERSION_0_1 = {"practice", "teacher", "teacher_knows_test", "trunk", "cr
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_text_atomic(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write strict JSON; raises `RunError`, with the name of the value, for a number that is not finite."""
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        name = next(_nonfinite_names(content), "a value")
+        raise RunError(f"{path.name} is not written: {name} is not a finite number; start a new run") from None
+    write_text_atomic(path, text + "\n")
+
+
+def _nonfinite_names(content: Any, name: str = "") -> Iterator[str]:
+    """Iterate over the keys, joined by dots, of numbers in nested dicts and lists that are not finite."""
+    if isinstance(content, float) and not math.isfinite(content):
+        yield name
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _nonfinite_names(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(content, list | tuple):
+        for index, value in enumerate(content):
+            yield from _nonfinite_names(value, f"{name}.{index}")
 
 
 def read_json(path: Path) -> Any:
+    """Return the content of a file of a run; numbers that are not finite, of version 0.1, are None."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not complete JSON ({error}); delete it and resume the run with resume=") from error
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+    except ValueError:  # also of a text in another encoding
+        raise RunError(f"{path} is not complete JSON; delete it and resume the run with resume=") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}); change its permissions") from None
 
 
 def claim(run_dir: Path, config: DictConfig) -> None:
@@ -76,7 +100,10 @@ def read_finished_config(run_dir: Path) -> DictConfig:
         )
     if not (run_dir / CONFIG).is_file():
         raise RunError(f"resume={run_dir} holds no {CONFIG}, so no run was started there; give a run directory")
-    config = OmegaConf.load(run_dir / CONFIG)
+    try:
+        config = OmegaConf.load(run_dir / CONFIG)
+    except (YAMLError, OSError, ValueError):  # a ValueError: no text in UTF-8
+        raise RunError(f"{run_dir / CONFIG} cannot be read as the configuration of a run; start a new run") from None
     if not isinstance(config, DictConfig) or "species" not in config:
         raise RunError(f"{run_dir / CONFIG} is not complete; the run was killed before it began, start a new one")
     return config

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data.dataset import SegmentDataset, activity_of_segments
 from birdnet_nl.data.segments import Segment
+from birdnet_nl.util.errors import DataError
 
 SEGMENT_S = 0.5
 FRAMES = 32  # of half a second with `small_mel`
@@ -102,3 +103,15 @@ def test_only_segments_with_a_loud_sound_are_active(tmp_path, small_mel):
     activity = activity_of_segments(dataset, mels, small_mel)
     assert activity.dtype == torch.float32 and activity.shape == (7,)
     assert activity[2] > 15 and (activity[[0, 3, 4, 5, 6]] < 1).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_damaged_mel_is_named_with_its_recording(mels, dataset, value):
+    mel = np.load(mels["XC2"].path)
+    mel[3, 5] = value
+    path = mels["XC2"].path.with_name("damaged.npy")  # mapped files are kept open
+    np.save(path, mel)
+    dataset.paths[1] = path
+    assert len(dataset.__getitems__([0, 1, 2, 4])[0]) == 4
+    with pytest.raises(DataError, match=r"recording XC2 cannot be used: its cached mel .*damaged\.npy has values"):
+        dataset.__getitems__([0, 3, 4])

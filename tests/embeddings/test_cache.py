@@ -11,7 +11,7 @@ from birdnet_nl.embeddings.base import EmbeddingModel
 from birdnet_nl.embeddings.cache import check_demo, check_windows, embed_recordings, embeddings_key
 from birdnet_nl.embeddings.frozen_cnn import FrozenCnn
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.util.errors import SetupError
+from birdnet_nl.util.errors import DataError, SetupError
 
 RATE_HZ, HOP_S = 8000, 0.5
 
@@ -137,3 +137,27 @@ def test_a_model_pretrained_on_synthetic_recordings_is_refused_for_the_demo():
     check_demo(FrozenCnn(), synthetic=False)
     with pytest.raises(ValueError, match="embeddings of frozen cannot be evaluated on the demo"):
         check_demo(FrozenCnn(), synthetic=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6], ids=["nan", "inf", "beyond half precision"])
+def test_embeddings_that_are_no_finite_numbers_are_refused_with_the_recording(embed, loudness, value, tmp_path):
+    model = loudness()
+    load = model.load
+
+    def load_broken():
+        inner = load()
+        return lambda samples, start, species: inner(samples, start, species) * (value if start else 1)
+
+    model.load = load_broken
+    with pytest.raises(DataError, match=r"recording XC0 .* cannot be used with loudness: its embedding of window 2"):
+        embed(model)
+    assert not files(tmp_path)
+
+
+def test_a_cached_file_with_values_that_are_not_finite_is_computed_again(embed, loudness, tmp_path):
+    expected = embed(loudness())["XC0"]
+    for path in files(tmp_path):
+        damaged = np.load(path)
+        damaged[-1, -1] = np.nan
+        np.save(path, damaged)
+    np.testing.assert_array_equal(embed(loudness())["XC0"], expected)

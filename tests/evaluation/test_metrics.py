@@ -8,6 +8,7 @@ import sklearn.metrics
 import torch
 
 from birdnet_nl.evaluation.metrics import Predictions, score, score_with_intervals
+from birdnet_nl.util.errors import DataError
 
 TYPES = ["song", "call", "alarm"]
 
@@ -91,3 +92,15 @@ def test_batches_are_concatenated_in_order():
     assert joined.probabilities.shape == (3, 2)
     assert (joined.true_types.tolist(), joined.recordings.tolist()) == ([0, 1, 1], [0, 1, 1])
     assert joined.recording_ids == ["a", "b"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_prediction_that_is_no_finite_number_is_refused_with_its_recording(value, whole):
+    """`argmax` of NaN is the first type, which would count as correct for songs."""
+    probabilities = torch.full((4, 2), 0.5)
+    types, recordings = torch.tensor([0, 0, 1, 0]), torch.tensor([0, 1, 1, 2])
+    of_recordings = torch.full((3, 2), 0.5)
+    (of_recordings if whole else probabilities)[1, 1] = value
+    with pytest.raises(DataError, match="the prediction for recording XC2 is not a finite number, so nothing is"):
+        Predictions(probabilities, types, recordings, ["XC1", "XC2", "XC3"], of_recordings if whole else None)

@@ -8,7 +8,7 @@ import pytest
 
 from birdnet_nl.evaluation.predictions_file import read_predictions, recording_predictions, write_predictions
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.errors import DataError, RunError
 
 TYPES = ["song", "alarm"]
 
@@ -51,3 +51,18 @@ def test_a_missing_or_broken_file_raises(tmp_path):
         (tmp_path / "predictions.csv").write_text(content)
         with pytest.raises(RunError, match="is not the list of predictions of a run"):
             read_predictions(tmp_path / "predictions.csv")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", ""])
+def test_a_probability_that_is_no_finite_number_is_neither_written_nor_read(predictions, tmp_path, value):
+    recordings = [Recording("XC1", Path("/data/song/XC1.mp3"), "merel", "song", "song")]
+    arrays = np.array([0]), np.array([True]), np.array([12])
+    with pytest.raises(DataError, match=r"the prediction for /data/song/XC1\.mp3 is not a finite number"):
+        recording_predictions(recordings, np.array([[np.nan, 0.5]]), *arrays, TYPES)
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, predictions)
+    text = path.read_text()
+    assert ",0.9," in text
+    path.write_text(text.replace(",0.9,", f",{value},"))
+    with pytest.raises(RunError, match=r"is not the list of predictions"):
+        read_predictions(path)

@@ -153,7 +153,7 @@ def test_weights_of_another_network_are_refused(checkpoint):
 def test_a_training_resumes_only_from_its_own_state(checkpoint):
     module = torch.nn.Linear(2, 2)
     state = dict.fromkeys(("epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers"), 0)
-    content = {"state_dict": module.state_dict(), "birdnet_nl": {"history": []}, **state}
+    content = {"state_dict": module.state_dict(), "birdnet_nl": {"history": []}, **state, "callbacks": {}}
     check_resumable(checkpoint, content, module)
     with pytest.raises(RunError, match=r"belong to another network; delete .*best\.ckpt and resume again"):
         check_resumable(checkpoint, content, torch.nn.Linear(3, 2))

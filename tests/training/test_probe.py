@@ -10,6 +10,7 @@ from torch import nn
 
 from birdnet_nl.models.recording_classifier import RecordingClassifier
 from birdnet_nl.models.residual_head import ResidualHead
+from birdnet_nl.training.checkpoint import DivergedError
 from birdnet_nl.training.probe import EmbeddingClassifier, Probe, align
 
 COMPACT = {"_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "types": 3, "channels": [4, 6], "dropout": 0.3}
@@ -211,3 +212,30 @@ def test_a_head_on_features_equals_training_it_in_place(mels):
     torch.testing.assert_close(fitted(mels[0]), in_place(mels[0]), atol=1e-3, rtol=1e-3)
     for name, value in in_place.base.state_dict().items():
         torch.testing.assert_close(value, before[name], msg=f"{name} of the frozen base changed")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_features_that_are_no_finite_numbers_are_not_fitted(bags, value):
+    segments, types, recordings = bags
+    segments = segments.clone()
+    segments[7, 3] = value
+    network = RecordingClassifier(3, [8], ["mean"], 1.0)
+    with pytest.raises(DivergedError, match="a feature of the classifier on embeddings is no longer a finite number"):
+        classifier()._fit(network, (segments, types, recordings))
+
+
+@pytest.mark.parametrize("landmarks", [0, 16])
+def test_constant_features_give_finite_weights(bags, landmarks):
+    _, types, recordings = bags
+    network = RecordingClassifier(3, [8], ["mean", "std"], 1.0, landmarks=landmarks)
+    constant = torch.ones(len(types), 9)
+    classifier()._fit(network, (constant, types, recordings))
+    assert network(constant, recordings).isfinite().all()
+
+
+def test_a_fit_that_diverges_is_one_sentence(bags):
+    module = classifier(class_weights=(1e38, 1e38, 1e38))
+    network = RecordingClassifier(3, [8], ["mean"], 1.0)
+    module.hard_targets = lambda types: (torch.full((40, 3), 1e30), torch.full((40, 3), 1e30))
+    with pytest.raises(DivergedError, match="(weight|step) of the classifier on embeddings is no"):
+        module._fit(network, bags)

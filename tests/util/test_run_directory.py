@@ -14,6 +14,7 @@ from birdnet_nl.util.run_directory import (
     read_json,
     resumable_checkpoint,
     write_config,
+    write_json,
 )
 
 CONFIGURATION = {
@@ -92,5 +93,23 @@ def test_a_finished_run_cannot_change(tmp_path, config):
 
 def test_incomplete_json_is_an_error_with_the_remedy(tmp_path):
     (tmp_path / METRICS).write_text('{"half"')
-    with pytest.raises(RunError, match=r"is not complete JSON .*; delete it and resume the run"):
+    with pytest.raises(RunError, match=r"is not complete JSON; delete it and resume the run"):
         read_json(tmp_path / METRICS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_of_a_run_is_strict(tmp_path, value):
+    write_json(tmp_path / "metrics.json", {"results": None})
+    content = {"results": {"recording": [{"auroc": 0.5}, {"auroc": value}]}}
+    with pytest.raises(RunError, match=r"metrics\.json is not written: results\.recording\.1\.auroc is not a finite"):
+        write_json(tmp_path / "metrics.json", content)
+    assert read_json(tmp_path / "metrics.json") == {"results": None}
+    (tmp_path / "metrics.json").write_text('{"loss": NaN}')  # of version 0.1
+    assert read_json(tmp_path / "metrics.json") == {"loss": None}
+
+
+@pytest.mark.parametrize("content", [b"a: [1", b"\xff\xfe\x00", b"a: b: c"])
+def test_a_damaged_configuration_is_one_sentence(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(RunError, match=r"config\.yaml cannot be read as the configuration of a run"):
+        read_finished_config(tmp_path)
