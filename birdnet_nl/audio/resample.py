@@ -1,21 +1,16 @@
 """Resampling with the frequency response of soxr's HQ quality, by blocks of FFTs where that is faster than soxr.
 
 PyTorch's FFT is used where PyTorch is installed, imported only when samples are resampled; elsewhere soxr resamples.
+Files of any length are resampled block by block in `resample_stream.py`.
 """
-
-from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
-
-if TYPE_CHECKING:
-    import torch
 
 BLOCK_SAMPLES = 7000  # approximate; a power of two times the shortest stretch that is whole at both rates
 BLOCKS = 32  # transformed at once, because torch plans an FFT at every call
@@ -37,20 +32,19 @@ class BlockFilter:
     block_out: int
     edge_in: int
     edge_out: int
-    response: torch.Tensor
+    response: np.ndarray
+
+    def resampled_length(self, samples: int) -> int:
+        """Number of samples after resampling, as from soxr."""
+        return math.floor(samples * self.block_out / self.block_in + 0.5)
 
 
 @lru_cache(maxsize=16)
-def block_filter(rate_in_hz: int, rate_out_hz: int) -> BlockFilter | None:
-    """Build the filter between two rates from soxr's impulse response; None where soxr itself is used."""
-    if find_spec("torch") is None:
-        return None
-    import torch
-
+def design_filter(rate_in_hz: int, rate_out_hz: int) -> BlockFilter | None:
+    """Design the filter between two rates from soxr's impulse response; None where blocks would be too long."""
     common = math.gcd(rate_in_hz, rate_out_hz)
     unit_in, unit_out = rate_in_hz // common, rate_out_hz // common  # the shortest stretch that is whole at both rates
-    fast_fft = torch.backends.mkl.is_available()
-    if not fast_fft or max(unit_in, unit_out) > MAX_UNIT_SAMPLES or rate_in_hz >= 2 * rate_out_hz:
+    if max(unit_in, unit_out) > MAX_UNIT_SAMPLES or rate_in_hz >= 2 * rate_out_hz:
         return None
     units = 2 ** round(math.log2(BLOCK_SAMPLES / unit_in))
     edge_units = math.ceil(EDGE_SAMPLES / min(unit_in, unit_out))
@@ -60,7 +54,17 @@ def block_filter(rate_in_hz: int, rate_out_hz: int) -> BlockFilter | None:
     impulse_response = soxr.resample(impulse, rate_in_hz, rate_out_hz)[block_out // 2 : block_out // 2 + block_out]
     response = np.fft.rfft(np.fft.ifftshift(impulse_response)).real  # real, because the impulse response is symmetric
     response = response[: min(block_in, block_out) // 2 + 1].astype(np.float32)
-    return BlockFilter(block_in, block_out, edge_units * unit_in, edge_units * unit_out, torch.from_numpy(response))
+    return BlockFilter(block_in, block_out, edge_units * unit_in, edge_units * unit_out, response)
+
+
+@lru_cache(maxsize=16)
+def block_filter(rate_in_hz: int, rate_out_hz: int) -> BlockFilter | None:
+    """Return the filter between two rates; None where soxr itself is used, as without the fast FFT of torch."""
+    if find_spec("torch") is None:
+        return None
+    import torch
+
+    return design_filter(rate_in_hz, rate_out_hz) if torch.backends.mkl.is_available() else None
 
 
 def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarray:
@@ -73,18 +77,32 @@ def resample(samples: np.ndarray, rate_in_hz: int, rate_out_hz: int) -> np.ndarr
 
 def _resample_blocks(samples: np.ndarray, blocks: BlockFilter) -> np.ndarray:
     """Overlap-save: each block is filtered circularly, and its edges are discarded."""
+    step_in, step_out = blocks.block_in - 2 * blocks.edge_in, blocks.block_out - 2 * blocks.edge_out
+    length = blocks.resampled_length(len(samples))
+    count = math.ceil(length / step_out)
+    padded = np.zeros(count * step_in + 2 * blocks.edge_in, dtype=np.float32)
+    padded[blocks.edge_in : blocks.edge_in + len(samples)] = samples
+    windows = np.lib.stride_tricks.sliding_window_view(padded, blocks.block_in, writeable=True)[
+        ::step_in
+    ]  # overlapping
+    return transform_blocks(windows, blocks).reshape(-1)[:length]
+
+
+def overlapping(samples: np.ndarray, length: int, step: int) -> np.ndarray:
+    """View of the windows of `length` samples, [windows, length], one every `step` samples."""
+    return np.lib.stride_tricks.sliding_window_view(samples, length, writeable=True)[::step]
+
+
+def transform_blocks(windows: np.ndarray, blocks: BlockFilter) -> np.ndarray:
+    """Filter and resample overlapping blocks by torch: [blocks, block_in] -> [blocks, block_out without its edges]."""
     import torch
 
-    step_in, step_out = blocks.block_in - 2 * blocks.edge_in, blocks.block_out - 2 * blocks.edge_out
-    length = math.floor(len(samples) * blocks.block_out / blocks.block_in + 0.5)
-    count = math.ceil(length / step_out)
     with torch.inference_mode():
-        padded = torch.zeros(count * step_in + 2 * blocks.edge_in)
-        padded[blocks.edge_in : blocks.edge_in + len(samples)] = torch.from_numpy(samples)
-        windows = padded.unfold(0, blocks.block_in, step_in)  # [blocks, block_in], overlapping
-        resampled = torch.empty(count, step_out)
-        for start in range(0, count, BLOCKS):
+        views = torch.from_numpy(windows)
+        response = torch.from_numpy(blocks.response)
+        resampled = torch.empty(len(windows), blocks.block_out - 2 * blocks.edge_out)
+        for start in range(0, len(windows), BLOCKS):
             group = slice(start, start + BLOCKS)
-            spectrum = torch.fft.rfft(windows[group])[:, : len(blocks.response)] * blocks.response
+            spectrum = torch.fft.rfft(views[group])[:, : len(response)] * response
             resampled[group] = torch.fft.irfft(spectrum, n=blocks.block_out)[:, blocks.edge_out : -blocks.edge_out]
-    return resampled.view(-1)[:length].numpy()
+    return resampled.numpy()

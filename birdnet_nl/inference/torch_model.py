@@ -1,23 +1,29 @@
 """Prediction of sound files with a trained classifier in torch."""
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from birdnet_nl.audio.activity import frame_activity, window_activity
-from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, log_mel
-from birdnet_nl.data.segments import cut_segments
-from birdnet_nl.embeddings.base import NO_SPECIES, EmbeddingModel, cut_mels
+from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel, cut_mels
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.model import FilePrediction, OnProgress
-from birdnet_nl.species.table import find_species, pooled_species
+from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, report_progress, segments
+from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks
+from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS, RecordingClassifier
+from birdnet_nl.species.table import Species, find_species, pooled_species
 
 BATCH_SIZE = 64
-SILENCE_PEAK = 1e-6  # -120 dB: below the smallest step of 16 bits, and above the rounding of lossy formats
+SAMPLES_EXACT_S, SAMPLES_STEP_S = 120.0, 60.0  # of stretches of samples, which no median is taken over
 
 
 class TorchModel:
@@ -25,16 +31,18 @@ class TorchModel:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        metadata = classifier.metadata
+        metadata, mel = classifier.metadata, classifier.mel
         self.species = trained_species(metadata)
         self.is_pool = metadata.get("pool") is not None
         self.types = tuple(classifier.types)
         self.name = f"{metadata['species']['slug']} {metadata.get('parameter_set') or ''}".strip()
         self.fingerprint = hashlib.sha256(classifier.checkpoint.read_bytes()).hexdigest()[:16]
-        self.sample_rate_hz = classifier.mel.sample_rate_hz
         self.segment_s, self.segment_hop_s = metadata["segment_s"], metadata["segment_hop_s"]
         self.threshold = classifier.threshold
         self.synthetic = bool(metadata["synthetic"])
+        self.sample_rate_hz = (classifier.embedding_model or mel).sample_rate_hz
+        embeds = classifier.embedding_model is not None
+        self._cut = Cut(self.segment_s, mel.sample_rate_hz, mel.hop_samples, by_sample=embeds)
 
     @classmethod
     def load(cls, target: Path | str) -> "TorchModel":
@@ -48,60 +56,156 @@ class TorchModel:
         segment_hop_s: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
-        classifier, hop_s = self.classifier, segment_hop_s or self.segment_hop_s
+        """See `PredictionModel.predict_file`; the numbers are those of `birdnet-nl evaluate`."""
+        hop_s, collected = segment_hop_s or self.segment_hop_s, Collected()
         species = species or (self.species[0] if len(self.species) == 1 else "")
-        params = classifier.mel
-        samples = decode(Path(path), self.sample_rate_hz)
-        mel = log_mel(samples, params).astype(np.float16)
-        starts_s = cut_segments(mel.shape[1] / params.frames_per_s, self.segment_s, hop_s)
-        if classifier.embedding_model is None:
-            predictions = self._predict_segments(mel, starts_s, params)
+        if self.classifier.embedding_model is None:
+            blocks = self._predict_segments(Path(path), hop_s, collected, on_progress)
+            whole = None
         else:
-            predictions = self._predict_recording(Path(path), starts_s, species)
-        zeros = torch.zeros(len(starts_s), dtype=torch.int64)
-        predictions = Predictions(
-            predictions[0], zeros, zeros,
-            [str(path)], predictions[1], [species], predictions[2],
-        )  # fmt: skip
-        length = round(self.segment_s * self.sample_rate_hz)
-        clips = [samples[(first := round(start * self.sample_rate_hz)) : first + length] for start in starts_s]
-        return FilePrediction(
-            np.array(starts_s),
-            classifier.calibration.segment_probabilities(predictions).numpy(),
-            classifier.calibration.recording_probabilities(predictions)[0].numpy(),
-            np.array([not len(clip) or np.abs(clip).max() < SILENCE_PEAK for clip in clips]),
-            len(samples) / self.sample_rate_hz,
-        )
+            found = find_species(species) or NO_SPECIES
+            blocks, whole = self._predict_recording(Path(path), hop_s, collected, found, on_progress)
+        probabilities = torch.from_numpy(np.concatenate(collected.probabilities))
+        zeros = torch.zeros(len(probabilities), dtype=torch.int64)
+        activity = torch.from_numpy(np.concatenate(collected.activity)) if collected.activity else None
+        predictions = Predictions(probabilities, zeros, zeros, [str(path)], whole, [species], activity)
+        calibration = self.classifier.calibration
+        calibrated = calibration.segment_probabilities(predictions).numpy()
+        recording = calibration.recording_probabilities(predictions)[0].numpy()
+        return collected.prediction(blocks, hop_s, calibrated, recording)
 
-    def _predict_segments(self, mel: np.ndarray, starts_s: list[float], params: MelParams):
-        frames = params.segment_frames(self.segment_s)
-        firsts = [round(start * params.frames_per_s) for start in starts_s]
-        parts = []
-        for batch in range(0, len(firsts), BATCH_SIZE):
-            places = [(0, first) for first in firsts[batch : batch + BATCH_SIZE]]
-            windows = torch.from_numpy(cut_mels([mel], places, frames, params.padding_db))
-            parts.append(self.classifier.probabilities(windows, temperature=1.0))
-        activity = window_activity(frame_activity(mel, params), frames)
-        activity = torch.from_numpy(activity[np.minimum(firsts, len(activity) - 1)])
-        return torch.cat(parts), None, activity
+    def _predict_segments(
+        self, path: Path, hop_s: float, collected: Collected, on_progress: OnProgress | None
+    ) -> SampleBlocks:
+        params, front_end = self.classifier.mel, mel_front_end(self.classifier.mel)
+        blocks, frames = (
+            SampleBlocks(path, params.sample_rate_hz, as_in_training=True),
+            params.segment_frames(self.segment_s),
+        )
+        for stretch, firsts in segments(blocks, front_end, self._cut, hop_s):
+            activity = window_activity(frame_activity(stretch.columns, params), frames)
+            for start in range(0, len(firsts), BATCH_SIZE):
+                batch = firsts[start : start + BATCH_SIZE]
+                mels = cut_mels([stretch.columns], [(0, first) for first in batch], frames, params.padding_db)
+                probabilities = self.classifier.probabilities(torch.from_numpy(mels), temperature=1.0)
+                collected.probabilities.append(probabilities.numpy())
+                collected.activity.append(activity[np.minimum(batch, len(activity) - 1)])
+                collected.add_silence(stretch, batch, frames - 1)
+                report_progress(on_progress, len(collected.silent), hop_s)
+        return blocks
 
     @torch.inference_mode()
-    def _predict_recording(self, path: Path, starts_s: list[float], species: str):
+    def _predict_recording(
+        self, path: Path, hop_s: float, collected: Collected, species: Species, on_progress: OnProgress | None
+    ) -> tuple[SampleBlocks, torch.Tensor]:
+        """Collect predictions of segments; returns the prediction of the recording too, [1, types]."""
+        network = self.classifier.network
+        pooling = _RecordingPooling(network)
         parts = self.classifier.embedding_model.parts
-        embedded = [self._embed(path, starts_s, part, species) for part in parts]
-        vectors = torch.from_numpy(np.concatenate([embedded[0], *(other[:, 1:] for other in embedded[1:])], axis=1))
-        network, count = self.classifier.network, len(vectors)
-        alone, together = torch.arange(count), torch.zeros(count, dtype=torch.int64)
-        return network(vectors, alone).softmax(dim=1), network(vectors, together).softmax(dim=1), None
+        if all(isinstance(part, MelEmbeddingModel) for part in parts):
+            blocks, batches = self._embed(path, hop_s, collected, parts, species)
+        else:
+            blocks, batches = self._embed_parts(path, hop_s, collected, parts, species)
+        for vectors in batches:
+            alone = torch.arange(len(vectors))
+            collected.probabilities.append(network(vectors, alone).softmax(dim=1).numpy())
+            pooling.add(vectors)
+            report_progress(on_progress, len(collected.silent), hop_s)
+        return blocks, pooling.logits().softmax(dim=1)
 
-    def _embed(self, path: Path, starts_s: list[float], model: EmbeddingModel, species: str) -> np.ndarray:
-        samples = decode(path, model.sample_rate_hz)
-        embed, found = model.load(), find_species(species) or NO_SPECIES
-        firsts = [round(start * model.sample_rate_hz) for start in starts_s]
-        return np.stack([embed(samples, first, found) for first in firsts]).astype(np.float16)
+    def _embed(
+        self, path: Path, hop_s: float, collected: Collected, parts: Sequence[EmbeddingModel], species: Species
+    ) -> tuple[SampleBlocks, Iterator[torch.Tensor]]:
+        """Return embeddings in batches, float16 [segments, 1 + dimensions], of parts with the same input."""
+        first_part = parts[0]
+        if all(isinstance(part, MelEmbeddingModel) for part in parts):
+            front_end, networks = replace(mel_front_end(MEL), dtype=np.float32), self._mel_networks
+        else:
+            front_end, networks = sample_front_end(first_part.sample_rate_hz), [self._sample_networks[first_part.name]]
+        blocks = SampleBlocks(path, front_end.sample_rate_hz, as_in_training=True)
+        columns = round(first_part.window_s * front_end.columns_per_s)
+
+        def embed_all() -> Iterator[torch.Tensor]:
+            for stretch, firsts in segments(blocks, front_end, self._cut, hop_s):
+                rows = stretch.columns if len(stretch.columns) > 1 else stretch.columns[0]
+                extra = [species] if rows.ndim == 1 else []
+                for start in range(0, len(firsts), BATCH_SIZE):
+                    batch = firsts[start : start + BATCH_SIZE]
+                    collected.add_silence(stretch, batch, columns)
+                    vectors = [[embed(rows, first, *extra) for first in batch] for embed in networks]
+                    yield _join([np.stack(of_part).astype(np.float16) for of_part in vectors])
+
+        return blocks, embed_all()
+
+    def _embed_parts(
+        self, path: Path, hop_s: float, collected: Collected, parts: Sequence[EmbeddingModel], species: Species
+    ) -> tuple[SampleBlocks, Iterator[torch.Tensor]]:
+        """As `_embed`, of parts with different inputs: the file is read once for each part."""
+        if len(parts) == 1:
+            return self._embed(path, hop_s, collected, parts, species)
+        embedded = []
+        for index, part in enumerate(parts):
+            blocks, batches = self._embed(path, hop_s, collected if index == 0 else Collected(), [part], species)
+            embedded.append(torch.cat(list(batches)).numpy())
+        return blocks, iter([_join(embedded)])
+
+    @cached_property
+    def _mel_networks(self) -> list[Callable[[np.ndarray, int], np.ndarray]]:
+        return [part.load_for_mels() for part in self.classifier.embedding_model.parts]
+
+    @cached_property
+    def _sample_networks(self) -> dict[str, Callable[[np.ndarray, int, Species], np.ndarray]]:
+        parts = self.classifier.embedding_model.parts
+        for part in parts:
+            part.check_installed()
+        return {part.name: part.load() for part in parts}
 
 
-def trained_species(metadata: dict) -> tuple[str, ...]:
+class _RecordingPooling:
+    """Prediction for one recording by a network of embeddings, which are added batch by batch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network, base = network, getattr(network, "base", network)
+        self.classifier = base if isinstance(base, RecordingClassifier) else None
+        self.vectors: list[torch.Tensor] = []
+        if self.classifier is not None:
+            pooling = self.classifier.pooling
+            self.statistics = RecordingStatistics(pooling.kinds, pooling.typical_variance.numpy(), PRIOR_SEGMENTS)
+
+    def add(self, vectors: torch.Tensor) -> None:
+        if self.classifier is None:  # a network from outside the package may need all of them
+            self.vectors.append(vectors)
+        else:
+            self.statistics.add(self.classifier._pooled_columns(vectors).numpy())
+
+    def logits(self) -> torch.Tensor:
+        if self.classifier is None:
+            vectors = torch.cat(self.vectors)
+            return self.network(vectors, torch.zeros(len(vectors), dtype=torch.int64))
+        return self.network.forward_head(torch.from_numpy(self.statistics.features())[None])
+
+
+def _join(parts: Sequence[np.ndarray]) -> torch.Tensor:
+    """Join the embeddings of several models for the same segments; the species score is that of the first."""
+    return torch.from_numpy(np.concatenate([parts[0], *(part[:, 1:] for part in parts[1:])], axis=1))
+
+
+def mel_front_end(params: MelParams) -> FrontEnd:
+    raw = replace(params, normalisation="segment_peak", ceiling_db=0.0, floor_db=-80.0)  # without the median
+    relative = params.normalisation == "band_median"
+    return FrontEnd(
+        params.sample_rate_hz, params.n_fft, params.hop_samples, lambda samples: log_mel(samples, raw), relative
+    )
+
+
+def sample_front_end(sample_rate_hz: int) -> FrontEnd:
+    """Front end of networks that take samples."""
+    return FrontEnd(
+        sample_rate_hz, 0, 1, lambda samples: samples[None], False, np.float32, SAMPLES_EXACT_S, SAMPLES_STEP_S
+    )
+
+
+def trained_species(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """Slugs of the species that a checkpoint was trained for."""
     pool = metadata.get("pool")
     return tuple(member.slug for member in pooled_species(pool)) if pool else (metadata["species"]["slug"],)
