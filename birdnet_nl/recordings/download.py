@@ -94,7 +94,7 @@ def _download_species(
 def _fetch(candidate: Candidate, client: XenoCanto, folder: Path) -> tuple[Path, str]:
     name = f"XC{candidate.row['xc_id']}{candidate.suffix}"
     path = folder / TYPE_FOLDERS[candidate.vocalization_type] / name
-    check = partial(find_defect, expected_s=candidate.duration_s, suffix=candidate.suffix)
+    check = partial(find_defect, expected_s=candidate.duration_s)
     with atomic_path(path) as part:
         sha256 = client.fetch(candidate.url, part, check)
     return path, sha256
