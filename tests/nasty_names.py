@@ -27,7 +27,7 @@ NASTY_NAMES = [
     "100%d {0} %(name)s",
     "$HOME",
     "back\\slash\\",
-    ":bird: [red]x[/]",
+    ":bird: [red]x[bold]",
     "a::b",
     " blanks ",
     "line\nbreak",

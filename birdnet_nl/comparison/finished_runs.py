@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
 from birdnet_nl.util.renamed import RENAMED_KEYS, RENAMED_VALUES
@@ -191,16 +193,21 @@ def _rename(table: Mapping[str, Any], new_names: Mapping[str, str | None]) -> di
 
 
 def _overrides(folder: Path, parameter_set: str) -> list[str]:
-    """Read the arguments of `python train.py` from Hydra's file (one `- key=value` per line), with today's names.
+    """Read the arguments of `python train.py` from Hydra's file, with today's names.
 
     The option of version 0.1 that selected the parameter set, such as `model=birdnet`, is left out.
     """
-    path = folder / OVERRIDES
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    overrides = [line[2:].strip().strip("'\"") for line in lines if line.startswith("- ")]
+    overrides = read_overrides(folder)
     return [_upgrade_override(text) for text in overrides if text != f"model={parameter_set}"]
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """Return the arguments of a run from Hydra's file, as they were given; empty where it is missing or damaged."""
+    try:
+        overrides = yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return [str(text) for text in overrides] if isinstance(overrides, list) else []
 
 
 def _upgrade_override(override: str) -> str:

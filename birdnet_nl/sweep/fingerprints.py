@@ -13,9 +13,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.data.sources import choose_sources
-from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.recordings.remote import list_remote_files
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import get_species, pooled_species
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CHANGEABLE

@@ -1,10 +1,15 @@
 """Properties of Hydra's launchers: number of parallel jobs, reporting of failures, and workers that died."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from omegaconf import DictConfig
 
+from birdnet_nl.util.errors import RunError
+
+SUBMITIT_PATTERN = re.compile(r"%\d*[AaJjNnsTtuUx%]")  # of submitit and of sbatch --output
 LOKY_HOOK = "get_exitcodes_terminated_worker"  # called by loky between the death of a worker and the end of the others
 
 
@@ -19,6 +24,15 @@ def count_parallel_jobs(launcher: DictConfig, jobs: int) -> int:
         "LocalLauncher": jobs,  # submitit's launcher on this machine starts all jobs at once
     }.get(_name(launcher)) or 1
     return configured if configured > 0 else max(1, cpu_count() + 1 + configured)
+
+
+def check_sweep_folder(launcher: DictConfig, folder: Path) -> None:
+    """Raise `RunError` for a `%` in the path of a sweep that submitit or SLURM would replace, as in `%j`."""
+    found = SUBMITIT_PATTERN.search(str(folder.resolve()))
+    if found and _name(launcher) in ("SlurmLauncher", "LocalLauncher"):
+        raise RunError(
+            f"{folder} holds {found[0]}, which submitit replaces in the paths of its logs; choose another paths.logs"
+        )
 
 
 def prints_failures(launcher: DictConfig) -> bool:

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Quote, QuotedString
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from birdnet_nl.util.errors import SelectionError
 from birdnet_nl.util.files import user_path
 from birdnet_nl.util.printed_commands import SPECIAL_NAMES
 
@@ -73,8 +76,20 @@ def quote_path(value: str, may_be_a_list: bool = False) -> str:
         return value
     if may_be_a_list and isinstance(read, list | dict):
         return value
+    _check_references(value)
     path = value if URL.match(value) else _expand(value)
     return path if path == value and isinstance(read, str) and read == value else quoted(path)
+
+
+def _check_references(value: str) -> None:
+    """Raise `SelectionError` for `${` in the name of a folder, which the configuration would take for a reference."""
+    try:
+        OmegaConf.create({"path": value})
+    except OmegaConfBaseException:
+        raise SelectionError(
+            f"{value} holds ${{, which begins a reference to another parameter, as in ${{paths.logs}}; rename the "
+            "folder, or give a symbolic link to it"
+        ) from None
 
 
 def quoted(text: str) -> str:

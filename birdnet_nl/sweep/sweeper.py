@@ -35,7 +35,7 @@ from birdnet_nl.sweep.job_file import (
     write_record,
 )
 from birdnet_nl.sweep.jobs import Job, keep_folders, override_key, override_value
-from birdnet_nl.sweep.launchers import count_parallel_jobs, prints_failures, record_dead_workers
+from birdnet_nl.sweep.launchers import check_sweep_folder, count_parallel_jobs, prints_failures, record_dead_workers
 from birdnet_nl.sweep.path_arguments import quoted
 from birdnet_nl.sweep.plan import Action, JobPlan, move_aside, plan_job, show_plan
 from birdnet_nl.sweep.processes import this_process
@@ -82,6 +82,7 @@ class ResumableSweeper(Sweeper):
         planned.jobs = keep_folders(planned.jobs, earlier.jobs if earlier else ())
         plans = self._plan_actions(planned)
         launcher = self.config.hydra.launcher
+        check_sweep_folder(launcher, self.folder)
         workers = count_parallel_jobs(launcher, len(planned.jobs))
         if self.config.sweep.plan:
             show_plan(planned, plans, self.folder, workers)

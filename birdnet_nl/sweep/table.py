@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from birdnet_nl.comparison.finished_runs import read_overrides
 from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.species.table import find_species
 from birdnet_nl.sweep.job_file import JOB, LOG, State, current_record, read_heartbeat
@@ -165,9 +166,7 @@ def _job_of(folder: Path, run_dir: Path) -> Job:
     report = _read_report(run_dir)
     names = ("", "", *run_dir.parts)
     species = (report.get("species") or {}).get("slug") or names[-2]
-    path = run_dir / ".hydra" / "overrides.yaml"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    overrides = tuple(line[2:].strip().strip("'\"") for line in lines if line.startswith("- "))
+    overrides = tuple(read_overrides(run_dir))
     return Job(overrides, run_dir.relative_to(folder).as_posix(), species, report.get("parameter_set") or names[-3])
 
 

@@ -97,6 +97,6 @@ def similar_path(path: str | Path) -> Path | None:
 
 
 def did_you_mean(path: str | Path) -> str:
-    """Return `; did you mean …?` for a path that does not exist, or an empty string."""
+    """Return ` (did you mean …?)` for a path that does not exist, or an empty string."""
     similar = similar_path(path)
-    return f"; did you mean {similar}?" if similar else ""
+    return f" (did you mean {similar}?)" if similar else ""

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 TRAIN_SCRIPT = "train.py"
@@ -25,9 +26,29 @@ def path_value(path: str | Path) -> str:
     return f"./{text}" if is_special or re.fullmatch(r"(choice|glob)\(.*\)", text, re.DOTALL) else text
 
 
+def quote_word(word: str) -> str:
+    """Quote a word for the shell; control characters and bytes that are no UTF-8 as `$'…'` of bash and zsh."""
+    if all(character.isprintable() for character in word):
+        return shlex.quote(word)
+    escaped = (_escape(character) for character in word)
+    return f"$'{''.join(escaped)}'"
+
+
+def _escape(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
+
+def _join(words: Iterable[str]) -> str:
+    return " ".join(map(quote_word, words))
+
+
 def printed_command(*words: str | Path) -> str:
     """Return a command that works when it is pasted into a shell; words that are paths go through `path_value`."""
-    return shlex.join(path_value(word) if isinstance(word, Path) else word for word in words)
+    return _join(path_value(word) if isinstance(word, Path) else word for word in words)
 
 
 def train_command(*words: str, **paths: str | Path) -> str:
@@ -37,7 +58,7 @@ def train_command(*words: str, **paths: str | Path) -> str:
     """
     script = _train_script()
     program = ["python", script] if script else ["birdnet-nl", "train"]
-    return shlex.join([*program, *words, *(f"{key}={path_value(path)}" for key, path in paths.items())])
+    return _join([*program, *words, *(f"{key}={path_value(path)}" for key, path in paths.items())])
 
 
 def _train_script() -> str | None:

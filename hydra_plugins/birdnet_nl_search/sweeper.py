@@ -2,20 +2,24 @@
 # Hydra imports every plugin on every start, also for --help, so Optuna is imported in functions.
 
 import importlib.util
+import os
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+from rich.markup import escape
 
 from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.errors import RunError, SelectionError, SetupError
 from birdnet_nl.util.files import write_text_atomic
+from birdnet_nl.util.printed_commands import path_value, train_command
 
 STUDY = "search"
 DATABASE = "search.db"
@@ -48,7 +52,7 @@ class SearchSweeper(Sweeper):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.folder.mkdir(parents=True, exist_ok=True)
-        storage = f"sqlite:///{self.folder / DATABASE}"
+        storage = database_url(self.folder / DATABASE)
         study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
         for trial in study.trials:  # left open by a search that was killed
             if trial.state == optuna.trial.TrialState.RUNNING:
@@ -91,12 +95,17 @@ class SearchSweeper(Sweeper):
         values = " ".join(
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in best.params.items()
         )
+        command = train_command("--config-dir", path_value(self.folder / "conf"), f"trainer={name}")
         screen.print(
             f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {values}\n"
-            f"as a parameter set: python train.py --config-dir {display_path(self.folder / 'conf')} trainer={name} "
-            "species=…",
+            f"as a parameter set: {escape(command)} species=…",
             soft_wrap=True,
         )
+
+
+def database_url(path: Path) -> str:
+    """Return the address of an SQLite file for Optuna, in which characters such as `?` and `%` are escaped."""
+    return f"sqlite:///file:{quote(os.fsencode(path.absolute()))}?uri=true"
 
 
 def check_single_values(arguments: list[str]) -> None:
