@@ -23,7 +23,7 @@ def pushed(samples: np.ndarray, rates_hz: tuple[int, int], size: int, empty_end:
 @pytest.mark.parametrize(("samples", "size"), [(0, 100), (1, 100), (500, 7), (70_001, 9_999), (70_001, 70_001)])
 def test_blocks_give_the_samples_of_the_whole_recording(rates_hz, samples, size, empty_end, as_in_training):
     sound = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
-    expected = resample(sound, *rates_hz) if samples else sound
+    expected = resample(sound, *rates_hz) if samples and len(set(rates_hz)) > 1 else sound
     actual = pushed(sound, rates_hz, size, empty_end, as_in_training)
     assert actual.shape == expected.shape and actual.dtype == np.float32
     exact = as_in_training and design_filter(*rates_hz) is not None
