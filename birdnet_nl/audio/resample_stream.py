@@ -18,7 +18,7 @@ class ResampleStream(Protocol):
 
 
 def resample_stream(rate_in_hz: int, rate_out_hz: int, as_in_training: bool = False) -> ResampleStream:
-    """Return a resampler with the frequency response of `resample`, or with `as_in_training` that gives its numbers.
+    """Return a resampler with the frequency response of `resample`, with `as_in_training` by the same FFT.
 
     Without, torch is not imported, and samples differ by rounding (1e-7 of full scale); the first eight by more where
     `resample` uses soxr.
