@@ -57,9 +57,9 @@ def data_command(
         )
     chosen = dict.fromkeys(all_species() if all_ else (match for name in names for match in match_species(name)))
     root, rules = root.expanduser(), TrainingRules(flight_call=flight_call)
-    overviews, without = inspect_species(list(chosen), root, rules, cache.expanduser() / FACTS_FILE)
+    overviews, without, unusable = inspect_species(list(chosen), root, rules, cache.expanduser() / FACTS_FILE)
     if not overviews:
-        raise DataError(_no_recordings(without, root))
+        raise DataError("; ".join([_no_recordings(without, root), *unusable]))
     out = Console(highlight=False)
     if html:
         html = write_page(html, overviews, without, rules, root)
@@ -71,28 +71,37 @@ def data_command(
         print_species(out, overviews[0], rules, root)
         for species in without:
             out.print(escape(_no_recordings([species], root)), soft_wrap=True)
+    if not json_:
+        for text in unusable:
+            out.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
     if html:  # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr
         (screen if json_ else out).print(f"written: {display_path(html)}", soft_wrap=True)
 
 
 def inspect_species(
     chosen: Sequence[Species], root: Path, rules: "TrainingRules", facts_file: Path
-) -> tuple[list["SpeciesOverview"], list[Species]]:
-    """Return overviews of the species with recordings, in the order of `chosen`, and the species without."""
+) -> tuple[list["SpeciesOverview"], list[Species], list[str]]:
+    """Return overviews of the species with recordings, in the order of `chosen`, and the species without.
+
+    The texts describe folders that hold files but no recordings.
+    """
     from birdnet_nl.audio.inspection import FactsCache, inspect_files
     from birdnet_nl.data.overview import build_overview
     from birdnet_nl.data.sources import DEMO_MARK
-    from birdnet_nl.recordings.folder import find_species_folders
-    from birdnet_nl.recordings.library import files_by_id, find_recordings
+    from birdnet_nl.recordings.file_summary import summarize_files
+    from birdnet_nl.recordings.library import find_folders, read_species
 
-    found, folders = {}, {}
+    folders, found, unusable = find_folders(root), {}, []
     with progress_bar() as bar:
         task = bar.add_task("reading folders", total=len(chosen))
         for species in chosen:
-            if recordings := find_recordings(root, species, rules.flight_call):
-                found[species], folders[species] = recordings, find_species_folders(root, species)
+            content = read_species(folders.get(species, []), species, rules.flight_call)
+            if content.recordings:
+                found[species] = content
+            elif (summary := summarize_files([content], {})).files:
+                unusable.append(f"{species.slug}: {folders[species][0]} holds no recordings ({summary.line()})")
             bar.advance(task)
-    paths = [recording.path for recordings in found.values() for recording in recordings]
+    paths = [recording.path for content in found.values() for recording in content.recordings]
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=len(paths))
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -100,16 +109,14 @@ def inspect_species(
     overviews = [
         build_overview(
             species,
-            recordings,
             facts,
             rules,
-            files=files_by_id(folders[species]),
-            folders=folders[species],
+            content,
             synthetic=any((folder / DEMO_MARK).is_file() for folder in folders[species]),
         )
-        for species, recordings in found.items()
+        for species, content in found.items()
     ]
-    return overviews, [species for species in chosen if species not in found]
+    return overviews, [species for species in chosen if species not in found], unusable
 
 
 def write_page(
@@ -148,6 +155,8 @@ def _species_values(overview: "SpeciesOverview", rules: "TrainingRules", root: P
         "duration_s": round(overview.duration_s, 1),
         "kinds": dict(count_kinds(overview)),
         "unclear": dict(overview.unclear),
+        "not_understood": dict(overview.not_understood),
+        "file_counts": overview.files.to_dict(),
         "types": {name: {**asdict(type_), "verdict": type_.verdict} for name, type_ in overview.types.items()},
         "trainable": not overview.problem,
         "problem": overview.problem,

@@ -89,6 +89,8 @@ def _summary(overviews: Sequence[SpeciesOverview], without: Sequence[Species]) -
 
 def _species_section(overview: SpeciesOverview, rules: TrainingRules, root: Path, per_type: int) -> dict[str, Any]:
     notes = dict(overview.problems())
+    if overview.not_understood:
+        notes["type texts not understood"] = [f"{text} {count}" for text, count in overview.not_understood.items()]
     if overview.unclear:
         notes["of several or unclear types, never tested on"] = [
             f"{text} {count}" for text, count in overview.unclear.most_common()
@@ -104,6 +106,7 @@ def _species_section(overview: SpeciesOverview, rules: TrainingRules, root: Path
         "training_command": training_command(overview, rules, root),
         "download_command": download_command(overview, rules, root),
         "notes": notes,
+        "files": overview.files.line(),
         "legend": _legend(overview.recordings),
         "plots": _draw_plots(overview.recordings),
         "examples": [_example(item) for item in choose_examples(overview.recordings, per_type)],

@@ -16,12 +16,14 @@ from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.download_filters import Filters
+from birdnet_nl.recordings.file_summary import join_summaries
 from birdnet_nl.species.table import Species
 
 DEFAULT_FILTERS = Filters()
 VERDICTS = {"yes": "yes", "just": "enough to train, few to test on", "no": "no"}
 COLOURS = {"yes": "green", "just": "yellow", "no": "red"}
 MAX_NAMES = 4  # files or people in a line
+MAX_TEXTS = 12  # type texts in a line
 COMPACT = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": 0, "pad_edge": False}  # fits 80 columns
 
 
@@ -83,10 +85,13 @@ def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules,
     out.print(_types_table(overview, rules))
     if overview.unclear:
         out.print(f"of several or unclear types, never tested on: {_format_counts(overview.unclear)}", soft_wrap=True)
+    if texts := overview.not_understood:
+        out.print(f"[yellow]type texts not understood[/]: {_format_counts(texts, MAX_TEXTS)}", soft_wrap=True)
     out.print(f"quality     {_format_counts(overview.count('quality', 'no rating'))}")
     recordists = f": {_format_counts(overview.recordists, MAX_NAMES)}" if overview.recordists else ""
     out.print(f"recordists  {len(overview.recordists)} known{recordists}", soft_wrap=True)
     out.print(f"licences    {_format_counts(overview.licences)}", soft_wrap=True)
+    out.print(escape(overview.files.line()), soft_wrap=True)
     for problem, names in overview.problems().items():
         out.print(f"[yellow]{len(names)} × {escape(problem)}[/]: {escape(_format_names(names))}", soft_wrap=True)
     if overview.problem:
@@ -137,6 +142,10 @@ def print_many_species(
     if without:
         names = "" if of_all else f": {', '.join(species.slug for species in without[:12])}{'…' * (len(without) > 12)}"
         out.print(f"{len(without)} of the {len(overviews) + len(without)} species have no recordings{names}")
+    if texts := sum((overview.not_understood for overview in overviews), Counter()):
+        out.print(f"[yellow]type texts not understood[/]: {_format_counts(texts, MAX_TEXTS)}", soft_wrap=True)
+    files = join_summaries([overview.files for overview in overviews])
+    out.print(escape(files.line()), soft_wrap=True)
     problems = Counter(
         problem for overview in overviews for problem, names in overview.problems().items() for _ in names
     )

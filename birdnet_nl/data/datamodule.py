@@ -15,7 +15,7 @@ from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
-from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_source, with_own_ids
+from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_content, with_own_ids
 from birdnet_nl.data.splits import InheritedSplits, check_fold
 from birdnet_nl.data.summary import DataSummary
 from birdnet_nl.data.validation import (
@@ -29,6 +29,7 @@ from birdnet_nl.data.validation import (
 )
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
 from birdnet_nl.embeddings.cache import check_demo, check_windows
+from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.table import Species, pooled_species
 from birdnet_nl.util.console import progress_bar
@@ -129,6 +130,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         if embeddings is not None:
             check_demo(embeddings, self.synthetic)
         self.prepared: PreparedRecordings | None = None
+        self.contents: list[FolderContent] = []
         self.multilabel = MultilabelRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
         self.crop_dataset: CropDataset | None = None
@@ -207,12 +209,11 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         return any(choice.spectrograms for choice in self.choices.values())
 
     def _read_recordings(self) -> list[Recording]:
-        recordings = [
-            recording
+        self.contents = [
+            read_content(choice, species, self.demo, self.cache_dir / "remote", self.flight_call)
             for species, choice in self.choices.items()
-            for recording in read_source(choice, species, self.demo, self.cache_dir / "remote", self.flight_call)
         ]
-        return with_own_ids(recordings)
+        return with_own_ids([recording for content in self.contents for recording in content.recordings])
 
     def _starts(self, frames: int) -> list[float]:
         """Start times in seconds of the segments of a recording with so many frames."""

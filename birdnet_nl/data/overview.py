@@ -5,7 +5,7 @@ Near-duplicates (`near_duplicates.py`) are found in mels only: a training leaves
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from birdnet_nl.audio.inspection import FileFacts
@@ -19,7 +19,10 @@ from birdnet_nl.data.training_rules import (
     choose_types,
     usable_types,
 )
-from birdnet_nl.recordings.labels import MULTILABEL, classify_type
+from birdnet_nl.recordings.file_summary import SAME_FILE, FileSummary, summarize_files, type_reason
+from birdnet_nl.recordings.folder import FolderContent, classify
+from birdnet_nl.recordings.labels import UNKNOWN
+from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.recordings.recording import Recording, licence_code
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
@@ -87,7 +90,8 @@ class SpeciesOverview:
     Attributes:
         types: counts by vocalization type, in the order of the rules.
         problem: reason in one sentence for which no classifier can be trained; empty when one can.
-        repeated_ids: files by recording id, for ids that occur more than once.
+        content: every file in the folders, and the rows of their manifests.
+        files: counts of all files in the folders; a file counts as used when a training can use it.
         synthetic: some of the folders hold demo recordings.
     """
 
@@ -96,7 +100,8 @@ class SpeciesOverview:
     recordings: tuple[InspectedRecording, ...]
     types: Mapping[str, TypeOverview]
     problem: str
-    repeated_ids: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    content: FolderContent
+    files: FileSummary
     synthetic: bool = False
 
     @property
@@ -124,6 +129,21 @@ class SpeciesOverview:
             item.recording.type_text or "(no type)" for item in self.recordings if item.kind not in self.types
         )
 
+    @property
+    def not_understood(self) -> Counter:
+        """Number of recordings by type text, for texts that no rule understands, most frequent first."""
+        texts = Counter(item.recording.type_text or "(no type)" for item in self.recordings if item.kind == UNKNOWN)
+        return Counter(dict(texts.most_common()))
+
+    @property
+    def repeated_ids(self) -> dict[str, list[Path]]:
+        """Files by recording id, for ids that occur more than once; the first of them is used."""
+        id_of = {item.recording.path: item.recording.id for item in self.recordings}
+        files: dict[str, list[Path]] = {}
+        for other, first in self.content.same_recording.items():
+            files.setdefault(id_of[first], [first]).append(other)
+        return files
+
     def problems(self) -> dict[str, list[str]]:
         """Return file names by problem; problems for which a training leaves recordings out come first."""
         files: dict[str, list[str]] = defaultdict(list)
@@ -136,7 +156,16 @@ class SpeciesOverview:
                 files[oddity].append(item.recording.path.name)
         for id, paths in self.repeated_ids.items():
             files["the same number more than once"].append(f"{id} ({', '.join(path.parent.name for path in paths)})")
-        return dict(files)
+        for path, reason in (entry for listing in self.content.listings for entry in listing.left_out):
+            files[f"left out: {reason}"].append(path)
+        for listing in self.content.listings:
+            for path, first in listing.same_file.items():
+                name = f"{printable_path(path.relative_to(listing.folder))} (as {first.relative_to(listing.folder)})"
+                files[f"left out: {SAME_FILE}"].append(name)
+        files["recordings.csv: rows without a file"] += map(printable_path, self.content.rows_without_file)
+        files["recordings.csv: files without a row"] += self.content.files_without_row
+        files["recordings.csv: rows that fit several files, not used"] += self.content.ambiguous_rows
+        return {problem: names for problem, names in files.items() if names}
 
 
 def licence_name(text: str) -> str:
@@ -147,14 +176,13 @@ def licence_name(text: str) -> str:
 
 def build_overview(
     species: Species,
-    found: Sequence[Recording],
     facts: Mapping[Path, FileFacts],
     rules: TrainingRules,
-    files: Mapping[str, Sequence[Path]] | None = None,
-    folders: Sequence[Path] = (),
+    content: FolderContent,
     synthetic: bool = False,
 ) -> SpeciesOverview:
-    """Apply the rules of a training to the recordings of a species, in the same order; `files` by recording id."""
+    """Apply the rules of a training to the recordings of a species, in the same order."""
+    found = content.recordings
     left_out, duplicate_of = _reasons_to_leave_out(found, facts, rules)
     usable = [recording for recording in found if not left_out[recording.id]]
     chosen, problem = _choose_types(species, usable, rules)
@@ -163,7 +191,7 @@ def build_overview(
         InspectedRecording(
             recording=recording,
             facts=(fact := facts[recording.path]),
-            kind=classify_type(recording.type_text, flight_call=rules.flight_call),
+            kind=classify(recording.type_text, rules.flight_call),
             left_out=left_out[recording.id],
             duplicate_of=duplicate_of.get(recording.id, ""),
             split=chosen.splits.get(recording.id, ""),
@@ -174,13 +202,28 @@ def build_overview(
     )
     return SpeciesOverview(
         species=species,
-        folders=tuple(folders),
+        folders=tuple(listing.folder for listing in content.listings),
         recordings=inspected,
         types={name: _type_overview(name, inspected, chosen.left_out.get(name, "")) for name in rules.types},
         problem=problem,
-        repeated_ids={id: list(paths) for id, paths in (files or {}).items() if len(paths) > 1},
+        content=content,
+        files=summarize_files([content], _unused_files(inspected, chosen, rules)),
         synthetic=synthetic,
     )
+
+
+def _unused_files(
+    inspected: Sequence[InspectedRecording], chosen: ChosenTypes, rules: TrainingRules
+) -> dict[Path, str]:
+    """Return the reason by path for each file that a training leaves out."""
+    reasons = {}
+    for item in inspected:
+        reason = item.left_out
+        if not reason and item.recording.vocalization_type in chosen.left_out:
+            reason = type_reason(item.recording, rules.types, rules.flight_call)
+        if reason:
+            reasons[item.recording.path] = reason
+    return reasons
 
 
 def _reasons_to_leave_out(
@@ -192,8 +235,7 @@ def _reasons_to_leave_out(
     for recording in found:
         fact = facts[recording.path]
         if recording.vocalization_type not in rules.types:
-            kind = classify_type(recording.type_text, flight_call=rules.flight_call)
-            reasons[recording.id] = f"{kind} types" if kind == MULTILABEL else f"{kind} type"
+            reasons[recording.id] = type_reason(recording, rules.types, rules.flight_call)
             continue
         reasons[recording.id] = fact.reason
         if not fact.reason:
@@ -228,6 +270,7 @@ def _oddities(fact: FileFacts, rules: TrainingRules, sound_repeated: bool) -> tu
     oddities = {
         "clipped": fact.clipped_share > CLIPPED_SHARE,
         "cut off at the end": fact.cut,
+        getattr(fact, "warning", ""): bool(getattr(fact, "warning", "")),
         f"too short (below {SHORT_SHARE * rules.segment_s:g} s)": fact.duration_s < SHORT_SHARE * rules.segment_s,
         "the same sound in two different files": sound_repeated,
     }

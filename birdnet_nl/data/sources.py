@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from birdnet_nl.recordings.file_summary import summarize_files
 from birdnet_nl.recordings.folder import (
+    FolderContent,
     find_species_folders,
     merge_same_id,
-    read_species_folder,
+    read_species_folders,
     read_spectrogram_folder,
     species_of_folder,
     species_of_spectrogram_folder,
@@ -195,34 +197,53 @@ def read_source(
     choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
 ) -> list[Recording]:
     """Return the recordings of `species`; first synthesise the demo, or copy remote recordings to `remote_dir`."""
+    return read_content(choice, species, demo, remote_dir, flight_call).recordings
+
+
+def read_content(
+    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
+) -> FolderContent:
+    """As `read_source`, with every other file in the folders of the species."""
     if choice.custom is not None:
         recordings = list(choice.custom.read(species))
         if not recordings:
             raise DataError(f"{species.slug}: {type(choice.custom).__name__} of data.source has no recordings of it")
-        return recordings
+        return FolderContent(recordings)
     folders = choice.folders
     if choice.remote:
         folders = copy_remote_folders(choice.remote, remote_dir, species.slug)
     elif not folders:
         settings = asdict(demo)
         folders = (make_demo_species(Path(settings.pop("folder")), species.slug, **settings),)
-    return read_folders(folders, species, flight_call, choice.spectrograms)
+    return read_folder_content(folders, species, flight_call, choice.spectrograms)
 
 
 def read_folders(
     folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
 ) -> list[Recording]:
     """Return the recordings in all folders of a species, each number once; raise `DataError` if there are none."""
-    read_folder = read_spectrogram_folder if spectrograms else read_species_folder
-    by_id: dict[str, list[Recording]] = defaultdict(list)
-    for folder in folders:
-        for recording in read_folder(folder, species, flight_call):
-            by_id[recording.id].append(recording)
-    if not by_id:
-        files = "*_seg<NNN>.npy" if spectrograms else "*.mp3 (or wav, flac, ogg)"
+    return read_folder_content(folders, species, flight_call, spectrograms).recordings
+
+
+def read_folder_content(
+    folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
+) -> FolderContent:
+    """As `read_folders`, with every other file in the folders; files of spectrograms are not listed."""
+    if spectrograms:
+        by_id: dict[str, list[Recording]] = defaultdict(list)
+        for folder in folders:
+            for recording in read_spectrogram_folder(folder, species, flight_call):
+                by_id[recording.id].append(recording)
+        content = FolderContent([merge_same_id(same_id) for same_id in by_id.values()])
+    else:
+        content = read_species_folders(folders, species, flight_call)
+    if not content.recordings:
+        expected = "*_seg<NNN>.npy" if spectrograms else "*.mp3 (or wav, flac, ogg)"
         kind = "spectrograms" if spectrograms else "sound files"
-        raise DataError(f"{species.slug}: no {kind} in {folders[0]}; expected <song|call|alarm>/{files}")
-    return [merge_same_id(same_id) for same_id in by_id.values()]
+        summary = summarize_files([content], {})
+        others = f" ({summary.line()})" if summary.files else ""
+        raise DataError(f"{species.slug}: no {kind} in {folders[0]}{others}; expected <song|call|alarm>/{expected}")
+    return content
 
 
 def with_own_ids(recordings: Sequence[Recording]) -> list[Recording]:

@@ -12,6 +12,8 @@ from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.multilabel import MultilabelRecordings
 from birdnet_nl.data.prepare import PreparedRecordings
 from birdnet_nl.embeddings.base import EmbeddingModel
+from birdnet_nl.recordings.file_summary import FileSummary, summarize_files, type_reason
+from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.species.table import Species
 from birdnet_nl.synthetic.generator import GENERATOR
@@ -22,6 +24,7 @@ class DataSummary:
 
     Attributes:
         multilabel: recordings of several types that are used for training.
+        contents: every file in the folders of each species.
         datasets: segments by split.
         crop_dataset: crops of the training split; None where segments are used.
     """
@@ -37,6 +40,9 @@ class DataSummary:
     segment_hop_s: float
     shuffle_types: bool
     synthetic_recordings: int
+    contents: list[FolderContent]
+    types: list[str]
+    flight_call: str
 
     @property
     def all_splits(self) -> dict[str, str]:
@@ -77,6 +83,15 @@ class DataSummary:
         items = train.types_of_recordings if of_recordings else train.types
         counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+    def file_summary(self) -> FileSummary:
+        """Counts of all files below the species' folders: used, left out with the reason, not audio."""
+        used = {recording.path for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
+        reasons = {file.path: file.reason for file in self.prepared.unusable}
+        for recording in (recording for content in self.contents for recording in content.recordings):
+            if recording.path not in used:
+                reasons.setdefault(recording.path, type_reason(recording, self.types, self.flight_call))
+        return summarize_files(self.contents, reasons)
 
     def describe_synthetic(self) -> dict[str, Any] | None:
         """Generator and number of the synthetic recordings that are used for training beside the real ones."""

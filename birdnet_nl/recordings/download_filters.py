@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS, Row
 from birdnet_nl.recordings.recording import (
@@ -16,6 +15,7 @@ from birdnet_nl.recordings.recording import (
     parse_duration_s,
     quality_rank,
 )
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import Species
 
 RECORDINGS_PER_QUALITY_STEP = 5  # so many recordings of one recordist cost one step of quality

@@ -15,11 +15,11 @@ from birdnet_nl.recordings.download_filters import (
     scientific_names,
     select_best,
 )
-from birdnet_nl.recordings.folder import SOUND_SUFFIXES, recording_id
+from birdnet_nl.recordings.folder import recording_id
 from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows, species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.recordings.sound_file import find_defect
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES, find_defect
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
 from birdnet_nl.species.table import Species
 

@@ -3,16 +3,19 @@
 Both layouts may have a `recordings.csv` in the species folder or above it.
 """
 
+import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, reduce
 from pathlib import Path
 
-from birdnet_nl.recordings.labels import MULTILABEL, classify_type
-from birdnet_nl.recordings.manifest import Row, manifest_rows
+from birdnet_nl.recordings.folder_rows import rows_of_folder
+from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
+from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
-from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
+from birdnet_nl.recordings.row_matching import Row, merge_rows
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
@@ -45,46 +48,131 @@ def find_species_folders(
             f"data.root={root} is not a folder{did_you_mean(root)}; give one that holds "
             f"xeno-canto-{species.slug}/<type>/*.mp3"
         )
+    return species_folders(root, species_of).get(species, [])
+
+
+def species_folders(
+    root: Path, species_of: Callable[[Path], Species | None] = species_of_folder
+) -> dict[Species, list[Path]]:
+    """Return the folders directly below `root` by species, sorted; of links to the same folder the first."""
+    folders: dict[Species, list[Path]] = {}
+    seen: set[tuple[int, int]] = set()
     try:
-        return sorted(child for child in root.iterdir() if child.is_dir() and species_of(child) == species)
-    except PermissionError:
-        raise DataError(f"data.root={root} may not be read; change its permissions or give another folder") from None
+        for child in sorted(root.iterdir()):
+            if (species := species_of(child)) and child.is_dir():
+                status = child.stat()
+                if (identity := (status.st_dev, status.st_ino)) not in seen:
+                    seen.add(identity)
+                    folders.setdefault(species, []).append(child)
+    except OSError as error:
+        raise DataError(
+            f"data.root={root} may not be read ({error.strerror}); change its permissions or give another folder"
+        ) from None
+    return folders
 
 
-def sound_files(folder: Path) -> Iterator[Path]:
-    """Yield the sound files below `folder`, without hidden files and the system folders of a NAS (`@eaDir`)."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
-        if not hidden and path.suffix.lower() in SOUND_SUFFIXES and path.is_file():
-            yield path
+def sound_files(folder: Path) -> list[Path]:
+    """Return the sound files below `folder`, each once, without hidden files and the system folders of a NAS."""
+    listing = list_folder(folder)
+    return [path for path in listing.sounds if path not in listing.same_file]
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """Recordings of a species, and every file and manifest row that belongs to none.
+
+    Attributes:
+        recordings: each number once; also recordings that are in a manifest but not on disk.
+        listings: every file below each of the species' folders.
+        same_recording: the file that is used in its place, for each further file of a number.
+        rows_without_file, files_without_row, ambiguous_rows: of the manifests, as text.
+    """
+
+    recordings: list[Recording]
+    listings: list[FolderListing] = field(default_factory=list)
+    same_recording: dict[Path, Path] = field(default_factory=dict)
+    rows_without_file: list[str] = field(default_factory=list)
+    files_without_row: list[str] = field(default_factory=list)
+    ambiguous_rows: list[str] = field(default_factory=list)
 
 
 def read_species_folder(folder: Path, species: Species, flight_call: str = "call") -> list[Recording]:
-    """Read the recordings of a species folder, including those that are in the manifest but not on disk.
+    """Read the recordings of a species folder, including those that are in the manifest but not on disk."""
+    return read_species_folders([folder], species, flight_call).recordings
+
+
+def read_species_folders(folders: Sequence[Path], species: Species, flight_call: str = "call") -> FolderContent:
+    """Read the recordings of all folders of a species, and list every other file in them.
 
     The type text of the manifest decides, else the name of the type folder. A number under two types becomes one
-    multi-label recording; a number twice under the same type counts once.
+    multi-label recording; a number twice under the same type counts once, as does a file with several paths.
     """
-    rows = manifest_rows(folder)
-    on_disk = list(sound_files(folder))
-    ids_on_disk = {recording_id(path, folder) for path in on_disk}
-    missing = [path for path in rows if isinstance(path, Path) and recording_id(path, folder) not in ids_on_disk]
+    content = FolderContent([])
     by_id: dict[str, list[Recording]] = defaultdict(list)
-    for path in sorted([*on_disk, *missing]):
+    for folder in folders:
+        for recording in _read_folder(folder, species, flight_call, content):
+            by_id[recording.id].append(recording)
+    for recordings in by_id.values():
+        content.recordings.append(merge_same_id(recordings))
+        content.same_recording.update((other.path, recordings[0].path) for other in recordings[1:])
+    return content
+
+
+def _read_folder(folder: Path, species: Species, flight_call: str, content: FolderContent) -> list[Recording]:
+    """Return a recording for each file, in the order of their paths, and add everything else to `content`."""
+    listing = list_folder(folder)
+    content.listings.append(listing)
+    start = len(os.fspath(folder)) + 1
+    names = [os.fspath(path)[start:] for path in listing.sounds]
+    paths_of: dict[Path, list[int]] = defaultdict(list)  # positions in `names` of all paths of one file
+    for position, path in enumerate(listing.sounds):
+        paths_of[listing.same_file.get(path, path)].append(position)
+    ids = {path: recording_id(path, folder) for path in paths_of}
+    found = rows_of_folder(folder, species, names, [ids[listing.same_file.get(path, path)] for path in listing.sounds])
+    recordings = []
+    for path, positions in paths_of.items():
+        rows = [found.of_file[names[position]] for position in positions if names[position] in found.of_file]
+        row = reduce(merge_rows, rows) if rows else {}
+        text = row.get("type") or _type_text([names[position] for position in positions])
+        recordings.append(make_recording(path, ids[path], row, text, species.slug, flight_call))
+    for path, row in found.missing:
+        text = row["type"] or _type_text([path.relative_to(folder).as_posix()])
         id = recording_id(path, folder)
-        row = rows.get(path) or rows.get(id) or {}
-        type_folder = path.relative_to(folder).parts[0] if path.parent != folder else ""
-        by_id[id].append(make_recording(path, id, row, row.get("type") or type_folder, species.slug, flight_call))
-    return [merge_same_id(recordings) for recordings in by_id.values()]
+        recordings.append(make_recording(path, id, row, text, species.slug, flight_call))
+    unique = {names[position] for position, path in enumerate(listing.sounds) if path not in listing.same_file}
+    content.rows_without_file.extend(found.without_file)
+    content.files_without_row.extend(name for name in found.without_row if name in unique)
+    content.ambiguous_rows.extend(found.ambiguous)
+    return sorted(recordings, key=lambda recording: path_order(os.fspath(recording.path)[start:]))
+
+
+def _type_text(names: Sequence[str]) -> str:
+    """Return the name of the type folder of a file, given all its paths below the species folder.
+
+    The first folder whose name is understood counts (`2019/song`), else the first. Several folders that contradict each
+    other make a recording of several types.
+    """
+    folders = [name.split("/")[:-1] for name in names]
+    texts = [next((text for text in parents if classify(text) != UNKNOWN), "") for parents in folders]
+    types = {classify(text): text for text in reversed(texts) if text}
+    if len(types) > 1:
+        return MULTILABEL
+    return next(iter(types.values()), folders[0][0] if folders[0] else "")
+
+
+@lru_cache(maxsize=4096)
+def classify(text: str, flight_call: str = "call") -> str:
+    """Classify a type text as `classify_type` does, each text once."""
+    return classify_type(text, flight_call=flight_call)
 
 
 def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, flight_call: str) -> Recording:
     """Build a recording from its manifest row (empty without one) and its type text."""
-    label = classify_type(type_text, flight_call=flight_call)
+    label = classify(type_text, flight_call)
     texts = ("recordist", "quality", "licence", "country", "date", "time", "remarks", "background", "sha256")
     values = {name: row.get(name, "") for name in texts}
     for name in ("latitude", "longitude", "duration_s", "sample_rate_hz"):
-        values[name] = parse_number(row.get(name, ""))
+        values[name] = parse_number(text) if (text := row.get(name, "")) else None
     latitude, longitude = values["latitude"], values["longitude"]
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
         values["latitude"] = values["longitude"] = None  # one coordinate alone is no place
@@ -116,14 +204,16 @@ def read_spectrogram_folder(folder: Path, species: Species, flight_call: str = "
 
     The `path` of a recording is the common path of its files up to `_seg`.
     """
-    rows = manifest_rows(folder)
     type_folders = {}
     for path in sorted(folder.glob("*/*.npy")):
         match = SEGMENT_FILE.fullmatch(path.stem)
         type_folders[path.with_name(match["recording"] if match else path.stem)] = path.parent.name
+    names = {path: path.relative_to(folder).as_posix() for path in type_folders}
+    ids = [recording_id(path) for path in names]
+    rows = rows_of_folder(folder, species, list(names.values()), ids).of_file
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for path, type_folder in type_folders.items():
         id = recording_id(path)
-        row = rows.get(id) or {}
+        row = rows.get(names[path], {})
         by_id[id].append(make_recording(path, id, row, row.get("type") or type_folder, species.slug, flight_call))
     return [merge_same_id(recordings) for recordings in by_id.values()]

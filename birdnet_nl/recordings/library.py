@@ -1,21 +1,21 @@
 """Recordings with all their metadata, for notebooks and overviews; also as a pandas frame."""
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from birdnet_nl.recordings.folder import (
-    find_species_folders,
+    FolderContent,
     make_recording,
-    read_species_folder,
+    read_species_folders,
     recording_id,
-    sound_files,
+    species_folders,
     species_of_folder,
 )
-from birdnet_nl.recordings.manifest import MANIFEST, Row, read_manifest_rows
+from birdnet_nl.recordings.manifest import MANIFEST, read_manifest_rows
 from birdnet_nl.recordings.recording import Recording, complete_url
+from birdnet_nl.recordings.row_matching import Row, path_parts, row_number
 from birdnet_nl.species.table import Species, find_species, match_species
 from birdnet_nl.util.errors import DataError, SetupError
 
@@ -29,15 +29,28 @@ def find_recordings(root: str | Path, species: Species | str = "all", flight_cal
     Each number counts once, as in training. Raises `DataError` if `root` is not a folder or a manifest is corrupt, and
     `SelectionError` if the species does not exist.
     """
+    folders = find_folders(root)
+    members = [species] if isinstance(species, Species) else match_species(species)
+    return [
+        recording
+        for member in members
+        if member in folders
+        for recording in read_species(folders[member], member, flight_call).recordings
+    ]
+
+
+def find_folders(root: str | Path) -> dict[Species, list[Path]]:
+    """Return the species folders below `root` by species; raises `DataError` if `root` is not a folder."""
     root = Path(root).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; give the one that holds xeno-canto-<species>/<type>/*.mp3")
-    recordings: dict[tuple[str, str], Recording] = {}
-    for member in [species] if isinstance(species, Species) else match_species(species):
-        for folder in find_species_folders(root, member):
-            for recording in read_species_folder(folder, member, flight_call):
-                recordings.setdefault((member.slug, recording.id), _with_complete_licence(recording))
-    return list(recordings.values())
+    return species_folders(root)
+
+
+def read_species(folders: Sequence[Path], species: Species, flight_call: str = "call") -> FolderContent:
+    """Read the folders of a species, as in training, with complete addresses of licences."""
+    content = read_species_folders(folders, species, flight_call)
+    return dataclasses.replace(content, recordings=list(map(_with_complete_licence, content.recordings)))
 
 
 def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[Recording]:
@@ -49,15 +62,6 @@ def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[Recor
             f"{path} is no {MANIFEST}; give a folder that has one, or use birdnet-nl import for other tables"
         )
     return [_row_recording(row, path.parent, flight_call) for row in read_manifest_rows(path)]
-
-
-def files_by_id(folders: Iterable[Path]) -> dict[str, list[Path]]:
-    """Group the sound files below the folders by recording id; an id with several files is a duplicate."""
-    files: dict[str, list[Path]] = defaultdict(list)
-    for folder in folders:
-        for path in sound_files(folder):
-            files[recording_id(path, folder)].append(path)
-    return dict(files)
 
 
 def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
@@ -79,15 +83,16 @@ def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
 
 
 def _row_recording(row: Row, manifest_folder: Path, flight_call: str) -> Recording:
-    path = manifest_folder / row["file"]
+    path = manifest_folder / "/".join(path_parts(row["file"]))
     folder = path.parent.parent if path.parent.parent.is_relative_to(manifest_folder) else path.parent
     names = (row["slug"], row["scientific"], row["english"])
     species = next((species for name in names if (species := find_species(name))), None) or species_of_folder(folder)
-    number = row["id"].upper().removeprefix("XC")
-    id = f"XC{number}" if number else recording_id(path, folder)
+    id = row_number(row) or recording_id(path, folder)
     slug = species.slug if species else ""
     return _with_complete_licence(make_recording(path, id, row, row["type"], slug, flight_call))
 
 
 def _with_complete_licence(recording: Recording) -> Recording:
-    return dataclasses.replace(recording, licence=complete_url(recording.licence))
+    if (licence := complete_url(recording.licence)) == recording.licence:
+        return recording
+    return dataclasses.replace(recording, licence=licence)

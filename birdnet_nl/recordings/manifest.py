@@ -3,10 +3,13 @@
 import csv
 import hashlib
 import io
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from birdnet_nl.recordings.csv_table import read_csv, read_csv_table
 from birdnet_nl.recordings.labels import ALARM, CALL, MULTILABEL, OTHER, SONG
+from birdnet_nl.recordings.row_matching import NUMBER_CELL, Row, path_key, path_parts
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
@@ -19,7 +22,7 @@ COLUMNS = (
     "time", "latitude", "longitude", "duration_s", "sample_rate_hz", "remarks", "background", "sha256",
 )  # fmt: skip
 COLUMN_NAMES = {  # our name, and the names in Xeno-canto's API and other tools
-    "file": ("file", "path", "filename", "file-name"),
+    "file": ("file", "path", "filename", "file_name", "filepath"),
     "id": ("xc_id", "id", "catnr"),
     "type": ("type", "type_text"),
     "recordist": ("recordist", "rec", "author"),
@@ -36,58 +39,22 @@ DETAIL_COLUMN_NAMES = {  # not needed for training
     "sha256": ("sha256",),
 }  # fmt: skip
 
-Row = dict[str, str]
-"""One line of a manifest; `file` is relative to the manifest, unknown values are empty, further columns are kept."""
-
 
 def species_folder(root: Path, species: Species) -> Path:
     return root / f"xeno-canto-{species.slug}"
 
 
-def read_csv(path: Path) -> list[Row]:
-    """Read a CSV file with commas, semicolons or tabs, with or without a byte order mark.
-
-    Headings become lower case and values are stripped. Raises `DataError` if the file is not CSV in UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            headings = file.readline()
-            separator = max(",;\t", key=headings.count)  # spreadsheets of some countries write semicolons
-            file.seek(0)
-            return [
-                {name.strip().lower(): (value or "").strip() for name, value in row.items() if name}
-                for row in csv.DictReader(file, delimiter=separator)
-            ]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); change its permissions or move it away") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8 ({error}); repair it or move it away") from error
-
-
 def read_manifest_rows(manifest: Path) -> list[Row]:
     """Read a `recordings.csv` under our column names (`COLUMN_NAMES`, `DETAIL_COLUMN_NAMES`), without other columns."""
-    rows = read_csv(manifest)
+    headings, rows = read_csv_table(manifest)
     known = {name for names in COLUMN_NAMES.values() for name in names}
-    if rows and not known & set(rows[0]):
+    if headings and not known & set(headings):
         raise DataError(f"{manifest} has none of the columns {', '.join(COLUMN_NAMES)}; give it a line of headings")
     column_names = COLUMN_NAMES | DETAIL_COLUMN_NAMES
     return [
         {column: next((row[name] for name in names if row.get(name)), "") for column, names in column_names.items()}
         for row in rows
     ]
-
-
-def manifest_rows(folder: Path) -> dict[Path | str, Row]:
-    """Return rows about files in `folder` by path and by recording id; a manifest inside overrides the one above."""
-    rows: dict[Path | str, Row] = {}
-    for manifest in (folder.parent / MANIFEST, folder / MANIFEST):
-        for row in read_manifest_rows(manifest) if manifest.is_file() else ():
-            path = manifest.parent / row["file"]
-            if row["file"] and path.is_relative_to(folder):
-                rows[path] = row
-            if number := row["id"].upper().removeprefix("XC"):
-                rows[f"XC{number}"] = row
-    return rows
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -100,27 +67,44 @@ def read_rows(folder: Path) -> list[Row]:
             name = next((name for name in names if name in row), None)
             if name and column not in row:
                 row[column] = row.pop(name)
-        row["xc_id"] = row.get("xc_id", "").upper().removeprefix("XC")
+        number = row.get("xc_id", "").upper()
+        row["xc_id"] = match[1] if (match := NUMBER_CELL.fullmatch(number)) else number.removeprefix("XC")
     return rows
 
 
 def add_rows(folder: Path, rows: Iterable[Row]) -> None:
     """Append rows to the folder's manifest; a row of the same file or Xeno-canto number replaces the old one."""
-    merged = read_rows(folder)
+    merged: list[Row] = []  # an emptied row was the same as another one
+    identities: list[set[tuple[str, object]]] = []
+    positions: dict[tuple[str, object], list[int]] = defaultdict(list)
+
+    def put(row: Row, position: int) -> None:
+        merged[position : position + 1] = [row]
+        identities[position : position + 1] = [_identities(row)]
+        for key in identities[position]:
+            positions[key].append(position)
+
+    for row in read_rows(folder):
+        put(row, len(merged))
     for row in rows:
-        new = {name: " ".join(value.split()) for name, value in row.items()}
-        same = [old for old in merged if any(new.get(key) and old.get(key) == new[key] for key in ("xc_id", "file"))]
-        if same:
-            merged[merged.index(same[0])] = new
-            merged = [old for old in merged if old not in same[1:]]
-        else:
-            merged.append(new)
-    columns = list(dict.fromkeys([*COLUMNS, *(name for row in merged for name in row)]))
+        new = {name: value if name == "file" else " ".join(value.split()) for name, value in row.items()}
+        same = sorted({at for key in _identities(new) for at in positions[key] if key in identities[at]})
+        for position in same[1:]:
+            put({}, position)
+        put(new, same[0] if same else len(merged))
+    kept = list(filter(None, merged))
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in kept for name in row)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([row.get(name, "") for name in columns] for row in merged)
+    writer.writerows([row.get(name, "") for name in columns] for row in kept)
     write_text_atomic(folder / MANIFEST, text.getvalue())
+
+
+def _identities(row: Row) -> set[tuple[str, object]]:
+    """Return what a row shares with other rows about the same recording: its number, and its path however written."""
+    number, file = row.get("xc_id", ""), path_key(path_parts(row.get("file", "")))
+    return {(name, value) for name, value in (("xc_id", number), ("file", file)) if value}
 
 
 def write_attribution(folder: Path, species: Species) -> None:

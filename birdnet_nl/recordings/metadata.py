@@ -11,8 +11,9 @@ from typing import Any
 import mutagen
 from mutagen.id3 import ID3
 
+from birdnet_nl.recordings.csv_table import read_csv
 from birdnet_nl.recordings.download_filters import parse_candidate
-from birdnet_nl.recordings.manifest import COLUMNS, Row, read_csv
+from birdnet_nl.recordings.manifest import COLUMNS, Row
 from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.species.table import Species, find_species
 from birdnet_nl.util.errors import DataError

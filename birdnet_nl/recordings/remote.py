@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.manifest import MANIFEST
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.errors import BirdnetNlError, DataError, SetupError

@@ -67,6 +67,9 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         multilabel = len(data.multilabel.recordings)
         used = f", {multilabel} of them used for training as several types:" if multilabel else " left out:"
         info(f"[dim]{prepared.unclear.total()} recordings not plainly of one type{used} {texts}[/]")
+    files = data.file_summary()
+    for line in [files.line()] * bool(files.files) + files.manifest_lines():
+        info(f"[dim]{escape(line)}[/]")
     if prepared.unusable:
         info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
@@ -102,6 +105,7 @@ def describe_run(
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
             "multilabel": len(data.multilabel.recordings),
+            "files": data.file_summary().to_dict(),
         },
         "left_out": {
             "types": prepared.left_out_types,

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from birdnet_nl.recordings.folder import SOUND_SUFFIXES
 from birdnet_nl.recordings.manifest import MANIFEST
+from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import touch_cached, write_text_atomic

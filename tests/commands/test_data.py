@@ -16,6 +16,8 @@ from birdnet_nl.commands.data_tables import download_command
 from birdnet_nl.data.overview import SpeciesOverview, TypeOverview
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.training_rules import TrainingRules
+from birdnet_nl.recordings.file_summary import FileSummary
+from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.species.table import get_species
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "recordings"
@@ -156,7 +158,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(refuses, root, monkeypatc
 
 def test_a_corrupt_manifest_is_one_sentence(refuses, root):
     (root / "xeno-canto-koolmees" / "recordings.csv").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    refuses("recordings.csv is not a CSV file in UTF-8", "data", "koolmees", "--root", root)
+    refuses("recordings.csv has none of the columns file", "data", "koolmees", "--root", root)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_only_missing_types_are_downloaded_and_more_where_many_are_unusable(alar
         return TypeOverview(found, usable, 9, 0, 1.0, 1, {"test": tested}, "" if tested else "too few")
 
     types = {"song": overview_of(55, 55, 10), "call": overview_of(55, 55, 10), "alarm": overview_of(*alarm)}
-    overview = SpeciesOverview(get_species("koolmees"), (), (), types, "")
+    overview = SpeciesOverview(get_species("koolmees"), (), (), types, "", FolderContent([]), FileSummary(0, {}))
     command = download_command(overview, TrainingRules(), DEFAULT_ROOT)
     assert command == (f"birdnet-nl download koolmees{words}" if words else "")
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from birdnet_nl.recordings.library import as_frame, files_by_id, find_recordings, read_manifest
+from birdnet_nl.recordings.library import as_frame, find_recordings, read_manifest, read_species
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError, SelectionError, SetupError
 
@@ -99,8 +99,8 @@ def test_impossible_arguments_raise(root, tmp_path):
 def test_duplicate_files_have_the_same_id(root):
     folder = root / "xeno-canto-koolmees"
     (folder / "call" / "XC1 - Great Tit.wav").write_bytes((folder / "song" / "XC1.wav").read_bytes())
-    files = files_by_id([folder])
-    assert {id: len(paths) for id, paths in files.items()} == {"XC1": 2, "XC2": 1, "XC3": 1}
+    content = read_species([folder], get_species("koolmees"))
+    assert content.same_recording == {folder / "song" / "XC1.wav": folder / "call" / "XC1 - Great Tit.wav"}
 
 
 def test_recordings_convert_to_a_frame(root, write_manifest):

@@ -37,8 +37,8 @@ def test_byte_order_marks_semicolons_and_capitals_are_read(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,recordist\na.mp3,Jürgen\n".encode("latin-1"), r"is not a CSV file in UTF-8 .*; repair it or move it"),
-        (b"file,type\n\xff\xfe\x00song\n", "is not a CSV file in UTF-8"),
+        (b'file,recordist\na.mp3,Ann\nb.mp3,"Bob\nc.mp3,Cas\n', "is damaged: line 3: a quotation mark is not closed"),
+        (b"file,recordist\na.mp3,Ann\nb.mp3,Bob, Cas\n", "is damaged: line 3 has 3 values for 2 headings"),
         (b"<!DOCTYPE html>\n<p>Sign in</p>\n", "has none of the columns file, id"),
     ],
 )
