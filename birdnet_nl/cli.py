@@ -8,6 +8,7 @@ from birdnet_nl.commands.compare import compare_command
 from birdnet_nl.commands.data import data_command
 from birdnet_nl.commands.download import download_command, import_command
 from birdnet_nl.commands.evaluate import evaluate_command
+from birdnet_nl.commands.predict import predict_command
 from birdnet_nl.commands.promote import promote_command
 from birdnet_nl.commands.prune import prune_command
 from birdnet_nl.commands.rerun import rerun_command
@@ -58,6 +59,7 @@ app.command("import")(import_command)
 app.command("data")(data_command)
 app.command("train", context_settings=CONTEXT_SETTINGS)(train_command)
 app.command("evaluate")(evaluate_command)
+app.command("predict")(predict_command)
 app.command("compare")(compare_command)
 app.command("rerun")(rerun_command)
 app.command("pretrain")(pretrain_command)
