@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from birdnet_nl.audio.decode import decode
+from birdnet_nl.audio.decode import decode_sound
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.recordings.folder import segment_files
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import atomic_path, touch_cached
+from birdnet_nl.util.files import atomic_path, touch_cached, write_text_atomic
+from birdnet_nl.util.float16 import is_finite
 
 FORMAT_VERSION = 2  # increase when the computation of a mel changes, so that old files are not used
+READER_VERSION = 2  # increase when other samples of a file are read; those of 1 missed parts of some files
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,15 @@ class UnusableFile:
 
 @dataclass(frozen=True)
 class CachedMel:
-    """A cached mel: its file, its length in `frames`, and the hash of the sound file's `content`."""
+    """A cached mel: its file, its length in `frames`, and the hash of the sound file's `content`.
+
+    `warning` is empty for a good sound file, else why only a part of it is used, or what was changed to use it.
+    """
 
     path: Path
     frames: int
     content: str
+    warning: str = ""
 
     def load(self) -> np.ndarray:
         """Map the mel in dB, float16 [mels, frames], from disk; reading a part reads only that part."""
@@ -74,15 +80,39 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
         raise DataError("does not exist") from None
     except OSError as error:  # a folder of that name, no permission, a bad sector
         raise DataError(f"cannot be read ({error.strerror})") from None
-    target = cache_dir / params_key(params) / f"{content}.npy"
+    target = cache_dir / f"{params_key(params)}-{READER_VERSION}" / f"{content}.npy"
+    warning_file = target.with_suffix(".warning.txt")
     try:
-        frames = np.load(target, mmap_mode="r").shape[1]
+        frames = _finite_frames(target)
         touch_cached(target)
+        warning = _read_warning(warning_file)
     except (FileNotFoundError, ValueError, EOFError):
-        mel = to_float16(log_mel(decode(path, params.sample_rate_hz), params))
+        sound = decode_sound(path, params.sample_rate_hz)
+        mel, warning = to_float16(log_mel(sound.samples, params)), sound.warning
+        if not is_finite(mel):
+            raise DataError("has a mel spectrogram with values that are not finite numbers") from None
+        if warning:
+            write_text_atomic(warning_file, warning)
+        else:
+            warning_file.unlink(missing_ok=True)
         write_mel(mel, target)
         frames = mel.shape[1]
-    return CachedMel(target, frames, content)
+    return CachedMel(target, frames, content, warning)
+
+
+def _read_warning(path: Path) -> str:
+    if not path.exists():
+        return ""
+    touch_cached(path)
+    return path.read_text(encoding="utf-8")
+
+
+def _finite_frames(target: Path) -> int:
+    """Return the number of frames of a cached mel; raises `ValueError` where a value is not a finite number."""
+    mel = np.load(target, mmap_mode="r")
+    if mel.dtype != np.float16 or mel.ndim != 2 or not is_finite(mel):
+        raise ValueError(f"{target} is damaged")
+    return mel.shape[1]
 
 
 def cache_mels(
@@ -166,6 +196,8 @@ def _read_segment(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
     if not isinstance(segment, np.ndarray) or segment.shape != shape:
         actual = " × ".join(map(str, getattr(segment, "shape", ("?",))))
         return nothing, f"has the shape {actual}, expected {shape[0]} × {shape[1]}"
-    if not np.issubdtype(segment.dtype, np.floating) or not np.isfinite(segment).all():
-        return nothing, "contains values that are not finite numbers"
-    return segment.astype(np.float16), ""
+    with np.errstate(over="ignore"):
+        half = segment.astype(np.float16) if np.issubdtype(segment.dtype, np.floating) else nothing
+    if half.shape != shape or not is_finite(half):
+        return nothing, "contains values that are not finite numbers, or beyond half precision"
+    return half, ""

@@ -93,7 +93,7 @@ class Measured:
 
 
 def measure(path: Path) -> Measured:
-    """Read a file to its end in constant memory; never raises for what it finds."""
+    """Read a file to its end in constant memory; what makes it unusable is a `reason`, not an exception."""
     levels, blocks = Levels(), decode_blocks(path)
     reason = changed = ""
     try:

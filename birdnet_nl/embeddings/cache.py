@@ -170,7 +170,10 @@ def _embed_recording(
 ) -> np.ndarray:
     """Decode and embed, float16 [windows, 1 + dimensions]."""
     rate_hz, species = model.sample_rate_hz, get_species(recording.species)
-    samples = decode(recording.path, rate_hz)
+    try:
+        samples = decode(recording.path, rate_hz)
+    except DataError as error:  # the mel of the same content was made before, so the file has changed since
+        raise DataError(f"{recording.path} cannot be embedded: it {error}; start again") from error
     vectors = np.empty((windows, 1 + model.dimensions), dtype=np.float16)
     with np.errstate(over="ignore"):  # the caller checks
         for window in range(windows):

@@ -42,7 +42,7 @@ def no_decoding(monkeypatch):
     """A function after whose call decoding fails the test."""
 
     def forbid():
-        monkeypatch.setattr(cache_module, "decode", lambda *_: pytest.fail("decoded again"))
+        monkeypatch.setattr(cache_module, "decode_sound", lambda *_: pytest.fail("decoded again"))
 
     return forbid
 

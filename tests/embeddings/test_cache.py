@@ -116,7 +116,7 @@ def test_without_the_package_nothing_is_computed(embed, loudness, tmp_path):
 
 def test_a_worker_that_fails_raises_and_leaves_no_partial_file(embed, recordings, loudness, tmp_path):
     recordings[1].path.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DataError, match=r"1\.wav cannot be embedded: it does not exist; start again"):
         embed(loudness())
     assert not list(tmp_path.rglob("*.part"))
 
