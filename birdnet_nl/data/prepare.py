@@ -59,10 +59,19 @@ class PreparedRecordings:
     near_duplicates: list[NearDuplicate] = field(default_factory=list)
 
     @property
+    def warnings(self) -> dict[Path, str]:
+        """Files of which only a part is used, or that were changed to be used, and what."""
+        return file_warnings(self.recordings, self.mels)
+
+    @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when a recording, its content, its type or its split changes."""
         rows = sorted((r.id, r.vocalization_type, self.splits[r.id], self.mels[r.id].content) for r in self.recordings)
         return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def file_warnings(recordings: Sequence[Recording], mels: Mapping[str, CachedMel]) -> dict[Path, str]:
+    return {recording.path: warning for recording in recordings if (warning := mels[recording.id].warning)}
 
 
 def prepare_recordings(

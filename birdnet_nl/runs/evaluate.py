@@ -11,7 +11,7 @@ import torch
 
 from birdnet_nl import __version__
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
-from birdnet_nl.data.prepare import EvaluationSet, build_evaluation_set
+from birdnet_nl.data.prepare import EvaluationSet, build_evaluation_set, file_warnings
 from birdnet_nl.data.sources import DEMO_MARK, read_folders, with_own_ids
 from birdnet_nl.evaluation.calibration import is_certain
 from birdnet_nl.evaluation.evaluate import Evaluation, evaluate_calibrated
@@ -27,7 +27,7 @@ from birdnet_nl.runs.evaluation_report import (
     score_majority,
     score_new_recordists,
 )
-from birdnet_nl.runs.report import git_commit, machine, peak_memory_mb, versions
+from birdnet_nl.runs.report import git_commit, log_warnings, machine, peak_memory_mb, versions
 from birdnet_nl.runs.test import fingerprint
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.console import progress_bar
@@ -63,6 +63,8 @@ def evaluate(
         ]
     )
     evaluation_set = _build_evaluation_set(classifier, data, found, cache_dir, with_training_recordings)
+    faults = file_warnings(evaluation_set.recordings, evaluation_set.mels)
+    log_warnings(faults)
     test = predict(classifier, evaluation_set.recordings, evaluation_set.mels, cache_dir).predictions
     by_id = {recording.id: recording for recording in evaluation_set.recordings}
     recordings = [by_id[id] for id in test.recording_ids]
@@ -105,6 +107,7 @@ def evaluate(
             "unclear": dict(evaluation_set.unclear),
             "files": {str(file.path): file.reason for file in evaluation_set.unusable},
         },
+        "faults": {str(path): warning for path, warning in faults.items()},
         "test_fingerprint": fingerprint(predictions),
         **evaluation.report,
         "new_recordists": score_new_recordists(classifier, recordings, test, evaluation),

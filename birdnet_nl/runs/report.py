@@ -5,7 +5,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -74,6 +74,15 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
             info(f"[yellow]  {escape(file.path.name)}: {escape(file.reason)}[/]")
+    log_warnings(prepared.warnings)
+
+
+def log_warnings(warnings: Mapping[Path, str]) -> None:
+    """Print the files of which only a part is used, and what was wrong."""
+    if warnings:
+        info(f"[yellow]{len(warnings)} used {'file has' if len(warnings) == 1 else 'files have'} faults:[/]")
+        for path, warning in warnings.items():
+            info(f"[yellow]  {escape(path.name)}: {escape(warning)}[/]")
 
 
 def describe_run(
@@ -112,6 +121,7 @@ def describe_run(
             "unclear": dict(prepared.unclear),
             "files": {str(file.path): file.reason for file in prepared.unusable},
         },
+        "faults": {str(path): warning for path, warning in prepared.warnings.items()},
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
         "embeddings": module.metadata["embeddings"],
