@@ -188,7 +188,10 @@ def import_command(
         f"({types or 'no types'}) in {escape(str(root))}; {len(report.refused)} files were not placed",
         soft_wrap=True,
     )
+    screen.print(escape(report.files.line()), soft_wrap=True)
     _print_refused(report.refused)
+    for path, warning in report.warnings[:MAX_LINES]:
+        screen.print(f"[yellow]{escape(path)}: {escape(warning)}[/]", soft_wrap=True)
     if refused:
         from birdnet_nl.commands.output import write_file
 

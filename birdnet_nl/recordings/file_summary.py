@@ -18,7 +18,10 @@ from birdnet_nl.recordings.recording import Recording
 SAME_FILE = "another path to the same file"
 SAME_RECORDING = "the same recording as another file"
 TOO_FEW = "too few recordings of its type"
-NAMED = re.compile(r"(has the same content as|holds the same sound as) .*|(the same sound has two types) .*")
+NAMED = re.compile(  # reasons that name another file
+    r"(has the same content as|holds the same sound as|the same recording as|another sound with the same name as) .*"
+    r"|(the same sound has two types|another file is in its place)\b.*"
+)
 MAX_NAMES = 4
 MAX_COUNTS = 8  # suffixes or reasons in a line
 

@@ -4,16 +4,19 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
-from birdnet_nl.recordings.folder import recording_id, sound_files, species_of_folder
-from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
+from birdnet_nl.recordings.file_summary import FileSummary, count_listings
+from birdnet_nl.recordings.folder import classify, recording_id, species_of_folder
+from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN
+from birdnet_nl.recordings.listing import FolderListing, list_folder, printable_path
 from birdnet_nl.recordings.manifest import (
     MANIFEST,
     TYPE_FOLDERS,
-    Row,
     add_rows,
     read_rows,
     sha256_of,
@@ -21,6 +24,7 @@ from birdnet_nl.recordings.manifest import (
     write_attribution,
 )
 from birdnet_nl.recordings.metadata import read_table, read_tags, species_in
+from birdnet_nl.recordings.row_matching import FileIndex, Key, Row, path_parts
 from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
@@ -28,7 +32,7 @@ from birdnet_nl.util.files import atomic_path
 
 METHODS = ("reference", "copy", "link")
 TABLES = (MANIFEST, "train_metadata.csv")  # read automatically if they are in the imported folder
-AUDIO_FOLDERS = ("", "train_audio", "train_short_audio")  # the folders that BirdCLEF's paths are relative to
+AUDIO_FOLDERS = ((), ("train_audio",), ("train_short_audio",))  # the folders that BirdCLEF's paths are relative to
 
 
 @dataclass(frozen=True)
@@ -39,21 +43,52 @@ class IdentifiedFile:
     species: Species
     vocalization_type: str
     row: Row
+    warning: str = ""
 
     @property
     def name(self) -> str:
         return f"XC{self.row['xc_id']}{self.path.suffix.lower()}" if self.row.get("xc_id") else self.path.name
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A sound file to identify, with its row and species in a table, if any, and its other paths below the source."""
+
+    path: Path
+    row: Row
+    species: Species | None
+    source: Path
+    aliases: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self.path, *self.aliases
+
+
 @dataclass
 class ImportReport:
-    """Result of an import; `types` and `species` count new and present files, `refused` holds (path, reason)."""
+    """Result of an import; `types` and `species` count new and present files.
+
+    Attributes:
+        refused: (path, reason) of files and rows that were not placed.
+        warnings: (path, warning) of files that were placed although only a part of them can be used.
+        reasons, used: reason by path of the sound files that were not placed, and the files that were, now or before.
+        files: counts of all files below the source.
+    """
 
     placed: int = 0
     present: int = 0
     types: Counter[str] = field(default_factory=Counter)
     species: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    reasons: dict[Path, str] = field(default_factory=dict)
+    used: set[Path] = field(default_factory=set)
+    files: FileSummary = field(default_factory=lambda: FileSummary(0, {}))
+
+    def refuse(self, path: Path, reason: str) -> None:
+        self.refused.append((printable_path(path), reason))
+        self.reasons[path] = reason
 
 
 def import_recordings(
@@ -83,13 +118,18 @@ def import_recordings(
     source, root = source.absolute(), root.absolute()
     report = ImportReport()
     by_species: dict[Species, list[IdentifiedFile]] = defaultdict(list)
-    for path, row, species in _find_files(source, audio, report):
-        result = _identify(path, row, species, source if source.is_dir() else path.parent, flight_call)
-        if isinstance(result, IdentifiedFile):
-            by_species[result.species].append(result)
-        else:
-            report.refused.append((str(path), result))
-        on_file(path)
+    listing, candidates = _find_files(source, audio.absolute() if audio else None, report)
+    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="import")  # decoding releases the GIL
+    try:
+        results = pool.map(lambda candidate: _identify(candidate, flight_call), candidates)
+        for candidate, result in zip(candidates, results, strict=True):
+            if isinstance(result, IdentifiedFile):
+                by_species[result.species].append(result)
+            else:
+                report.refuse(candidate.path, result)
+            on_file(candidate.path)
+    finally:
+        pool.shutdown(cancel_futures=True)
     for species, files in by_species.items():
         folder = species_folder(root, species)
         try:
@@ -99,54 +139,85 @@ def import_recordings(
                 f"{error.filename2 or error.filename or folder} cannot be written by {how} ({error.strerror}); "
                 f"choose another of {', '.join(METHODS)}, or another folder with --root"
             ) from None
+    report.files = count_listings([listing], {**report.reasons, **dict.fromkeys(report.used)})
     return report
 
 
-def _find_files(source: Path, audio: Path | None, report: ImportReport) -> Iterator[tuple[Path, Row, Species | None]]:
-    """Yield each sound file with its table row (empty without a table) and the row's species."""
+def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple[FolderListing, list[Candidate]]:
+    """Return the files below the source, and a candidate for each sound file or, with a table, for each of its rows."""
     if source.is_dir():
-        table = next((source / name for name in TABLES if (source / name).is_file()), None)
-        rows = dict(_rows_by_path(table, audio or source, [])) if table else {}
-        for path in sound_files(source):
-            yield path, *rows.get(path, ({}, None))
-    elif source.is_file() and source.suffix.lower() in (".csv", ".json"):
-        for path, (row, species) in _rows_by_path(source, audio or source.parent, report.refused):
-            yield path, row, species
-    else:
-        raise DataError(
-            f"{source} is neither a folder nor a .csv or .json file; give the folder that holds the recordings"
-        )
+        listing = list_folder(source)
+        report.refused += listing.left_out
+        aliases: dict[Path, list[Path]] = defaultdict(list)
+        for path, first in listing.same_file.items():
+            aliases[first].append(path)
+        top = [source / name for name in TABLES if (source / name).is_file()][:1]
+        rows: dict[Path, list[tuple[Row, Species | None]]] = {}
+        for table in [*top, *(manifest for manifest in listing.manifests if manifest.parent != source)]:
+            in_audio = list_folder(audio) if audio and table in top else listing
+            folder = audio if audio and table in top else table.parent
+            own: dict[Path, list[tuple[Row, Species | None]]] = defaultdict(list)
+            for path, row, species in _rows_with_path(table, folder, in_audio, report):
+                own[in_audio.same_file.get(path, path)].append((row, species))
+            rows |= own  # a manifest in a folder overrides those above
+        return listing, [
+            Candidate(path, row, species, source, tuple(aliases[path]))
+            for path in listing.sounds
+            if path not in listing.same_file
+            for row, species in rows.get(path) or [({}, None)]
+        ]
+    if source.is_file() and source.suffix.lower() in (".csv", ".json"):
+        listing = list_folder(audio or source.parent)
+        rows_with_path = _rows_with_path(source, listing.folder, listing, report)
+        named = {path for path, _, _ in rows_with_path}
+        report.reasons |= {path: f"not in {source.name}" for path in listing.sounds if path not in named}
+        return listing, [Candidate(path, row, species, path.parent) for path, row, species in rows_with_path]
+    raise DataError(f"{source} is neither a folder nor a .csv or .json file; give the folder that holds the recordings")
 
 
-def _rows_by_path(
-    table: Path, audio: Path, refused: list[tuple[str, str]]
-) -> Iterator[tuple[Path, tuple[Row, Species | None]]]:
-    sounds = list(sound_files(audio.absolute()))
-    by_id = {recording_id(path): path for path in reversed(sounds)}
-    existing = set(sounds)
+def _rows_with_path(
+    table: Path, folder: Path, listing: FolderListing, report: ImportReport
+) -> list[tuple[Path, Row, Species | None]]:
+    """Return the rows of a table with their files below `folder`, and add rows without a file to the report."""
+    start = len(str(folder)) + 1
+    of_name = {str(path)[start:]: path for path in listing.sounds if str(path).startswith(f"{folder}{os.sep}")}
+    of_id = {recording_id(path): name for name, path in reversed(of_name.items())}
+    index, taken = FileIndex(list(of_name)), set()
+    found: list[tuple[Path, Row, Species | None]] = []
+    others: list[tuple[Key, str, Row, Species | None]] = []
     for row, species in read_table(table):
-        table_path = row.pop("path", "")
-        paths = [audio.absolute() / folder / table_path for folder in AUDIO_FOLDERS if table_path]
-        path = next((path for path in paths if path in existing or path.is_file()), by_id.get(f"XC{row['xc_id']}"))
-        if path is None:
-            refused.append((table_path or f"XC{row['xc_id']}", f"in {table.name}, but no such file below {audio}"))
+        text = row.pop("path", "")
+        parts = path_parts(text) if text not in of_name else tuple(text.split("/"))
+        whole = (index.whole((*prefix, *parts)) for prefix in AUDIO_FOLDERS if parts)
+        names = next(filter(None, whole), None) or [of_id[id] for id in [f"XC{row['xc_id']}"] if id in of_id]
+        if len(names) == 1:
+            found.append((of_name[names[0]], row, species))
+            taken.add(names[0])
         else:
-            yield path, (row, species)
+            others.append((parts, text or f"XC{row['xc_id']}", row, species))
+    free = FileIndex([name for name in of_name if name not in taken])
+    for parts, text, row, species in others:
+        names = free.end(parts) if parts else []
+        if len(names) == 1:
+            found.append((of_name[names[0]], row, species))
+        elif names:
+            report.refused.append((text, f"in {table.name}, and fits several files below {folder}"))
+        else:
+            report.refused.append((text, f"in {table.name}, but no such file below {folder}"))
+    return found
 
 
-def _identify(path: Path, row: Row, species: Species | None, source: Path, flight_call: str) -> IdentifiedFile | str:
+def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
     """Identify species and type of a file; return a text if it cannot be placed."""
-    try:
-        facts = read_sound_facts(path)
-    except OSError as error:
-        return f"the file cannot be read ({error.strerror})"
-    if facts is None or facts.duration_s <= 0:
-        return "not a sound file"
+    path, row = candidate.path, candidate.row
+    facts = read_sound_facts(path)
+    if facts.reason:
+        return facts.reason
     tags = read_tags(path)
     title = tags.pop("title", "")
-    folders = [parent for parent in path.parents if parent.is_relative_to(source)]
-    species = species or species_in(title) or species_in(path.stem)
-    species = species or next((match for folder in folders if (match := species_of_folder(folder))), None)
+    folders = [[parent for parent in at.parents if parent.is_relative_to(candidate.source)] for at in candidate.paths]
+    species = candidate.species or species_in(title) or species_in(path.stem)
+    species = species or next((match for folder in chain(*folders) if (match := species_of_folder(folder))), None)
     name = row.get("scientific") or row.get("english") or title
     if species is None:
         return f"{name} is not a species of the Netherlands" if name else "no species in tag, name, folder or table"
@@ -156,10 +227,15 @@ def _identify(path: Path, row: Row, species: Species | None, source: Path, fligh
         **tags,
         **{name: value for name, value in row.items() if value},
     }
-    texts = [values.get("type", ""), *(folder.name for folder in folders)]
-    text = next((text for text in texts if classify_type(text, flight_call=flight_call) != UNKNOWN), "")
-    if values.get("type") and text != values["type"]:
-        return f"type {values['type']!r} is not known"
+    text = values.get("type", "")
+    if text and classify(text, flight_call) == UNKNOWN:
+        return f"type {text!r} is not known"
+    if not text:
+        texts = [
+            next((at.name for at in parents if classify(at.name, flight_call) != UNKNOWN), "") for parents in folders
+        ]
+        of_type = {classify(text, flight_call): text for text in reversed(texts) if text}
+        text = ", ".join(of_type.values())  # several for a file with paths in folders of different types
     if not text:
         return "no type in tag, folder or table"
     values |= {
@@ -170,13 +246,12 @@ def _identify(path: Path, row: Row, species: Species | None, source: Path, fligh
         "duration_s": f"{facts.duration_s:.2f}",
         "sample_rate_hz": str(facts.sample_rate_hz),
     }
-    return IdentifiedFile(path, species, classify_type(text, flight_call=flight_call), values)
+    return IdentifiedFile(path, species, classify(text, flight_call), values, facts.warning)
 
 
 def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, how: str, report: ImportReport) -> None:
-    present = {
-        row.get("xc_id") or row.get("file") for row in read_rows(folder) if (folder / row.get("file", "")).exists()
-    }
+    parts_of_rows = [(row, path_parts(row.get("file", ""))) for row in read_rows(folder)]
+    present = {row.get("xc_id") or "/".join(parts) for row, parts in parts_of_rows if folder.joinpath(*parts).exists()}
     by_key: dict[str, list[IdentifiedFile]] = defaultdict(list)
     for file in files:
         by_key[file.row.get("xc_id") or file.name].append(file)
@@ -187,10 +262,14 @@ def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, 
             for copy in copies[1:]:
                 same_sound = bool(file.row.get("xc_id")) or sha256_of(copy.path) == sha256_of(file.path)
                 reason = "the same recording as" if same_sound else "another sound with the same name as"
-                report.refused.append((str(copy.path), f"{reason} {file.path}"))
+                if copy.path != file.path:
+                    report.refuse(copy.path, f"{reason} {file.path}")
             if key not in present and (conflict := _conflict(file, folder)):
-                report.refused.append((str(file.path), f"another file is in its place, {conflict}"))
+                report.refuse(file.path, f"another file is in its place, {conflict}")
                 continue
+            if file.warning:
+                report.warnings.append((printable_path(file.path), file.warning))
+            report.used.add(file.path)
             report.types[file.vocalization_type] += 1
             report.species[species.slug] += 1
             if key in present or _place_of(file, folder).relative_to(folder).as_posix() in present:
@@ -207,10 +286,13 @@ def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, 
 
 def _merge_copies(copies: list[IdentifiedFile]) -> IdentifiedFile:
     """Return one file for a number that occurs more than once: multi-label if their types differ."""
+    row: Row = {}
+    for copy in copies:  # only one of them may have a row with the recordist
+        row = {**{name: value for name, value in copy.row.items() if value}, **row}
     if len({copy.vocalization_type for copy in copies}) == 1:
-        return copies[0]
+        return replace(copies[0], row=row)
     text = ", ".join(dict.fromkeys(copy.row["type"] for copy in copies))
-    return IdentifiedFile(copies[0].path, copies[0].species, MULTILABEL, {**copies[0].row, "type": text})
+    return replace(copies[0], vocalization_type=MULTILABEL, row={**row, "type": text})
 
 
 def _place_of(file: IdentifiedFile, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 
+MANIFEST = "recordings.csv"
 SYSTEM_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", "lost+found"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 NO_SUFFIX = "no suffix"
@@ -30,6 +31,7 @@ class FolderListing:
         same_file: for a sound file with several paths, the one without links by each other one.
         not_audio: number of files by suffix.
         hidden: number of hidden files, of files of the operating system, and of files in the system folders of a NAS.
+        manifests: paths of files called `recordings.csv`.
         left_out: path as text, with escapes for bytes that are not UTF-8, and reason, for what cannot be read.
     """
 
@@ -38,6 +40,7 @@ class FolderListing:
     same_file: dict[Path, Path] = field(default_factory=dict)
     not_audio: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
+    manifests: list[Path] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -137,6 +140,8 @@ class _Walk:
             self.sounds.append((entry.path, identity, is_link))
         else:
             suffix = printable_path(suffix_of(entry.name))
+            if entry.name == MANIFEST:
+                self.listing.manifests.append(Path(entry.path))
             self.listing.not_audio[suffix if len(suffix) > 1 else NO_SUFFIX] += 1
 
     def _sort_sounds(self) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from birdnet_nl.recordings.csv_table import read_csv, read_csv_table
 from birdnet_nl.recordings.labels import ALARM, CALL, MULTILABEL, OTHER, SONG
+from birdnet_nl.recordings.listing import MANIFEST
 from birdnet_nl.recordings.row_matching import NUMBER_CELL, Row, path_key, path_parts
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
 
-MANIFEST = "recordings.csv"
 ATTRIBUTION = "ATTRIBUTION.md"
 TYPE_FOLDERS = {SONG: "song", CALL: "call", ALARM: "alarm", MULTILABEL: "mixed", OTHER: "other"}
 COLUMNS = (

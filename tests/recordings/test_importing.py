@@ -112,12 +112,13 @@ def test_files_of_a_folder_are_placed_by_tags_names_and_folders(put, tmp_path):
     assert set(rows_of(tmp_path / "out", "ekster")) == {"call/XC5.mp3"}
     assert rows_of(tmp_path / "out", "koolmees")["song/XC132379.mp3"]["recordist"] == "Stein Ø. Nilsen"
     assert (report.placed, dict(report.types)) == (5, {"song": 3, "several": 1, "call": 1})
-    assert {Path(path).name: reason for path, reason in report.refused} == {
+    reasons = {Path(path).name: reason for path, reason in report.refused}
+    assert reasons.pop("XC6.mp3").startswith("cannot be decoded")
+    assert reasons == {
         "XC4 - Common Chaffinch.mp3": "no type in tag, folder or table",
         "c.mp3": "no species in tag, name, folder or table",
         "d.mp3": "type 'jubelt' is not known",
         "e.mp3": "Acadian Flycatcher (Empidonax virescens) is not a species of the Netherlands",
-        "XC6.mp3": "not a sound file",
     }
     assert "XC132379" in (tmp_path / "out" / "xeno-canto-koolmees" / "ATTRIBUTION.md").read_text(encoding="utf-8")
 
