@@ -1,20 +1,26 @@
 """Near-duplicate search: the same sound in another container, at another bit rate, with its start or end cut, or as
 an excerpt.
 
-The search has two steps, so that hundreds of recordings take a fraction of a second. First the outline of a recording
-(whether each broad band is louder or quieter than its surroundings, eight times per second) is compared with every
-other outline at every shift by FFT. Then the mels of the pairs whose outlines match are correlated. Both steps use
-levels relative to the recording itself, so that loudness, frequency response and front end have little influence.
+The search has three steps, so that time grows little faster than the number of recordings. The outline of a recording
+says whether each broad band is louder or quieter than its surroundings, eight times per second. Pairs of similar
+outlines are found with an index of fingerprints (`fingerprints.py`), or among few recordings by comparing all. Then two
+outlines are compared at every shift by FFT. Last, the mels of the pairs whose outlines match are correlated. All steps
+use levels relative to the recording itself, so that loudness, frequency response and front end have little influence.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import MelParams, band_centres_hz
+from birdnet_nl.data.fingerprints import propose_pairs
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
 
 BANDS_HZ = (500.0, 7500.0)  # kept by any sample rate and bit rate, and covered by every front end
@@ -28,6 +34,15 @@ MIN_OVERLAP = 0.8  # of the shorter recording
 BELOW_MEDIAN_DB = 3.0  # lower levels are clipped, because mp3 removes quiet sound
 ABOVE_MEDIAN_DB = 30.0
 CHUNK_RECORDINGS = 256  # recordings in one array, to bound memory
+FEW_RECORDINGS = 200  # up to here all outlines are compared, which misses nothing and takes half a second
+INDEX_MARGIN = 0.03  # the index counts whole words only, so it proposes pairs of this much less correlation
+MIN_ROW_CORRELATION = 0.55  # of averages over half a block; of pairs from the index with less no mel is read
+LEVELS_HELD = 16  # recordings whose mels are held while they are compared with others
+AHEAD = 64  # results computed in advance by the threads, to bound memory
+
+VERSION = 2  # increase when other pairs are found, so that stored ones are not used
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,18 +54,96 @@ class NearDuplicate:
     correlation: float
 
 
-def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams) -> list[NearDuplicate]:
-    """Find the pairs of recordings with the same sound among `mels`, [mels, frames] in dB by recording id."""
-    common_bands = _common_bands(params)
-    mels = {id: mel[common_bands] for id, mel in mels.items()}
-    block = max(1, round(params.frames_per_s / OUTLINES_PER_S))
-    outlines = {id: outline(mel, block) for id, mel in mels.items()}
-    pairs = []
-    for first, second, shift in matching_outlines(outlines, MIN_COMPARED_S * params.frames_per_s / block):
-        correlation = mel_correlation(mels[first], mels[second], shift * block, 2 * block)
-        if correlation >= MIN_MEL_CORRELATION:
-            pairs.append(NearDuplicate(first, second, correlation))
-    return pairs
+def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams, workers: int = 1) -> list[NearDuplicate]:
+    """Find the pairs of recordings with the same sound among `mels`, [mels, frames] in dB by recording id.
+
+    Each mel is read when it is needed and not held, so that `mels` may load them from disk.
+    """
+    block, common_bands = max(1, round(params.frames_per_s / OUTLINES_PER_S)), _common_bands(params)
+    min_blocks = MIN_COMPARED_S * params.frames_per_s / block
+    few = len(mels) <= FEW_RECORDINGS
+
+    def read(id: str) -> _Blocks:
+        return _Blocks.of(mels[id][common_bands], block, for_index=not few)
+
+    @lru_cache(maxsize=LEVELS_HELD)
+    def levels(id: str) -> _Levels:
+        return _Levels.of(mels[id][common_bands])
+
+    def correlate(match: tuple[str, str, int]) -> NearDuplicate:
+        first, second, shift = match
+        return NearDuplicate(first, second, mel_correlation(levels(first), levels(second), shift * block, 2 * block))
+
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="duplicates") as pool:
+        blocks = dict(zip(mels, _map_ahead(pool, read, mels), strict=True))
+        if few:
+            matches = matching_outlines({id: own.outline for id, own in blocks.items()}, min_blocks)
+        else:
+            matches = _indexed_matches(blocks, block, min_blocks, workers)
+        return [pair for pair in _map_ahead(pool, correlate, matches) if pair.correlation >= MIN_MEL_CORRELATION]
+
+
+def _map_ahead(pool: ThreadPoolExecutor, compute: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Map in the threads of `pool` and in order, with at most `AHEAD` results waiting."""
+    items = iter(items)
+    futures = [pool.submit(compute, item) for item in islice(items, AHEAD)]
+    while futures:
+        yield futures.pop(0).result()
+        futures += [pool.submit(compute, item) for item in islice(items, 1)]
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Levels of one recording, averaged over blocks of frames; without index the outline alone.
+
+    Attributes:
+        outline: see `outline`.
+        rows: one mel band in `OUTLINE_ROWS` averaged over half a block, dB as in `_levels`, float16 [rows, halves].
+        levels, levels_between: of broad bands above their surroundings, float32 [bands, blocks]; their sign is the
+            outline, and that of blocks half a block later.
+    """
+
+    outline: np.ndarray
+    rows: np.ndarray | None = None
+    levels: np.ndarray | None = None
+    levels_between: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, mel: np.ndarray, block: int, for_index: bool) -> "_Blocks":
+        if not for_index:
+            return cls(outline(mel, block))
+        mel = np.array(mel[::OUTLINE_ROWS])  # read once
+        half = _half(block)
+        levels = _band_levels(_block_means(mel, block))
+        between = _band_levels(_block_means(mel[:, half:], block))
+        rows = _levels(_block_means(mel, half)).astype(np.float16)
+        return cls(np.sign(levels).astype(np.int8), rows, levels, between)
+
+
+def _half(block: int) -> int:
+    return max(1, block // 2)
+
+
+def _indexed_matches(
+    blocks: Mapping[str, _Blocks], block: int, min_blocks: float, workers: int
+) -> Iterator[tuple[str, str, int]]:
+    """Yield what `matching_outlines` does, of the pairs that the index proposes and whose levels correlate."""
+    ids = [id for id, own in blocks.items() if own.outline.shape[1] >= min_blocks]
+    proposed = propose_pairs(
+        [blocks[id].levels for id in ids],
+        [blocks[id].levels_between for id in ids],
+        min_blocks,
+        MIN_OVERLAP,
+        MIN_OUTLINE_CORRELATION - INDEX_MARGIN,
+        workers,
+    )
+    for first, second in proposed:
+        pair = {ids[index]: blocks[ids[index]].outline for index in (first, second)}
+        for longer, shorter, shift in matching_outlines(pair, min_blocks):
+            rows = [blocks[id].rows.astype(np.float32) for id in (longer, shorter)]
+            halves = round(shift * block / _half(block))
+            if max(_correlation_at(*rows, halves + near) for near in range(-2, 3)) >= MIN_ROW_CORRELATION:
+                yield longer, shorter, shift
 
 
 def _common_bands(params: MelParams) -> slice:
@@ -62,16 +155,26 @@ def _common_bands(params: MelParams) -> slice:
 
 def outline(mel: np.ndarray, block: int) -> np.ndarray:
     """Compute the outline: 1 where a broad band is louder than its surroundings, else -1; float32 [bands, blocks]."""
+    return np.sign(_band_levels(_block_means(mel[::OUTLINE_ROWS], block)))
+
+
+def _block_means(mel: np.ndarray, block: int) -> np.ndarray:
+    """Average over blocks of frames: [rows, frames] -> float32 [rows, blocks]."""
     blocks = mel.shape[1] // block
-    rows = torch.from_numpy(np.ascontiguousarray(mel[::OUTLINE_ROWS, : blocks * block])).float()
-    rows = rows.reshape(len(rows), blocks, block).mean(dim=2).numpy()  # [rows, frames] -> [rows, blocks]
-    if not blocks:
-        return np.zeros((1, 0), dtype=np.float32)
+    rows = torch.from_numpy(np.ascontiguousarray(mel[:, : blocks * block])).float()
+    return rows.reshape(len(rows), blocks, block).mean(dim=2).numpy()
+
+
+def _band_levels(rows: np.ndarray) -> np.ndarray:
+    """Compute the level of each broad band above its surroundings, dB [rows, blocks] -> float32 [bands, blocks]."""
+    n_bands = min(OUTLINE_BANDS, len(rows))
+    if not rows.shape[1]:
+        return np.zeros((n_bands, 0), dtype=np.float32)
     rows = np.maximum(rows, np.median(rows, axis=1, keepdims=True) - BELOW_MEDIAN_DB)
-    bands = np.stack([part.mean(axis=0) for part in np.array_split(rows, min(OUTLINE_BANDS, len(rows)))])
+    bands = np.stack([part.mean(axis=0) for part in np.array_split(rows, n_bands)])
     bands -= bands.mean(axis=0)  # the level that all bands share, as in any loud call, identifies no recording
     smooth = _running_mean(bands, 2)
-    return np.sign(smooth - _running_mean(smooth, round(SURROUNDINGS_S * OUTLINES_PER_S)))
+    return smooth - _running_mean(smooth, round(SURROUNDINGS_S * OUTLINES_PER_S))
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
@@ -127,11 +230,22 @@ def _overlaps(length: int, lengths: np.ndarray, size: int) -> np.ndarray:
     return np.maximum(end - np.maximum(shift, 0), 0)
 
 
-def mel_correlation(first: np.ndarray, second: np.ndarray, shift: int, slack: int) -> float:
+class _Levels(NamedTuple):
+    """Levels of a mel, float32 [mels, frames], and of one in `2 * OUTLINE_ROWS` of its bands."""
+
+    all: np.ndarray
+    coarse: np.ndarray
+
+    @classmethod
+    def of(cls, mel: np.ndarray) -> "_Levels":
+        return cls(_levels(mel), _levels(mel[:: 2 * OUTLINE_ROWS]))
+
+
+def mel_correlation(first: _Levels, second: _Levels, shift: int, slack: int) -> float:
     """Correlate two mels where they overlap, at the best shift within `slack` frames of `shift`."""
-    coarse = [_levels(mel[:: 2 * OUTLINE_ROWS]) for mel in (first, second)]
-    best = max(range(shift - slack, shift + slack + 1), key=lambda frames: _correlation_at(*coarse, frames))
-    return _correlation_at(_levels(first), _levels(second), best)
+    shifts = range(shift - slack, shift + slack + 1)
+    best = max(shifts, key=lambda frames: _correlation_at(first.coarse, second.coarse, frames))
+    return _correlation_at(first.all, second.all, best)
 
 
 def _levels(mel: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from scipy.signal import resample_poly
 
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import log_mel
+from birdnet_nl.data import near_duplicates
 from birdnet_nl.data.near_duplicates import find_near_duplicates, matching_outlines, outline
 
 RATE_HZ = 32000
@@ -39,6 +40,13 @@ def originals(mel_of, sing):
     """Samples of one recording, and the mels of it and of another."""
     samples = sing(1, 8.0, RATE_HZ)
     return samples, {"XC1": mel_of(samples), "XC3": mel_of(sing(2, 8.0, RATE_HZ))}
+
+
+@pytest.fixture(params=["all compared", "indexed"], autouse=True)
+def search(request, monkeypatch):
+    """Runs each test by both ways to propose pairs."""
+    if request.param == "indexed":
+        monkeypatch.setattr(near_duplicates, "FEW_RECORDINGS", 0)
 
 
 def cut(samples, start_s, end_s):
