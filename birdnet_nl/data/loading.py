@@ -1,23 +1,23 @@
 """Data loading: batches in a known order, workers that may die, and mels held on the GPU."""
 
 import logging
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from rich.markup import escape
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from birdnet_nl.data.crops import CropDataset
 from birdnet_nl.data.dataset import Batch, SegmentDataset, damaged_mel
+from birdnet_nl.data.workers import WORKER_TIMEOUT_S, WorkerBatches, WorkerError, WorkerState, lack_of_shared_memory
 from birdnet_nl.util.console import warn
 from birdnet_nl.util.float16 import is_finite
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-WORKER_TIMEOUT_S = 30  # without a batch, for a worker that died or hangs; then loading continues in this process
 FREE_MEMORY_SHARE = 0.4  # of the GPU, for one split; the rest is for the network, its activations and other splits
 
 
@@ -57,10 +57,14 @@ class _Order(Sampler[Any]):
 
 
 class ResilientLoader:
-    """DataLoader of whole batches that continues without workers when one dies or delivers nothing.
+    """DataLoader of whole batches that continues without workers when these cannot deliver.
 
-    Workers die where shared memory is too small (containers, a NAS) or memory runs out. That ends neither the pass nor
-    the run: the remaining batches are loaded in this process, and one sentence says so.
+    Workers die or hang where shared memory is too small (containers, a NAS) or memory runs out. That ends neither the
+    pass nor the run: the remaining batches are loaded in this process, and one sentence says so. What the workers wrote
+    is in the log of the run.
+
+    Args:
+        workers: shared by the loaders of a run, so that the others do not wait for workers that cannot deliver.
     """
 
     def __init__(
@@ -70,11 +74,17 @@ class ResilientLoader:
         num_workers: int,
         pin_memory: bool,
         persistent_workers: bool,
+        workers: WorkerState | None = None,
     ) -> None:
-        self.dataset, self.batch_sampler, self.num_workers = dataset, batch_sampler, num_workers
+        self.dataset, self.batch_sampler, self._num_workers = dataset, batch_sampler, num_workers
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
+        self.workers = workers or WorkerState()
         self.order = _Order()
         self._loader: DataLoader | None = None
+
+    @property
+    def num_workers(self) -> int:
+        return self._num_workers if self.workers.can_deliver else 0
 
     def __len__(self) -> int:
         return len(self.batch_sampler)
@@ -82,22 +92,36 @@ class ResilientLoader:
     def __iter__(self) -> Iterator[Batch]:
         batches = list(self.batch_sampler)
         given = 0
-        while given < len(batches):
+        self._check_shared_memory(batches)
+        while given < len(batches) and self.num_workers:
             self.order.batches = batches[given:]
             try:
-                iterator = iter(self._make())
-                if self.num_workers:
-                    _reset_sigchld_handler()
-                for batch in iterator:
+                for batch in WorkerBatches(self._make(), self.workers):
                     yield batch
                     given += 1
-                return
-            except (RuntimeError, OSError, EOFError) as error:
-                if not self.num_workers or not _is_worker_failure(error):
-                    raise
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                warn(f"loading continues in this process, without the {self.num_workers} workers: {reason}")
-                self.num_workers, self._loader = 0, None
+            except WorkerError as failure:
+                self._loader = None
+                if failure.in_dataset:  # raise the error again, without the words of torch around it
+                    self._load(batches[given])
+                self._give_up(str(failure))
+        for indices in batches[given:]:
+            yield self._load(indices)
+
+    def _check_shared_memory(self, batches: Sequence[Any]) -> None:
+        """Use no workers where their first batches would not fit into the shared memory."""
+        if batches and self.num_workers and self._loader is None:
+            reason = lack_of_shared_memory(self.dataset.__getitems__(batches[0]), self.num_workers)
+            if reason:
+                self._give_up(reason)
+
+    def _give_up(self, reason: str) -> None:
+        if self.workers.can_deliver:
+            warn(f"loading continues in this process, without the {self._num_workers} workers: {escape(reason)}")
+        self.workers.can_deliver = False
+
+    def _load(self, indices: Any) -> Batch:
+        batch = self.dataset.__getitems__(indices)
+        return tuple(tensor.pin_memory() for tensor in batch) if self.pin_memory else batch
 
     def _make(self) -> DataLoader:
         if self._loader is None:
@@ -108,32 +132,15 @@ class ResilientLoader:
                 num_workers=self.num_workers,
                 collate_fn=_identity,
                 pin_memory=self.pin_memory,
-                persistent_workers=self.persistent_workers and self.num_workers > 0,
-                timeout=WORKER_TIMEOUT_S if self.num_workers else 0,
+                persistent_workers=self.persistent_workers,
+                timeout=WORKER_TIMEOUT_S,
+                worker_init_fn=self.workers.redirect_stderr,
             )
         return self._loader
 
 
 def _identity(batch: Batch) -> Batch:
     return batch
-
-
-def _reset_sigchld_handler() -> None:
-    """Let the death of a worker show where its batch is waited for.
-
-    torch's handler of SIGCHLD raises an error wherever the program happens to be, also within a training step.
-    """
-    handler = signal.getsignal(signal.SIGCHLD)
-    if getattr(handler, "__module__", "") == "torch.utils.data._utils.signal_handling":
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def _is_worker_failure(error: Exception) -> bool:
-    """Whether a worker process died, timed out or could not hand over its batch; not a failure of the dataset."""
-    if isinstance(error, ConnectionError | EOFError):  # it died while it handed over a batch
-        return True
-    signs = ("DataLoader", "shared memory", "Cannot allocate memory", "No space left", "bus error", "shm")
-    return any(sign in str(error) for sign in signs)
 
 
 def check_resident(resident: object) -> None:
@@ -234,4 +241,11 @@ class Loaders:
         if self.embedded is None and is_resident(device, self.resident, dataset):
             return ResidentLoader(dataset, batches, device)
         pin_memory = self.pin_memory and torch.cuda.is_available()  # without a GPU there is nothing to copy to
-        return ResilientLoader(dataset, batches, num_workers, pin_memory, self.persistent_workers)
+        return ResilientLoader(
+            dataset,
+            batches,
+            num_workers,
+            pin_memory,
+            self.persistent_workers,
+            self.__dict__.setdefault("workers", WorkerState()),
+        )

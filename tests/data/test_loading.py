@@ -1,7 +1,11 @@
 """Data loading: batches in a known order, complete when a worker dies, and equal when held on the device."""
 
+import errno
 import os
+import signal
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from torch.utils.data import Dataset
 
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.data import loading
+from birdnet_nl.data import workers as workers_module
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.loading import (
@@ -21,22 +26,35 @@ from birdnet_nl.data.loading import (
     resident_bytes,
 )
 from birdnet_nl.data.segments import Segment
+from birdnet_nl.data.workers import WorkerState
+from birdnet_nl.util.errors import DataError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 TYPE_OF = {"XC1": 0, "XC2": 1, "XC3": 2}
 
 
 class Numbers(Dataset):
-    """Returns its indices; `deadly` ends the worker that loads it, and `slow` makes it sleep."""
+    """Returns its indices; `deadly` ends the worker that loads it, and `slow` makes it sleep.
 
-    def __init__(self, deadly: int | None = None, error: Exception | None = None, slow: int | None = None) -> None:
-        self.deadly, self.error, self.slow, self.parent = deadly, error, slow, os.getpid()
+    `fault` is called in the worker that loads 13.
+    """
+
+    def __init__(
+        self,
+        deadly: int | None = None,
+        error: Exception | None = None,
+        slow: int | None = None,
+        fault: Callable[[], None] | None = None,
+    ) -> None:
+        self.deadly, self.error, self.slow, self.fault, self.parent = deadly, error, slow, fault, os.getpid()
 
     def __getitems__(self, indices: list[int]) -> torch.Tensor:
         if self.deadly in indices and os.getpid() != self.parent:
             os._exit(1)
         if self.slow in indices and os.getpid() != self.parent:
             time.sleep(30)
+        if self.fault is not None and 13 in indices and os.getpid() != self.parent:
+            self.fault()
         if self.error is not None:
             raise self.error
         return torch.tensor(indices)
@@ -44,8 +62,10 @@ class Numbers(Dataset):
 
 @pytest.fixture
 def short_timeout(monkeypatch):
-    """Workers are given up after one second without a batch."""
-    monkeypatch.setattr(loading, "WORKER_TIMEOUT_S", 1.0)
+    """Workers are given up after half a second without a batch."""
+    monkeypatch.setattr(loading, "WORKER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(workers_module, "WORKER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(workers_module, "GRACE_S", 0.5)
 
 
 def loader(dataset: Dataset, workers: int = 0, seed: int | None = None, persistent: bool = False) -> ResilientLoader:
@@ -101,6 +121,86 @@ def test_a_worker_that_delivers_nothing_is_given_up_after_the_timeout(short_time
     stuck = loader(Numbers(slow=13), 1)
     assert numbers(stuck) == numbers(loader(Numbers()))
     assert "loading continues in this process, without the 1 workers" in capsys.readouterr().err.replace("\n", " ")
+
+
+def no_shared_memory() -> None:
+    """Fail as torch does while it hands over a batch, in a thread of its own."""
+    from multiprocessing.reduction import ForkingPickler
+
+    def dumps(batch):
+        raise RuntimeError("unable to write to file </torch_1_2_3>: No space left on device (28)")
+
+    ForkingPickler.dumps = dumps
+
+
+def half_a_batch() -> None:
+    """Die while a batch is handed over: a length is in the pipe, and the rest never comes."""
+    import gc
+    from multiprocessing.connection import Connection
+
+    for connection in (found for found in gc.get_objects() if isinstance(found, Connection)):
+        if connection.writable and not connection.readable:
+            os.write(connection.fileno(), b"\x00\x00\x10\x00")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        lambda: os.kill(os.getpid(), signal.SIGBUS),
+        lambda: os.kill(os.getpid(), signal.SIGSTOP),
+        no_shared_memory,
+        half_a_batch,
+    ],
+    ids=["killed", "bus error", "stopped", "no shared memory", "half a batch"],
+)
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_that_fail_in_any_way_cost_no_batch_and_one_sentence(fault, persistent, short_timeout, capfd):
+    failing = loader(Numbers(fault=fault), 2, persistent=persistent)
+    started = time.monotonic()
+    assert numbers(failing) == numbers(loader(Numbers()))
+    assert time.monotonic() - started < 5
+    screen = capfd.readouterr().err.replace("\n", " ")
+    assert screen.strip().startswith("loading continues in this process, without the 2 workers: "), screen
+    assert "Traceback" not in screen and "ERROR" not in screen
+    assert numbers(failing) == numbers(loader(Numbers()))  # and the next epoch
+
+
+def test_workers_that_cannot_be_started_are_done_without(monkeypatch, capfd):
+    def start(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", start)
+    monkeypatch.setattr("multiprocessing.context.ForkContext.Queue", start, raising=False)
+    monkeypatch.setattr("multiprocessing.context.DefaultContext.Queue", start, raising=False)
+    assert numbers(loader(Numbers(), 2)) == numbers(loader(Numbers()))
+    screen = capfd.readouterr().err
+    assert screen.count("loading continues in this process") == 1 and "Traceback" not in screen, screen
+
+
+def test_workers_are_not_started_where_their_batches_do_not_fit_into_shared_memory(monkeypatch, capfd):
+    monkeypatch.setattr(workers_module.os, "statvfs", lambda path: SimpleNamespace(f_bavail=1, f_frsize=100))
+    monkeypatch.setattr(loading, "DataLoader", None)
+    assert numbers(loader(Numbers(), 2)) == numbers(loader(Numbers()))
+    assert "/dev/shm has 0 MB free and they need 0 MB (docker run --shm-size=1g" in capfd.readouterr().err
+
+
+def test_other_loaders_do_not_wait_for_workers_that_failed(short_timeout, capfd):
+    state = WorkerState()
+    first, second = (
+        ResilientLoader(Numbers(deadly=13), SegmentBatches(23, 4), 1, False, False, state) for _ in range(2)
+    )
+    assert numbers(first) == numbers(second)
+    assert (first.num_workers, second.num_workers) == (0, 0)
+    assert capfd.readouterr().err.count("loading continues") == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_ours_in_a_worker_is_the_same_sentence(workers, capfd):
+    with pytest.raises(DataError, match=r"^recording XC1 cannot be used$"):
+        numbers(loader(Numbers(error=DataError("recording XC1 cannot be used")), workers))
+    assert not capfd.readouterr().err
 
 
 def test_a_worker_that_dies_during_a_training_step_does_not_interrupt_it(short_timeout):

@@ -237,5 +237,5 @@ def test_a_fit_that_diverges_is_one_sentence(bags):
     module = classifier(class_weights=(1e38, 1e38, 1e38))
     network = RecordingClassifier(3, [8], ["mean"], 1.0)
     module.hard_targets = lambda types: (torch.full((40, 3), 1e30), torch.full((40, 3), 1e30))
-    with pytest.raises(DivergedError, match="(weight|step) of the classifier on embeddings is no"):
+    with pytest.raises(DivergedError, match=r"(weight|step) of the classifier on embeddings is no"):
         module._fit(network, bags)
