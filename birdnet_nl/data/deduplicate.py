@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
-from birdnet_nl.data.near_duplicates import NearDuplicate, find_near_duplicates
+from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.data.splits import group_of
+from birdnet_nl.data.stored_duplicates import stored_near_duplicates
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
 from birdnet_nl.recordings.recording import Recording
 
@@ -35,21 +36,27 @@ def remove_duplicates(
 def near_duplicates_within_species(
     recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
 ) -> list[NearDuplicate]:
-    pairs = []
-    for species in dict.fromkeys(recording.species for recording in recordings):
-        own = {recording.id: mels[recording.id] for recording in recordings if recording.species == species}
-        long_enough = {id: mel for id, mel in own.items() if mel.frames >= MIN_COMPARED_S * params.frames_per_s}
-        pairs += find_near_duplicates({id: mel.load() for id, mel in long_enough.items()}, params)
-    return pairs
+    of_species: dict[str, dict[str, CachedMel]] = defaultdict(dict)
+    for recording in recordings:
+        if mels[recording.id].frames >= MIN_COMPARED_S * params.frames_per_s:
+            of_species[recording.species][recording.id] = mels[recording.id]
+    return [pair for own in of_species.values() for pair in stored_near_duplicates(own, params)]
 
 
 def _connect(pairs: Iterable[NearDuplicate]) -> dict[str, str]:
     """Return one id, the smallest, for all recordings that are connected by pairs: by the id of each recording."""
-    groups: dict[str, set[str]] = {}
+    smaller: dict[str, str] = {}  # by id: a connected id that is smaller, or itself
+
+    def smallest(id: str) -> str:
+        while (next_id := smaller.setdefault(id, id)) != id:
+            smaller[id] = smaller[next_id]  # halves the way of the next search
+            id = next_id
+        return id
+
     for pair in pairs:
-        group = groups.get(pair.first, {pair.first}) | groups.get(pair.second, {pair.second})
-        groups |= dict.fromkeys(group, group)
-    return {id: min(group) for id, group in groups.items()}
+        first, second = sorted((smallest(pair.first), smallest(pair.second)))
+        smaller[second] = first
+    return {id: smallest(id) for id in smaller}
 
 
 def _keep_one_per_sound(
@@ -87,12 +94,14 @@ def assert_disjoint(
     `ids_of_split` gives the recording ids that are used in each split.
     """
     by_id = {recording.id: recording for recording in recordings}
-    pairs = [(f"sound:{pair.first} and {pair.second}", {pair.first, pair.second}) for pair in near_duplicates]
+    sounds_of: dict[str, list[str]] = defaultdict(list)
+    for pair in near_duplicates:
+        for id in (pair.first, pair.second):
+            sounds_of[id].append(f"sound:{pair.first} and {pair.second}")
     splits_of: dict[str, set[str]] = defaultdict(set)
     for split, ids in ids_of_split.items():
         for id in ids:
-            sounds = [name for name, pair in pairs if id in pair]
-            for name in (f"recording:{id}", group_of(by_id[id]), f"content:{mels[id].content}", *sounds):
+            for name in (f"recording:{id}", group_of(by_id[id]), f"content:{mels[id].content}", *sounds_of[id]):
                 splits_of[name].add(split)
     if leaking := sorted(name for name, splits in splits_of.items() if len(splits) > 1):
         raise AssertionError(f"split leaks: {', '.join(leaking[:3])} in more than one split")

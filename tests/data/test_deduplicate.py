@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
-from birdnet_nl.data.deduplicate import assert_disjoint, remove_duplicates
+from birdnet_nl.data.deduplicate import _connect, assert_disjoint, remove_duplicates
 from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.recording import Recording
@@ -103,3 +103,13 @@ def test_splits_that_share_anything_raise(check):
     }.items():
         with pytest.raises(AssertionError, match=f"^split leaks: .*{shared}.* in more than one split$"):
             leaking()
+
+
+def test_recordings_connected_by_pairs_are_one_sound():
+    chain = [NearDuplicate(f"XC{n + 1}", f"XC{n}", 0.9) for n in (5, 7, 6, 1, 2)]
+    assert _connect([*chain, NearDuplicate("XC8", "XC5", 0.9)]) == {
+        **dict.fromkeys(("XC1", "XC2", "XC3"), "XC1"),
+        **dict.fromkeys(("XC5", "XC6", "XC7", "XC8"), "XC5"),
+    }
+    star = [NearDuplicate("XC0", f"XC{n}", 0.9) for n in range(20_000)]  # takes minutes where sets are copied
+    assert set(_connect(star).values()) == {"XC0"}
