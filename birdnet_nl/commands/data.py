@@ -83,13 +83,15 @@ def inspect_species(
 ) -> tuple[list["SpeciesOverview"], list[Species], list[str]]:
     """Return overviews of the species with recordings, in the order of `chosen`, and the species without.
 
-    The texts describe folders that hold files but no recordings.
+    The texts describe folders that hold files but no recordings, and rows that belong to no species.
     """
     from birdnet_nl.audio.inspection import FactsCache, inspect_files
     from birdnet_nl.data.overview import build_overview
     from birdnet_nl.data.sources import DEMO_MARK
-    from birdnet_nl.recordings.file_summary import summarize_files
+    from birdnet_nl.recordings.file_summary import format_names, summarize_files
+    from birdnet_nl.recordings.folder_rows import read_root_manifest, row_name
     from birdnet_nl.recordings.library import find_folders, read_species
+    from birdnet_nl.recordings.listing import MANIFEST
 
     folders, found, unusable = find_folders(root), {}, []
     with progress_bar() as bar:
@@ -101,6 +103,9 @@ def inspect_species(
             elif (summary := summarize_files([content], {})).files:
                 unusable.append(f"{species.slug}: {folders[species][0]} holds no recordings ({summary.line()})")
             bar.advance(task)
+    if (manifest := read_root_manifest(root)) and manifest.unclaimed:
+        names = format_names([row_name(row) for row in manifest.unclaimed])
+        unusable.append(f"{root / MANIFEST}: {len(manifest.unclaimed)} rows name no species and no file here ({names})")
     paths = [recording.path for content in found.values() for recording in content.recordings]
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=len(paths))

@@ -81,9 +81,30 @@ class RootManifest:
         return names
 
     @cached_property
+    def unclaimed(self) -> list[Row]:
+        """Rows that name no species and no file below the root."""
+        if self.has_one_species:  # then they are missing there
+            return []
+        numbers = set(map(number_in_name, self.names))
+        return [
+            row
+            for row in self.by_species.get(None, [])
+            if row_number(row) not in numbers - {""} and not self.names[name_key(path_parts(row["file"] or "-")[-1])]
+        ]
+
+    @cached_property
     def has_one_species(self) -> bool:
         children = (child.name for child in os.scandir(self.root) if child.is_dir())
         return sum(find_species(normalise_name(name).removeprefix("xeno_canto_")) is not None for name in children) == 1
+
+
+def read_root_manifest(root: Path) -> RootManifest | None:
+    """Return the manifest in `root`, read again only when it has changed; None without one."""
+    path = root / MANIFEST
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return _root_manifest(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1)
@@ -98,28 +119,28 @@ def rows_of_folder(folder: Path, species: Species, files: Sequence[str], ids: Se
     a manifest is damaged.
     """
     found, index = FolderRows(), FileIndex(files)
-    inside, above = folder / MANIFEST, folder.parent / MANIFEST
+    inside = folder / MANIFEST
     has_rows = False
     if inside.is_file():
         rows = read_manifest_rows(inside)
         below = [_parts_below(row, folder, species, index, prefix="") for row in rows]
-        matches = match_rows(rows, index, below, [True] * len(rows))
+        matches = match_rows(rows, index, below)
         _add(found, folder, files, ids, matches, _by_number(rows))
         has_rows = bool(rows)
-    if above.is_file():
-        status = above.stat()
-        manifest = _root_manifest(above, status.st_mtime_ns, status.st_size)
-        rows = list(manifest.by_species.get(species, []))
-        below = [_parts_below(row, folder, species, index, prefix=f"{folder.name}/") for row in rows]
-        loosely = [True] * len(rows)
-        for row in manifest.by_species.get(None, []):
+    if (manifest := read_root_manifest(folder.parent)) is not None:
+        named, unnamed = manifest.by_species.get(species, []), manifest.by_species.get(None, [])
+        rows, below = [], []
+        foreign: set[int] = set()  # rows that may be of another species: used where they fit, else not missing here
+        for number, row in enumerate((*named, *unnamed)):
             parts = _parts_below(row, folder, species, index, prefix=f"{folder.name}/")
-            is_ours = manifest.has_one_species or len(parts) < len(path_parts(row["file"]))
+            has_folder = len(parts) < len(path_parts(row["file"]))
+            is_ours = number < len(named) or has_folder or manifest.has_one_species
             if is_ours or (parts and manifest.names[name_key(parts[-1])] == 1):
                 rows.append(row)
                 below.append(parts)
-                loosely.append(is_ours)
-        matches = match_rows(rows, index, below, loosely)
+                foreign |= set() if is_ours else {id(row)}
+        matches = match_rows(rows, index, below)
+        matches.unmatched[:] = [(row, parts) for row, parts in matches.unmatched if id(row) not in foreign]
         _add(found, folder, files, ids, matches, manifest.by_number)
         has_rows = has_rows or bool(rows)
     if has_rows:
@@ -142,12 +163,12 @@ def _add(
         if row is not None:
             found.of_file[file] = merge_rows(found.of_file[file], row) if file in found.of_file else row
     on_disk, known = set(ids), {path for path, _ in found.missing}
-    found.ambiguous += [_name(row) for row in matches.ambiguous if row_number(row) not in on_disk]
+    found.ambiguous += [row_name(row) for row in matches.ambiguous if row_number(row) not in on_disk]
     for row, parts in matches.unmatched:
         path = folder.joinpath(*(parts[-2:] if is_absolute(row["file"]) else parts))
         if on_disk & {row_number(row), number_in_name(path.name)} or path in known:
             continue
-        found.without_file.append(_name(row))
+        found.without_file.append(row_name(row))
         if parts:
             found.missing.append((path, row))
             known.add(path)
@@ -181,5 +202,6 @@ def _by_number(rows: Iterable[Row]) -> dict[str, Row]:
     return by_number
 
 
-def _name(row: Row) -> str:
+def row_name(row: Row) -> str:
+    """Return the file of a row as written, else its number."""
     return row["file"] or row_number(row) or row["id"] or "a row without file and number"

@@ -95,7 +95,9 @@ def parse_duration_s(text: str) -> float:
 
 
 def parse_number(text: str) -> float | None:
-    """Convert a number, or minutes and seconds (`1:05`) to seconds; None for any other text."""
+    """Convert a number, also with a decimal comma, or minutes and seconds (`1:05`) to seconds; None for other text."""
+    if "," in text:
+        text = text.replace(".", "").replace(",", ".") if text.rfind(",") > text.rfind(".") else text.replace(",", "")
     try:
         value = parse_duration_s(text) if ":" in text else float(text)
     except ValueError:

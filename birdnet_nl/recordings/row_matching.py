@@ -127,10 +127,10 @@ class FileIndex:
         return []
 
 
-def match_rows(rows: Sequence[Row], index: FileIndex, below: Sequence[Key], loosely: Sequence[bool]) -> RowMatches:
+def match_rows(rows: Sequence[Row], index: FileIndex, below: Sequence[Key]) -> RowMatches:
     """Match rows by path; `below` holds the parts of each row's path below the folder of the index.
 
-    A row with `loosely` false matches by its whole path only. A later row of the same file overrides an earlier one,
+    A later row of the same file overrides an earlier one,
     except for values that it leaves empty.
     """
     matches = RowMatches()
@@ -146,7 +146,7 @@ def match_rows(rows: Sequence[Row], index: FileIndex, below: Sequence[Key], loos
     free = FileIndex([file for file in index.files if file not in matches.of_file])
     claims: dict[str, list[int]] = defaultdict(list)
     for number in open_rows:
-        files = free.end(below[number]) if loosely[number] and below[number] else []
+        files = free.end(below[number]) if below[number] else []
         if len(files) == 1:
             claims[files[0]].append(number)
         else:
