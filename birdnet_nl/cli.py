@@ -8,6 +8,7 @@ from birdnet_nl.commands.compare import compare_command
 from birdnet_nl.commands.data import data_command
 from birdnet_nl.commands.download import download_command, import_command
 from birdnet_nl.commands.evaluate import evaluate_command
+from birdnet_nl.commands.export import export_command
 from birdnet_nl.commands.predict import predict_command
 from birdnet_nl.commands.promote import promote_command
 from birdnet_nl.commands.prune import prune_command
@@ -18,6 +19,7 @@ from birdnet_nl.util.console import prepare_streams, screen
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.failure import explain
 from birdnet_nl.util.files import check_current_folder
+from birdnet_nl.util.signals import ending_on_signals, exit_code
 
 RENAMED_COMMANDS = {"practise": "pretrain"}  # old name -> new name
 
@@ -34,7 +36,8 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx):
         try:
             check_current_folder()
-            return super().invoke(ctx)
+            with ending_on_signals():
+                return super().invoke(ctx)
         except (BirdnetNlError, OSError, ValueError) as error:
             sentence = explain(error, remedy="give another folder")
             if sentence is None:
@@ -43,7 +46,7 @@ class CommandGroup(TyperGroup):
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             screen.print("Stopped; finished work is kept, and the same command continues from there.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code()) from None
 
 
 app = typer.Typer(
@@ -60,6 +63,7 @@ app.command("data")(data_command)
 app.command("train", context_settings=CONTEXT_SETTINGS)(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
+app.command("export")(export_command)
 app.command("compare")(compare_command)
 app.command("rerun")(rerun_command)
 app.command("pretrain")(pretrain_command)

@@ -17,7 +17,15 @@ from birdnet_nl.models.registry import build_network
 from birdnet_nl.training.checkpoint import METADATA, check_metadata, complete_metadata, read_checkpoint
 from birdnet_nl.training.engine import cpu_computes_bf16
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.run_directory import BEST, CONFIG, METRICS, SPLITS_FILE, read_finished_config, read_json
+from birdnet_nl.util.run_directory import (
+    BEST,
+    CONFIG,
+    METRICS,
+    SPLITS_FILE,
+    finish_advice,
+    read_finished_config,
+    read_json,
+)
 
 RENAMED_METADATA = {  # version 0.1 -> now
     "features": "embeddings",
@@ -169,8 +177,7 @@ def find_checkpoint(target: Path) -> Path:
             return path
     if (target / CONFIG).is_file():
         raise RunError(
-            f"{target} has no {BEST}: the run was stopped before its first epoch ended; continue with "
-            f"python train.py resume={target}"
+            f"{target} has no {BEST}: the run was stopped before its first epoch ended; {finish_advice(target)}"
         )
     below = sorted(path.parent.parent for path in target.rglob(BEST.as_posix()))
     hint = f"give one of the runs below it, such as {below[-1]}" if below else "give a run directory or a .ckpt file"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -78,6 +78,10 @@ class PredictionModel(Protocol):
         Raises:
             DataError: if nothing of the file can be decoded; with the reason, without the file name.
         """
+        ...
+
+    def predict(self, path: Path | str, **options: Any) -> Any:
+        """Predict one sound file, with the options of `predict_file`: a table with one row per segment."""
         ...
 
 

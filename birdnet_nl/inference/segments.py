@@ -65,9 +65,10 @@ class Collected:
     activity: list[np.ndarray] = field(default_factory=list)
     silent: list[bool] = field(default_factory=list)
 
-    def add_silence(self, stretch: Stretch, firsts: Sequence[int], columns: int) -> None:
+    def add_silence(self, peaks: np.ndarray, firsts: Sequence[int], columns: int) -> None:
+        """Note which segments are silent, from `Stretch.peaks` and the first column of each."""
         for first in firsts:
-            self.silent.append(bool(stretch.peaks[first : first + columns].max(initial=0) < SILENCE_PEAK))
+            self.silent.append(bool(peaks[first : first + columns].max(initial=0) < SILENCE_PEAK))
 
     def prediction(
         self, blocks: SampleBlocks, segment_hop_s: float, probabilities: np.ndarray, recording: np.ndarray
@@ -82,6 +83,15 @@ class Collected:
             blocks.duration_s,
             blocks.warning,
         )
+
+
+def cut_windows(columns: np.ndarray, firsts: Sequence[int], length: int, padding: float) -> np.ndarray:
+    """Cut windows of `length` columns, padded beyond the end: [rows, columns] -> [windows, rows, length]."""
+    batch = np.full((len(firsts), len(columns), length), padding, dtype=columns.dtype)
+    for row, first in enumerate(firsts):
+        view = columns[:, first : first + length]
+        batch[row, :, : view.shape[1]] = view
+    return batch
 
 
 def report_progress(on_progress: OnProgress | None, count: int, segment_hop_s: float) -> None:

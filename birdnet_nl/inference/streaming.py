@@ -52,6 +52,10 @@ class FrontEnd:
     def columns_per_s(self) -> float:
         return self.sample_rate_hz / self.hop_samples
 
+    def of_recording(self, samples: np.ndarray) -> np.ndarray:
+        """Compute the columns of a whole recording in memory, [rows, columns]."""
+        return _relative(self.compute(samples), self)
+
 
 @dataclass(frozen=True)
 class Stretch:

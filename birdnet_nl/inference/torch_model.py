@@ -13,11 +13,12 @@ from torch import nn
 
 from birdnet_nl.audio.activity import frame_activity, window_activity
 from birdnet_nl.audio.mel import MelParams, log_mel
-from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel, cut_mels
+from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.model import FilePrediction, OnProgress
-from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, report_progress, segments
+from birdnet_nl.inference.records import as_table
+from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, cut_windows, report_progress, segments
 from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks
 from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS, RecordingClassifier
 from birdnet_nl.species.table import Species, find_species, pooled_species
@@ -74,6 +75,10 @@ class TorchModel:
         recording = calibration.recording_probabilities(predictions)[0].numpy()
         return collected.prediction(blocks, hop_s, calibrated, recording)
 
+    def predict(self, path: Path | str, **options: Any) -> Any:
+        """Predict one sound file: a pandas frame with one row per segment, or a list of dicts without pandas."""
+        return as_table(self, Path(path), self.predict_file(path, **options))
+
     def _predict_segments(
         self, path: Path, hop_s: float, collected: Collected, on_progress: OnProgress | None
     ) -> SampleBlocks:
@@ -86,11 +91,11 @@ class TorchModel:
             activity = window_activity(frame_activity(stretch.columns, params), frames)
             for start in range(0, len(firsts), BATCH_SIZE):
                 batch = firsts[start : start + BATCH_SIZE]
-                mels = cut_mels([stretch.columns], [(0, first) for first in batch], frames, params.padding_db)
+                mels = cut_windows(stretch.columns, batch, frames, params.padding_db)
                 probabilities = self.classifier.probabilities(torch.from_numpy(mels), temperature=1.0)
                 collected.probabilities.append(probabilities.numpy())
                 collected.activity.append(activity[np.minimum(batch, len(activity) - 1)])
-                collected.add_silence(stretch, batch, frames - 1)
+                collected.add_silence(stretch.peaks, batch, frames - 1)
                 report_progress(on_progress, len(collected.silent), hop_s)
         return blocks
 
@@ -131,7 +136,7 @@ class TorchModel:
                 extra = [species] if rows.ndim == 1 else []
                 for start in range(0, len(firsts), BATCH_SIZE):
                     batch = firsts[start : start + BATCH_SIZE]
-                    collected.add_silence(stretch, batch, columns)
+                    collected.add_silence(stretch.peaks, batch, columns)
                     vectors = [[embed(rows, first, *extra) for first in batch] for embed in networks]
                     yield _join([np.stack(of_part).astype(np.float16) for of_part in vectors])
 

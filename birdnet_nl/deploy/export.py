@@ -1,0 +1,153 @@
+"""Export of a trained classifier to one ONNX file: audio samples in, calibrated probabilities out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from birdnet_nl import __version__
+from birdnet_nl.audio.activity import NOISE_DB, _bird_bands
+from birdnet_nl.audio.mel import MelParams, log_mel, mel_filterbank
+from birdnet_nl.deploy.export_front_end import add_mel, add_own_median
+from birdnet_nl.deploy.export_graph import Constants, Graph, serialize
+from birdnet_nl.deploy.export_networks import (
+    add_cnn,
+    add_normalise,
+    add_probabilities,
+    add_residual_head,
+    is_exportable,
+)
+from birdnet_nl.evaluation.pooling import MIN_PROBABILITY
+from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedFile, golden_input
+from birdnet_nl.inference.front_end import pack_bands
+from birdnet_nl.inference.onnx_model import OnnxModel
+from birdnet_nl.inference.torch_model import trained_species
+from birdnet_nl.species.table import get_species
+from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import atomic_path
+
+MAX_DIFFERENCE = 1e-4  # of a probability between torch and the exported file
+
+
+def export_model(classifier: Classifier, target: Path, name: str, credits: Mapping[str, Any]) -> None:
+    """Write a classifier to the file `target`, and compare its prediction with torch.
+
+    Args:
+        name: for people, such as `koolmees 2026Q4`.
+        credits: `licence`, `credit` and `attribution` of the model and of the recordings it was trained on.
+
+    Raises:
+        RunError: for a network that cannot be exported, and where the exported file predicts something else.
+    """
+    check_exportable(classifier)
+    metadata = describe(classifier, name) | dict(credits)
+    write_checked(target, lambda golden: _serialize_cnn(classifier, metadata | {"golden": golden}), classifier)
+
+
+def export_head(classifier: Classifier, target: Path, name: str, credits: Mapping[str, Any], base: Path) -> None:
+    """Write the head of one species to `target`, for the exported base in the same folder; raises `RunError`."""
+    described = {"base": {"file": base.name, "fingerprint": ExportedFile.read(base).fingerprint}}
+    metadata = describe(classifier, name) | dict(credits) | described
+    write_checked(target, lambda golden: _serialize_head(classifier, metadata | {"golden": golden}), classifier)
+
+
+def _serialize_head(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes:
+    graph, types = Graph(Constants()), len(classifier.types)
+    features = graph.input("features", ["batch", classifier.network.num_features])
+    base_logits = graph.input("base_logits", ["batch", types])
+    graph.output("logits", add_residual_head(graph, features, base_logits, classifier.network), ["batch", types])
+    return serialize(graph, {}, metadata)
+
+
+def check_exportable(classifier: Classifier) -> None:
+    if classifier.embedding_model is not None or not is_exportable(classifier.network):
+        network = type(classifier.network).__name__
+        raise RunError(f"{classifier.checkpoint} is a {network}, which has no ONNX form; predict with the run itself")
+
+
+def write_checked(target: Path, make_content, classifier: Classifier) -> None:
+    """Write content with the prediction for the golden input, which must be that of torch."""
+    sound = golden_input(classifier.mel.sample_rate_hz, _segment_samples(classifier))
+    expected = predict_clip(classifier, sound)
+    content = make_content({"input": GOLDEN_FORMULA, "probabilities": expected.tolist()})
+    with atomic_path(target) as beside:
+        beside.write_bytes(content)
+        try:
+            OnnxModel(ExportedFile.read(beside)).check(MAX_DIFFERENCE)
+        except RunError as error:
+            raise RunError(f"the export of {classifier.checkpoint} failed its check against torch: {error}") from None
+
+
+@torch.inference_mode()
+def predict_clip(classifier: Classifier, samples: np.ndarray) -> np.ndarray:
+    """Calibrated probabilities of a clip as long as a segment, in single precision: [samples] -> [1, types]."""
+    mel_db = torch.from_numpy(log_mel(samples, classifier.mel))[None].half()
+    logits = classifier.network(classifier.normalise(mel_db)[:, None])
+    softened = logits.softmax(dim=1).clamp(min=MIN_PROBABILITY).log() / classifier.calibration.temperature
+    return softened.softmax(dim=1).numpy()
+
+
+def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes:
+    constants, params = Constants(), classifier.mel
+    frames, types = params.segment_frames(metadata["segment_s"]), len(classifier.types)
+    main = Graph(constants)
+    samples = main.input("samples", ["batch", _segment_samples(classifier)])
+    mel_db = add_mel(main, samples, params)
+    if params.normalisation == "band_median":
+        mel_db = add_own_median(main, mel_db, frames)
+    _, logits = add_cnn(main, _add_network_input(main, mel_db, params), classifier.network)
+    temperature = classifier.calibration.temperature
+    main.output("probabilities", add_probabilities(main, logits, temperature, MIN_PROBABILITY), ["batch", types])
+    network = Graph(constants)
+    mel = network.input("mel", ["windows", params.n_mels, frames], onnx.TensorProto.FLOAT16)
+    features, logits = add_cnn(network, _add_network_input(network, mel, params), classifier.network)
+    network.output("logits", logits, ["windows", types])
+    network.output("features", features, ["windows", classifier.network.num_features])
+    return serialize(main, {"network": network}, metadata)
+
+
+def _add_network_input(graph: Graph, mel_db: str, params: MelParams) -> str:
+    """Round dB as cached mels are, and normalise: [batch, mels, frames] -> [batch, 1, mels, frames]."""
+    rounded = graph.add("Cast", graph.add("Cast", mel_db, to=onnx.TensorProto.FLOAT16), to=onnx.TensorProto.FLOAT)
+    return graph.add("Unsqueeze", add_normalise(graph, rounded, params), graph.integers(1))
+
+
+def describe(classifier: Classifier, name: str) -> dict[str, Any]:
+    """Return the metadata of an exported file, plain values."""
+    metadata, params, calibration = classifier.metadata, classifier.mel, classifier.calibration
+    bands = mel_filterbank(params)
+    return {
+        "birdnet_nl": __version__,
+        "format": FORMAT,
+        "name": name,
+        "types": classifier.types,
+        "species": [asdict(get_species(slug)) for slug in trained_species(metadata)],
+        "is_pool": metadata.get("pool") is not None,
+        "parameter_set": metadata.get("parameter_set"),
+        "trained_with": metadata["version"],
+        "data_fingerprint": metadata.get("data_fingerprint"),
+        "synthetic": bool(metadata["synthetic"]),
+        "sample_rate_hz": params.sample_rate_hz,
+        "segment_s": metadata["segment_s"],
+        "segment_hop_s": metadata["segment_hop_s"],
+        "temperature": calibration.temperature,
+        "temperatures_of_species": dict(calibration.of_species),
+        "pooling": calibration.pooling,
+        "threshold": classifier.threshold,
+        "target_accuracy": classifier.target_accuracy,
+        "mel": asdict(params),
+        "bands": pack_bands(bands.bins, bands.weights.toarray()),
+        "segment_frames": params.segment_frames(metadata["segment_s"]),
+        "padding_db": params.padding_db,
+        "cut": {"sample_rate_hz": params.sample_rate_hz, "hop_samples": params.hop_samples, "by_sample": False},
+        "activity": {"bands": [int(inside) for inside in _bird_bands(params)], "noise_db": NOISE_DB},
+    }
+
+
+def _segment_samples(classifier: Classifier) -> int:
+    return round(classifier.metadata["segment_s"] * classifier.mel.sample_rate_hz)

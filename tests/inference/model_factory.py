@@ -1,0 +1,66 @@
+"""Trained classifiers without training, for the tests of export and prediction."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from birdnet_nl.audio.mel import WIDE_COARSE, MelParams
+from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.models.registry import build_network
+from birdnet_nl.species.table import get_species
+
+COMPACT = {
+    "_target_": "birdnet_nl.models.compact_cnn.CompactCnn", "channels": [4, 8, 8], "dropout": 0.1, "types": 3,
+}  # fmt: skip
+EMSN = {
+    "_target_": "birdnet_nl.models.emsn_cnn.EmsnCnn", "channels": [4, 8], "hidden": 6, "channel_dropout": 0.1,
+    "hidden_dropout": 0.1, "types": 3,
+}  # fmt: skip
+HEAD = {"_target_": "birdnet_nl.models.residual_head.ResidualHead", "base": COMPACT, "logit_scale": 0.8, "l2": 1.0,
+        "types": 3}  # fmt: skip
+PEAK = MelParams(48_000, 2048, 512, 128, 500.0, 8000.0, "segment_peak", -80.0, 0.0)
+MELS = {"band_median": WIDE_COARSE, "segment_peak": PEAK}
+
+
+def make_checkpoint(
+    path: Path,
+    network: dict[str, Any] = COMPACT,
+    mel: MelParams = WIDE_COARSE,
+    slug: str = "koolmees",
+    seed: int = 0,
+    base_seed: int = 0,
+    **metadata: Any,
+) -> Path:
+    """Write a checkpoint whose weights are drawn, with statistics of batches as after training.
+
+    Those of a head's base are drawn by `base_seed`.
+    """
+    torch.manual_seed(base_seed)
+    built = build_network(network)
+    for layer in built.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+            nn.init.uniform_(layer.weight, 0.5, 1.5)
+            nn.init.normal_(layer.bias, 0, 0.2)
+    torch.manual_seed(seed)
+    head = built.head[-1] if isinstance(built.head, nn.Sequential) else built.head
+    nn.init.normal_(head.weight, 0, 5)
+    nn.init.normal_(head.bias, 0, 0.2)
+    content = {
+        "version": "0.2.0", "parameter_set": "turbo", "types": ["song", "call", "alarm"], "mel": asdict(mel),
+        "network": network, "temperature": 1.3, "temperatures_of_species": {}, "pooling": "activity", "threshold": 0.5,
+        "segment_s": 3.0, "segment_hop_s": 1.5, "species": asdict(get_species(slug)), "synthetic": False, "pool": None,
+        "data_fingerprint": "0123", "embeddings": None, **metadata,
+    }  # fmt: skip
+    weights = {f"network.{name}": value for name, value in built.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": weights, "birdnet_nl": content}, path)
+    return path
+
+
+def make_classifier(folder: Path, **options: Any) -> Classifier:
+    return Classifier.load(make_checkpoint(folder / "best.ckpt", **options))
