@@ -27,6 +27,7 @@ from birdnet_nl.util.console import display_path, info, prepare_streams, screen
 from birdnet_nl.util.failure import print_error
 from birdnet_nl.util.files import check_current_folder
 from birdnet_nl.util.renamed import check_renamed
+from birdnet_nl.util.signals import ending_on_signals, exit_code
 
 HELP = """Train a classifier for the vocalization type of one species: song, call or alarm.
 
@@ -105,6 +106,11 @@ def _without_quotes(argument: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run `python train.py` with `arguments`; returns the exit code."""
+    with ending_on_signals():
+        return _main(arguments)
+
+
+def _main(arguments: list[str]) -> int:
     prepare_streams()
     if {"--help", "-h"} & set(arguments):  # Hydra's own help would first list 232 species a hundred times, for seconds
         with suppress(BrokenPipeError):  # of `--help | head`
@@ -127,7 +133,7 @@ def main(arguments: list[str]) -> int:
             train()
     except KeyboardInterrupt:
         screen.print("interrupted", style="bold red")
-        return 130
+        return exit_code()
     except Exception as error:
         if not print_error(error, parameter_names):
             raise

@@ -130,13 +130,16 @@ def in_threads(
         finally:
             networks.put(network)
 
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="embeddings")
+    pool, wait = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="embeddings"), True
     try:
         futures = {pool.submit(compute_with_network, item): item for item in items}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except (KeyboardInterrupt, GeneratorExit):
+        wait = False  # for long recordings, which take seconds
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 def _read(path: Path, windows: int, dimensions: int) -> np.ndarray | None:

@@ -32,6 +32,7 @@ from birdnet_nl.util.run_directory import (
     resumable_checkpoint,
     write_json,
 )
+from birdnet_nl.util.signals import interruption
 
 MAX_FLOAT32 = 3.4e38
 RESTORING = "checkpoint_connector"  # Lightning's module that restores a training
@@ -124,14 +125,15 @@ def restoring(checkpoint: Path | None) -> Iterator[None]:
 
 @contextmanager
 def ctrl_c_raises(trainer: L.Trainer) -> Iterator[None]:
-    """Keep Ctrl-C a KeyboardInterrupt; Lightning turns it into SystemExit and switches the signal off."""
+    """Keep a signal a KeyboardInterrupt; Lightning turns it into SystemExit and switches Ctrl-C off."""
     try:
         yield
     except SystemExit:
         if trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from None
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise interruption() from None
 
 
 def _check_not_moved(checkpoint: dict[str, Any], run_dir: Path) -> None:

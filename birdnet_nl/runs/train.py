@@ -25,6 +25,7 @@ from birdnet_nl.util.run_directory import (
     resumable_checkpoint,
     write_json,
 )
+from birdnet_nl.util.signals import set_advice
 
 
 def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
@@ -46,13 +47,17 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
         info(f"{display_path(run_dir)} is finished already; this is its result")
         print_result(report, run_dir)
         return report["validation"]["recording_balanced_accuracy"]
+    command = train_command(resume=run_dir)
+    set_advice(f"finished work is kept, continue with: {command}")
     try:
         return train(cfg, run_dir.resolve(), resume)
     except DivergedError:  # again when resumed
         raise
-    except BaseException:
+    except BaseException as error:
         if resumable_checkpoint(run_dir) is not None:
-            info(f"stopped; finished epochs are kept, continue with: {escape(train_command(resume=run_dir))}")
+            info(f"stopped; finished epochs are kept, continue with: {escape(command)}")
+        elif isinstance(error, KeyboardInterrupt):
+            info(f"stopped; what was prepared is kept, continue with: {escape(command)}")
         raise
 
 

@@ -51,6 +51,7 @@ from birdnet_nl.sweep.sweep_file import (
 )
 from birdnet_nl.util.console import display_path, warn
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.signals import set_advice
 from hydra_plugins.birdnet_nl_submitit.results import all_results
 
 NAME = "resumable"
@@ -102,6 +103,7 @@ class ResumableSweeper(Sweeper):
                 OmegaConf.save(self.config, self.folder / MULTIRUN_FILE)
             print_start(sweep, plans)
             todo = [plan.job for plan in plans if plan.is_todo]
+            set_advice(f"finished jobs are kept, continue with: {resume_command(self.folder)}")
             try:
                 with show_progress(sweep, todo, failures_are_printed=prints_failures(launcher)):
                     self._run_all(todo)

@@ -3,16 +3,23 @@
 import json
 import shutil
 import signal
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from omegaconf import OmegaConf
 
+from birdnet_nl.sweep.job_file import State, current_record, read_record
 from birdnet_nl.util.errors import RunError
 from tests.runs.processes import interruptible, wait_for
 
 LONG = ["trainer.max_epochs=400", "callbacks.early_stopping.patience=1000", "evaluation.plots=false"]
+
+
+MAX_END_S = 10  # five seconds on an idle machine
 
 
 def resume_in_process(run_dir: Path, **data) -> dict:
@@ -40,7 +47,11 @@ def trained_run(finished_run, tmp_path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
-@pytest.mark.parametrize(("sign", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)], ids=["kill", "ctrl-c"])
+@pytest.mark.parametrize(
+    ("sign", "exit_code"),
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    ids=["kill", "ctrl-c", "terminate"],
+)
 def test_a_stopped_run_continues_from_its_last_epoch(start_train_py, main, tiny, tmp_path, sign, exit_code):
     run_dir, last = tmp_path / "run", tmp_path / "run/checkpoints/last.ckpt"
     with interruptible():
@@ -49,10 +60,13 @@ def test_a_stopped_run_continues_from_its_last_epoch(start_train_py, main, tiny,
     first_ns = last.stat().st_mtime_ns
     wait_for(lambda: last.is_file() and last.stat().st_mtime_ns > first_ns, process)  # a later epoch
     process.send_signal(sign)
+    started = time.monotonic()
     screen, _ = process.communicate(timeout=60)
     assert process.returncode == exit_code, screen
-    if sign == signal.SIGINT:
+    assert time.monotonic() - started < MAX_END_S
+    if sign != signal.SIGKILL:
         assert f"python train.py resume={run_dir}" in screen
+        assert read_record(run_dir).state == State.CANCELLED
         assert "Traceback" not in screen
     assert not (run_dir / "metrics.json").exists()
     finished_epochs = len(torch.load(last, weights_only=True)["birdnet_nl"]["history"])
@@ -114,3 +128,52 @@ def test_resuming_without_a_run_is_an_error(tmp_path, main):
     for name, sentence in (("missing", "is not a folder; give a run directory"), ("empty", "holds no config.yaml")):
         code, screen = main(f"resume={tmp_path / name}")
         assert code == 1 and sentence in screen and "Traceback" not in screen
+
+
+@pytest.mark.slow
+def test_a_run_that_is_terminated_while_it_prepares_ends_at_once_and_can_be_resumed(start_train_py, tiny_of, tmp_path):
+    """Long recordings, whose decoding takes seconds each; the mels that were finished are used again."""
+    root, run_dir = tmp_path / "recordings", tmp_path / "run"
+    samples = np.random.default_rng(1).normal(0, 0.1, 22050 * 300)
+    for kind in ("song", "call"):
+        for number in range(12):
+            path = root / "xeno-canto-merel" / kind / f"XC{kind == 'song':d}{number:02d}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.roll(samples, 1000 * number) * (1 + number / 99), 22050)
+    tiny = [text for text in tiny_of(tmp_path / "logs") if not text.startswith(("data=", "data.demo", "paths.cache"))]
+    arguments = ["species=merel", "data=xeno_canto", f"data.root={root}", f"paths.cache={tmp_path / 'cache'}", *tiny]
+    with interruptible():
+        process = start_train_py(*arguments, f"hydra.run.dir={run_dir}")
+    wait_for(lambda: list((tmp_path / "cache").rglob("*.npy")), process)
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    screen, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, screen
+    assert time.monotonic() - started < MAX_END_S
+    assert f"python train.py resume={run_dir}" in screen and "Traceback" not in screen, screen
+    assert current_record(run_dir).state == State.CANCELLED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_that_is_terminated_ends_at_once_with_its_workers(start_train_py, tiny, tmp_path, launcher):
+    folder = tmp_path / "sweep"
+    with interruptible():
+        process = start_train_py(
+            "-m", "species=koolmees,merel", *tiny, *LONG, f"launcher={launcher}", f"hydra.sweep.dir={folder}"
+        )
+    wait_for(lambda: list(folder.rglob("last.ckpt")), process)
+    workers = {record.process.pid for path in folder.rglob("job.json") if (record := read_record(path.parent))}
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    screen, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, screen
+    assert time.monotonic() - started < MAX_END_S
+    assert f"train.py -m sweep={folder}" in screen, screen
+    assert "Traceback" not in screen, screen
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in workers):
+        assert time.monotonic() < deadline, "a worker is alive"
+        time.sleep(0.1)
+    states = {current_record(path.parent).state for path in folder.rglob("job.json")}
+    assert states <= {State.CANCELLED, State.WAITING}
