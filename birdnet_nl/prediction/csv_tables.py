@@ -30,8 +30,9 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def seconds(value: float) -> str:
-    """Format seconds to the millisecond, without zeros at the end."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    """Format seconds to the millisecond, with one decimal at least: readers take `3` for a whole number."""
+    text = f"{value:.3f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
 
 
 def type_cells(row: Row, options: RowOptions) -> list[str]:

@@ -179,7 +179,7 @@ def open_table(path: Path, relative: str) -> DetectionTable:
     skipped, delimiters = 0, DELIMITERS
     if lines[0].strip('"').lower().startswith("sep=") and len(lines) > 1:
         skipped, delimiters = 1, (lines[0].strip('"')[4:5] or "\t",)
-    header = lines[skipped]
+    header, reasons = lines[skipped], []
     for delimiter in sorted(delimiters, key=lambda mark: -header.count(mark)):
         columns = tuple(cell.strip().strip('"') for cell in header.split(delimiter))
         if delimiter == "\t" and not skipped and _is_audacity(columns):
@@ -189,8 +189,8 @@ def open_table(path: Path, relative: str) -> DetectionTable:
         try:
             return DetectionTable(path, relative, _roles(columns), columns, encoding, delimiter, skipped + 1)
         except DataError as error:
-            reason = error
-    raise reason
+            reasons.append(error)
+    raise reasons[0]  # with the delimiter that is most frequent
 
 
 def _is_audacity(columns: Sequence[str]) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from birdnet_nl.recordings.folder import sound_files
-from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
+from birdnet_nl.recordings.listing import LINK_ABOVE, LINK_READ, is_sound_name, list_folder
 from birdnet_nl.util.errors import DataError, SelectionError
 from birdnet_nl.util.files import user_path
 
@@ -32,10 +31,17 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Listed files sorted by path, and their common folder."""
+    """Listed files.
+
+    Attributes:
+        files: sorted by path.
+        folder: common folder of all inputs.
+        unreadable: path and reason of folders and links that could not be read.
+    """
 
     files: tuple[InputFile, ...]
     folder: Path
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 def list_inputs(arguments: Sequence[str | Path], skip: Path | None = None) -> Inputs:
@@ -50,20 +56,26 @@ def list_inputs(arguments: Sequence[str | Path], skip: Path | None = None) -> In
     skip = _absolute(skip) if skip else None
     paths: set[Path] = set()
     roots: list[Path] = []
+    unreadable: list[tuple[str, str]] = []
+    not_audio: Counter[str] = Counter()
     for argument in arguments:
         for path, is_named in _matches(str(argument)):
             if path.is_dir():
+                listing = list_folder(path)
                 roots.append(path)
-                found = _files_below(path)
-                paths.update(file for file in found if not (skip and skip != path and file.is_relative_to(skip)))
-            elif is_named or path.suffix.lower() in SOUND_SUFFIXES:
+                own = skip if skip and skip != path and skip.is_relative_to(path) else None
+                found = (file for file in listing.sounds if file not in listing.same_file)
+                paths.update(file for file in found if not (own and file.is_relative_to(own)))
+                unreadable += [item for item in listing.left_out if item[1] not in (LINK_ABOVE, LINK_READ)]
+                not_audio += listing.not_audio
+            elif is_named or is_sound_name(path.name):
                 roots.append(path.parent)
                 paths.add(path)
     if not paths:
-        raise DataError(_explain_empty(arguments))
+        raise DataError(_explain_empty(arguments, not_audio, unreadable))
     folder = Path(os.path.commonpath(roots))
     files = (_listed(path, folder) for path in sorted(paths))
-    return Inputs(tuple(file for file in files if file), folder)
+    return Inputs(tuple(file for file in files if file), folder, tuple(unreadable))
 
 
 def input_file(path: Path) -> InputFile | None:
@@ -97,20 +109,13 @@ def _matches(argument: str) -> list[tuple[Path, bool]]:
     )
 
 
-def _files_below(folder: Path) -> list[Path]:
-    try:
-        return list(sound_files(folder))
-    except PermissionError as error:
-        raise DataError(f"{error.filename} cannot be read; change its permissions or give another folder") from None
-
-
-def _explain_empty(arguments: Sequence[str | Path]) -> str:
+def _explain_empty(
+    arguments: Sequence[str | Path], not_audio: Counter[str], unreadable: Sequence[tuple[str, str]]
+) -> str:
     names = ", ".join(str(argument) for argument in arguments)
-    suffixes: Counter[str] = Counter()
-    for argument in arguments:
-        path = user_path(argument)
-        if path.is_dir():
-            suffixes.update(file.suffix.lower() or "no suffix" for file in path.rglob("*") if file.is_file())
-    others = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(4))
-    holds = f"it holds {others}" if others else "nothing was found there"
-    return f"no sound file in {names}: {holds}; possible are {', '.join(sorted(SOUND_SUFFIXES))}"
+    if unreadable:
+        path, reason = unreadable[0]
+        return f"no sound file in {names}: {path} {reason}"
+    others = ", ".join(f"{count} {suffix}" for suffix, count in not_audio.most_common(4))
+    found = f"it holds {others}" if others else "nothing was found there"
+    return f"no sound file in {names}: {found}; possible are wav, mp3, flac, ogg, m4a and other sound files"

@@ -20,7 +20,7 @@ from birdnet_nl.inference.model import OnProgress, PredictionModel
 from birdnet_nl.prediction.inputs import InputFile
 from birdnet_nl.prediction.models import LoadModel, ModelEntry, facts_of, open_entry
 from birdnet_nl.prediction.stored import Store, StoredPrediction, prediction_key
-from birdnet_nl.util.errors import BirdnetNlError, DataError, RunError
+from birdnet_nl.util.errors import BirdnetNlError, DataError, RunError, SelectionError
 
 log = logging.getLogger("birdnet_nl")
 MAX_LOADED = 8  # models in memory, for each process
@@ -64,7 +64,7 @@ def predict_task(task: Task, load: LoadModel, on_progress: OnProgress | None = N
     Raises:
         DataError: if it cannot be predicted, with the reason.
         RunError: if its model cannot be used.
-        ValueError: if the overlap does not fit the model's segments.
+        SelectionError: if the overlap does not fit the model's segments.
     """
     model = opened(task.entry, load)
     hop_s = None if task.overlap_s is None else segment_hop(model.segment_s, task.overlap_s)
@@ -76,7 +76,9 @@ def predict_task(task: Task, load: LoadModel, on_progress: OnProgress | None = N
 
 def segment_hop(segment_s: float, overlap_s: float) -> float:
     if not 0 <= overlap_s < segment_s:
-        raise ValueError(f"--overlap {overlap_s:g} must be at least 0 and below the segment length of {segment_s:g} s")
+        raise SelectionError(
+            f"--overlap {overlap_s:g} must be at least 0 and below the segment length of {segment_s:g} s"
+        )
     return segment_s - overlap_s
 
 
@@ -121,9 +123,6 @@ def _predict_and_store(task: Task, store: Store, load: LoadModel, on_progress: O
     try:
         stored = predict_task(task, load, on_progress)
     except BirdnetNlError as error:
-        return str(error)
-    except ValueError as error:
-        log.exception("%s", task.file.path)
         return str(error)
     except MemoryError:
         return "needs more memory than there is"

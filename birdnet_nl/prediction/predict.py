@@ -117,6 +117,8 @@ class Prediction:
         else:
             files = shard_of(self.inputs.files, request.shard)
             self.tasks, self.failures = plan_tasks(self.inputs, files, self.models, species, request.overlap_s)
+        if request.shard is None or request.shard[0] == 1:
+            self.failures += [Failure(path, "", reason) for path, reason in self.inputs.unreadable]
         self._check_first_model()
         if request.out:
             self._prepare_folder(request.out, state)

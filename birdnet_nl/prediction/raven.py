@@ -57,5 +57,5 @@ def _cells(row: Row, selection: int, begin_s: float, out: OutputFolder) -> list[
     return [
         str(selection), seconds(begin_s + row.start_s), seconds(begin_s + row.end_s), common, scientific,
         row.species.slug if row.species else "", number(row.confidence), "Spectrogram 1", "1", seconds(row.start_s),
-        "0", f"{row.high_frequency_hz:.0f}", printable(row.file), *type_cells(row, out.options), *time_cells(row),
+        "0.0", f"{row.high_frequency_hz:.1f}", printable(row.file), *type_cells(row, out.options), *time_cells(row),
     ]  # fmt: skip

@@ -16,20 +16,24 @@ NOT_A_BIRD = frozenset({
 BIRDNET_GO_NAME = re.compile(r"(?P<name>.+)_\d{1,3}p_\d{8}T\d{6}Z?(_\d+s)?", re.IGNORECASE)
 BIRDNET_PI_NAME = re.compile(r"(?P<name>.+)-\d{1,3}-\d{4}-\d\d-\d\d-birdnet-.*", re.IGNORECASE)
 XENO_CANTO_NAME = re.compile(r"XC\s*\d+\s*[-_]\s*(?P<name>[^-]+?)\s*(-.*)?", re.IGNORECASE)
+FOLDERS_ABOVE = 2  # as in koolmees/song/XC1.mp3
+HOMES = (Path("/home"), Path("/Users"))
 SEPARATORS = re.compile(r"_|, | - |\(|\)|/|\|")
 
 
 def species_of_file(path: Path, folder: Path) -> Species | None:
-    """Return the species of the nearest folder named after one, up to `folder`, else of the file's name.
+    """Return the species of the nearest folder named after one, else of the file's name.
 
-    A file's name counts as BirdNET-Go (`parus_major_80p_…`), BirdNET-Pi (`Koolmees-85-…`) and Xeno-canto
+    `folder`, the common folder of the inputs, and two folders above it count too, but no home folder: people may be
+    called Merel. A file's name counts as BirdNET-Go (`parus_major_80p_…`), BirdNET-Pi (`Koolmees-85-…`) and Xeno-canto
     (`XC123 - Great Tit - …`) write it.
     """
-    for parent in path.parents:
+    depth = len(path.parents) - len(folder.parents) + FOLDERS_ABOVE
+    for parent in path.parents[:depth]:
+        if parent == Path.home() or parent.parent in HOMES:
+            break
         if species := _of_folder(parent):
             return species
-        if parent == folder:
-            break
     for pattern in (BIRDNET_GO_NAME, BIRDNET_PI_NAME, XENO_CANTO_NAME):
         if (match := pattern.fullmatch(path.stem)) and (species := find_species(match["name"])):
             return species
