@@ -1,6 +1,5 @@
 """Finished runs on disk: search, and `metrics.json` as plain values, also of runs of version 0.1."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from birdnet_nl.comparison.report_types import damage_of
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
 from birdnet_nl.util.renamed import RENAMED_KEYS, RENAMED_VALUES
 from birdnet_nl.util.run_directory import CONFIG, METRICS
+from birdnet_nl.util.value_types import read_json_table
 
 OVERRIDES = Path(".hydra/overrides.yaml")
 BY_RECORDING = "recording"
@@ -71,7 +72,7 @@ class FinishedRun:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        return self.report.get("seconds") or {}
+        return {phase: seconds for phase, seconds in (self.report.get("seconds") or {}).items() if seconds is not None}
 
     @property
     def epochs(self) -> int:
@@ -79,7 +80,8 @@ class FinishedRun:
 
     @property
     def training_segments(self) -> int:
-        return sum((self.report.get("counts", {}).get("segments", {}).get("train") or {}).values())
+        segments = (self.report.get("counts") or {}).get("segments") or {}
+        return sum(count or 0 for count in (segments.get("train") or {}).values())
 
     @property
     def machine(self) -> str:
@@ -142,9 +144,11 @@ def read_run(folder: Path) -> FinishedRun:
     """Read the run in `folder`, also of an older version; raises `DataError` unless it is the report of a training."""
     path = folder / METRICS
     try:
-        original = json.loads(path.read_text(encoding="utf-8"))
+        original = read_json_table(path)
         if "evaluated" in original:
             raise DataError(f"{path} is from an evaluation, not from a training")
+        if damage := damage_of(original):
+            raise DataError(f"{path} is not the report of a run: {damage}")
         report = upgrade_report(original)
         species, results = report["species"], report["results"]
         if not isinstance(results["recording"], dict):
@@ -205,7 +209,7 @@ def read_overrides(folder: Path) -> list[str]:
     """Return the arguments of a run from Hydra's file, as they were given; empty where it is missing or damaged."""
     try:
         overrides = yaml.safe_load((folder / OVERRIDES).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     return [str(text) for text in overrides] if isinstance(overrides, list) else []
 

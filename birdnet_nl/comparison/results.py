@@ -63,7 +63,8 @@ class Result:
         """Test recordings per type."""
         counts = Counter()
         for run in self.runs:
-            counts.update(run.report.get("counts", {}).get("recordings", {}).get("test") or {})
+            recordings = (run.report.get("counts") or {}).get("recordings") or {}
+            counts.update({name: count or 0 for name, count in (recordings.get("test") or {}).items()})
         return {name: counts[name] for name in self.types}
 
     def metric(self, name: str) -> float:

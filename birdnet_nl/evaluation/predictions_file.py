@@ -12,6 +12,7 @@ import numpy as np
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError, RunError
 from birdnet_nl.util.files import atomic_path
+from birdnet_nl.util.run_directory import METRICS, finish_advice
 
 RECORDING_COLUMNS = ("recording_id", "file", "species", "recordist", "true_type")
 
@@ -80,7 +81,9 @@ def read_predictions(path: Path) -> list[RecordingPrediction]:
         with path.open(encoding="utf-8", newline="") as file:
             return [_parse_row(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
-        raise RunError(f"{path} does not exist; a run writes it at its end, so finish the run with resume=") from None
+        is_finished = (path.parent / METRICS).is_file()
+        advice = "train again" if is_finished else finish_advice(path.parent)
+        raise RunError(f"{path} does not exist; a run writes it at its end: {advice}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); change its permissions") from None
     except (KeyError, ValueError, TypeError, csv.Error) as error:

@@ -21,7 +21,7 @@ from birdnet_nl.training.probe import EmbeddingClassifier, ProbeClassifier, Segm
 from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import did_you_mean, user_path
-from birdnet_nl.util.run_directory import CONFIG, METRICS, SPLITS_FILE
+from birdnet_nl.util.run_directory import CONFIG, METRICS, SPLITS_FILE, finish_advice
 
 MIN_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head would learn a single bird
 
@@ -60,10 +60,11 @@ def load_base_run(base: str | Path | None) -> BaseRun:
     run_dir = user_path(base)
     if not (run_dir / CONFIG).is_file():
         raise RunError(
-            f"base={run_dir} is not a run directory{did_you_mean(run_dir)}; give one such as logs/turbo/pool-all/<time>"
+            f"base={run_dir} is not a run directory{did_you_mean(run_dir)}; put it back there, or give one such as "
+            "logs/turbo/pool-all/<time>"
         )
     if not (run_dir / METRICS).is_file():
-        raise RunError(f"base={run_dir} is not finished; continue it with python train.py resume={run_dir}")
+        raise RunError(f"base={run_dir} is not finished; {finish_advice(run_dir)}")
     classifier = Classifier.load(run_dir)
     network = classifier.network
     if not hasattr(network, "forward_head") or hasattr(network, "base"):

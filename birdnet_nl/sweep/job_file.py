@@ -9,13 +9,13 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from birdnet_nl.sweep.processes import ProcessId
 from birdnet_nl.util.errors import TooFewRecordingsError
 from birdnet_nl.util.failure import explain
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.run_directory import HEARTBEAT, METRICS
+from birdnet_nl.util.value_types import NUMBER, read_json_table, wrong_value
 
 JOB, LOG = "job.json", "train.log"
 HEARTBEAT_TIMEOUT_S = 300.0  # a process on another machine without a heartbeat for so long counts as dead
@@ -68,6 +68,14 @@ class JobRecord:
     memory_mb: int | None = None
 
 
+RECORD = {  # types of the values of the file
+    "process": {"host": str, "pid": int, "started": str},
+    **dict.fromkeys(("state", "reason", "cause", "configuration", "recordings"), str),
+    **dict.fromkeys(("attempts", "memory_mb"), int),
+    **dict.fromkeys(("started", "ended"), NUMBER),
+}
+
+
 def write_record(run_dir: Path, record: JobRecord) -> None:
     write_text_atomic(run_dir / JOB, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
 
@@ -75,7 +83,9 @@ def write_record(run_dir: Path, record: JobRecord) -> None:
 def read_record(run_dir: Path) -> JobRecord | None:
     """Return the content of the file; None when it is missing or invalid. See `current_record` for the real state."""
     try:
-        values: dict[str, Any] = json.loads((run_dir / JOB).read_text(encoding="utf-8"))
+        values = read_json_table(run_dir / JOB)
+        if wrong_value(values, RECORD):
+            return None
         values = {field.name: values[field.name] for field in fields(JobRecord) if field.name in values}
         process = ProcessId(**values["process"]) if values.get("process") else None
         return JobRecord(**{**values, "state": State(values["state"]), "process": process})
@@ -115,7 +125,7 @@ def read_heartbeat(run_dir: Path) -> tuple[int, int] | None:
     try:
         values = json.loads((run_dir / HEARTBEAT).read_text())
         return int(values["epoch"]), int(values["epochs"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

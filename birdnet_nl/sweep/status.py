@@ -108,7 +108,7 @@ def _requested_jobs(folder: Path, synthetic: bool) -> tuple[list[str], list[Job]
         stored = OmegaConf.load(folder / MULTIRUN_FILE)
         arguments = [str(argument) for argument in stored.hydra.overrides.task]
         default_set = str(stored.hydra.runtime.choices.trainer)
-    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+    except (OSError, ValueError, AttributeError, RecursionError, YAMLError, OmegaConfBaseException):
         return [], []
     candidates = []
     for overrides in combine_stored(arguments):

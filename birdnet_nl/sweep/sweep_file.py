@@ -13,10 +13,19 @@ from birdnet_nl.sweep.processes import ProcessId, this_process
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.printed_commands import printed_command, short_path, train_command
+from birdnet_nl.util.value_types import NUMBER, read_json_table, wrong_value
 
 SWEEP, LOCK = "sweep.json", "sweep.lock"
 MULTIRUN_FILE = "multirun.yaml"  # Hydra's record of a sweep: its whole configuration, and the arguments
 FOLDERS = "sweep-*"
+CONTENT = {  # types of the values of the file
+    "arguments": [str],
+    "jobs": [{"overrides": [str], "folder": str, "species": str, "parameter_set": str}],
+    "started": NUMBER,
+    "resumed": [NUMBER],
+    "process": {"host": str, "pid": int, "started": str},
+    "workers": int,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,9 @@ def write_sweep(sweep: Sweep) -> None:
 def read_sweep(folder: Path) -> Sweep:
     """Raises `RunError` when the file is missing or invalid."""
     try:
-        values = json.loads((folder / SWEEP).read_text(encoding="utf-8"))
+        values = read_json_table(folder / SWEEP)
+        if wrong := wrong_value(values, CONTENT):
+            raise TypeError(f"the value of {wrong} is of another kind")
         return Sweep(
             folder=folder,
             arguments=tuple(values["arguments"]),
@@ -69,7 +80,7 @@ def read_sweep(folder: Path) -> Sweep:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{folder / SWEEP} cannot be read ({error!r}); create it again with {rebuild_command(folder)}"
+            f"{folder / SWEEP} cannot be read ({error}); create it again with {rebuild_command(folder)}"
         ) from None
 
 

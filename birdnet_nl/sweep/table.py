@@ -1,21 +1,22 @@
 """Job table of a sweep: state and results of every job, read from the run directories each time."""
 
-import json
 import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from birdnet_nl.comparison.finished_runs import read_overrides
+from birdnet_nl.comparison.report_types import damage_of
 from birdnet_nl.data.sources import SYNTHETIC
 from birdnet_nl.species.table import find_species
-from birdnet_nl.sweep.job_file import JOB, LOG, State, current_record, read_heartbeat
+from birdnet_nl.sweep.job_file import FORESEEN, JOB, LOG, State, current_record, read_heartbeat
 from birdnet_nl.sweep.jobs import Job, override_key, override_value
 from birdnet_nl.sweep.sweep_file import Sweep
-from birdnet_nl.util.run_directory import CONFIG, METRICS
+from birdnet_nl.util.run_directory import CONFIG, METRICS, finish_advice
+from birdnet_nl.util.value_types import read_json_table
 
 PENDING = (State.WAITING, State.RUNNING)
 UNSUCCESSFUL = (State.FAILED, State.CANCELLED)
@@ -93,8 +94,11 @@ def shared_overrides(jobs: Sequence[Job]) -> Set[str]:
 def read_row(run_dir: Path, job: Job, shared: Set[str] = frozenset()) -> Row:
     record = current_record(run_dir)
     report = _read_report(run_dir) if record.state == State.DONE else {}
+    if record.state == State.DONE and not report:
+        reason = f"its {METRICS} is damaged: delete it, then {finish_advice(run_dir)}"
+        record = replace(record, state=State.FAILED, reason=reason, cause=FORESEEN)
     species = find_species(job.species)
-    results = report.get("results", {}).get("recording", {})
+    results = (report.get("results") or {}).get("recording") or {}
     interval = (results.get("intervals") or {}).get("balanced_accuracy")
     given = {override_key(override): override_value(override) for override in job.overrides}
     seconds = (report.get("seconds") or {}).get("total")
@@ -140,10 +144,10 @@ def _parse_int(text: str | None) -> int | None:
 
 def _read_report(run_dir: Path) -> dict[str, Any]:
     try:
-        report = json.loads((run_dir / METRICS).read_text(encoding="utf-8"))
-        return report if isinstance(report, dict) else {}
+        report = read_json_table(run_dir / METRICS)
     except (OSError, ValueError):
         return {}
+    return {} if damage_of(report) else report
 
 
 def find_jobs(folder: Path) -> list[Job]:

@@ -29,7 +29,9 @@ CHANGEABLE = (  # values that may change when a run is resumed, because its resu
     "data.persistent_workers",
     "data.resident",
     "data.root",
+    "paths.cache",
 )
+FOLDERS = ("data.root", "paths.cache")  # among these, values that are any text
 KEYS_OF_VERSION_0_1 = {"practice", "teacher", "teacher_knows_test", "trunk", "crops_per_epoch", "crops_per_batch"}
 
 
@@ -59,8 +61,8 @@ def read_json(path: Path) -> Any:
     """Return the content of a file of a run; numbers that are not finite, of version 0.1, are None."""
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
-    except ValueError:  # also of a text in another encoding
-        raise RunError(f"{path} is not complete JSON; delete it and resume the run with resume=") from None
+    except (ValueError, RecursionError):  # also of a text in another encoding
+        raise RunError(f"{path} is not complete JSON; delete it, then {finish_advice(path.parent)}") from None
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); change its permissions") from None
 
@@ -83,8 +85,16 @@ def check_unclaimed(run_dir: Path) -> None:
 
 
 def _already_claimed(run_dir: Path) -> RunError:
-    command = train_command(resume=run_dir)
-    return RunError(f"{run_dir} already holds a run; resume it with {command}, or choose another hydra.run.dir")
+    return RunError(f"{run_dir} already holds a run; {finish_advice(run_dir)}, or choose another hydra.run.dir")
+
+
+def finish_advice(run_dir: Path) -> str:
+    """Return what to do with an unfinished run: the command that continues it, or why it cannot be continued."""
+    try:
+        read_config(run_dir)
+    except RunError as error:
+        return f"it cannot be continued ({error})"
+    return f"continue it with {train_command(resume=run_dir)}"
 
 
 def write_config(run_dir: Path, config: DictConfig) -> None:
@@ -102,7 +112,7 @@ def read_finished_config(run_dir: Path) -> DictConfig:
         raise RunError(f"resume={run_dir} holds no {CONFIG}, so no run was started there; give a run directory")
     try:
         config = OmegaConf.load(run_dir / CONFIG)
-    except (YAMLError, OSError, ValueError):  # a ValueError: no text in UTF-8
+    except (YAMLError, OSError, ValueError, RecursionError):  # a ValueError: no text in UTF-8
         raise RunError(f"{run_dir / CONFIG} cannot be read as the configuration of a run; start a new run") from None
     if not isinstance(config, DictConfig) or "species" not in config:
         raise RunError(f"{run_dir / CONFIG} is not complete; the run was killed before it began, start a new one")
@@ -133,16 +143,24 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
         )
     if overrides and (run_dir / METRICS).is_file():
         raise RunError(f"{run_dir} is finished, so {', '.join(overrides)} changes nothing; start a new run")
-    changed = OmegaConf.merge(config, OmegaConf.from_dotlist([text for text in overrides if not _is_root(text)]))
-    for root in (text.partition("=")[2] for text in overrides if _is_root(text)):
-        OmegaConf.update(changed, "data.root", None if root in ("", "null") else root)  # any text, never YAML
+    values = [override for override in overrides if override.partition("=")[0] not in FOLDERS]
+    changed = OmegaConf.merge(config, OmegaConf.from_dotlist(values))
+    for key, _, folder in (override.partition("=") for override in overrides if override not in values):
+        _change_folder(changed, key, None if folder in ("", "null") else folder)  # any text, never YAML
     if overrides:
         write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(changed))
     return changed
 
 
-def _is_root(override: str) -> bool:
-    return override.partition("=")[0] == "data.root"
+def _change_folder(config: DictConfig, key: str, folder: str | None) -> None:
+    """Set `data.root`, or `paths.cache` with the folders below it, which are resolved in a stored configuration."""
+    if key == "paths.cache" and folder is not None:
+        before = Path(OmegaConf.select(config, key) or "cache")
+        for inner in ("data.cache_dir", "data.demo.folder"):
+            stored = Path(OmegaConf.select(config, inner) or "")
+            if stored.is_relative_to(before):
+                OmegaConf.update(config, inner, str(Path(folder) / stored.relative_to(before)))
+    OmegaConf.update(config, key, folder)
 
 
 def resumable_checkpoint(run_dir: Path) -> Path | None:

@@ -150,6 +150,9 @@ def test_a_folder_that_is_no_run_is_reported(tmp_path):
         Classifier.load(tmp_path / "absent")
     with pytest.raises(RunError, match="is not a run; give a run directory"):
         Classifier.load(tmp_path)
+    (tmp_path / "config.yaml").write_text("species: {slug: merel}\n")
+    with pytest.raises(RunError, match="stopped before its first epoch ended; continue it with python"):
+        Classifier.load(tmp_path)
     (tmp_path / "config.yaml").write_text("seed: 1\n")
-    with pytest.raises(RunError, match="stopped before its first epoch ended; continue with"):
+    with pytest.raises(RunError, match="stopped before its first epoch ended; it cannot be"):
         Classifier.load(tmp_path)

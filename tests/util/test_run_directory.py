@@ -9,6 +9,7 @@ from birdnet_nl.util.run_directory import (
     change_config,
     check_unclaimed,
     claim,
+    finish_advice,
     read_config,
     read_finished_config,
     read_json,
@@ -16,6 +17,7 @@ from birdnet_nl.util.run_directory import (
     write_config,
     write_json,
 )
+from tests.nasty_names import NASTY_NAMES
 
 CONFIGURATION = {
     "species": {"slug": "merel"},
@@ -36,7 +38,7 @@ def test_a_run_directory_is_claimed_by_one_run(tmp_path, config):
     check_unclaimed(run_dir)
     claim(run_dir, config)
     for second in (lambda: claim(run_dir, config), lambda: check_unclaimed(run_dir)):
-        with pytest.raises(RunError, match=f"already holds a run; resume it with python train.py resume={run_dir}"):
+        with pytest.raises(RunError, match=f"already holds a run; continue it with python train.py resume={run_dir}"):
             second()
     assert read_config(run_dir) == config and resumable_checkpoint(run_dir) is None
 
@@ -93,8 +95,34 @@ def test_a_finished_run_cannot_change(tmp_path, config):
 
 def test_incomplete_json_is_an_error_with_the_remedy(tmp_path):
     (tmp_path / METRICS).write_text('{"half"')
-    with pytest.raises(RunError, match=r"is not complete JSON; delete it and resume the run"):
+    with pytest.raises(RunError, match=r"is not complete JSON; delete it, then it cannot be continued"):
         read_json(tmp_path / METRICS)
+    (tmp_path / CONFIG).write_text("species: {slug: merel}")
+    with pytest.raises(
+        RunError, match=r"is not complete JSON; delete it, then continue it with python train\.py resume="
+    ):
+        read_json(tmp_path / METRICS)
+
+
+def test_the_advice_for_an_unfinished_run_agrees_with_what_resume_accepts(tmp_path, config):
+    assert "holds no config.yaml" in finish_advice(tmp_path)
+    write_config(tmp_path, OmegaConf.merge(config, {"trunk": None}))
+    assert finish_advice(tmp_path).startswith("it cannot be continued (") and "version 0.1" in finish_advice(tmp_path)
+    write_config(tmp_path, config)
+    assert finish_advice(tmp_path) == f"continue it with python train.py resume={tmp_path}"
+
+
+@pytest.mark.parametrize("name", NASTY_NAMES, ids=ascii)
+def test_folders_of_a_moved_run_can_change(tmp_path, config, name):
+    data = {"root": "/nas", "cache_dir": "cache", "demo": {"folder": "cache/demo_small"}}
+    config = OmegaConf.merge(config, {"data": data, "paths": {"cache": "cache", "logs": "logs"}})
+    change_config(tmp_path, config, [f"data.root=/new/{name}", f"paths.cache=/other/{name}"])
+    changed = read_config(tmp_path)
+    assert changed.data.root == f"/new/{name}"
+    assert changed.paths.cache == changed.data.cache_dir == f"/other/{name}"
+    assert changed.data.demo.folder == f"/other/{name}/demo_small"
+    change_config(tmp_path, changed, ["data.root=null"])
+    assert read_config(tmp_path).data.root is None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
