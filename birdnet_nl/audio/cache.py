@@ -15,6 +15,7 @@ import torch
 
 from birdnet_nl.audio.decode import decode_sound
 from birdnet_nl.audio.mel import MelParams, log_mel
+from birdnet_nl.audio.mel_index import KnownMel, MelIndex, stamp
 from birdnet_nl.recordings.folder import segment_files
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError
@@ -56,6 +57,11 @@ def params_key(params: MelParams) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def mel_dir(params: MelParams, cache_dir: Path) -> Path:
+    """Return the folder of the mels with these parameters."""
+    return cache_dir / f"{params_key(params)}-{READER_VERSION}"
+
+
 def content_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:24]
@@ -80,7 +86,7 @@ def cache_mel(path: Path, params: MelParams, cache_dir: Path) -> CachedMel:
         raise DataError("does not exist") from None
     except OSError as error:  # a folder of that name, no permission, a bad sector
         raise DataError(f"cannot be read ({error.strerror})") from None
-    target = cache_dir / f"{params_key(params)}-{READER_VERSION}" / f"{content}.npy"
+    target = mel_dir(params, cache_dir) / f"{content}.npy"
     warning_file = target.with_suffix(".warning.txt")
     try:
         frames = _finite_frames(target)
@@ -125,25 +131,38 @@ def cache_mels(
     """Return the mels of all recordings by id, and the unusable files; the order does not depend on `workers`.
 
     Uses threads, because decoding, resampling and the FFT release the GIL. After an interruption, finished mels stay
-    and the others are computed the next time.
+    and the others are computed the next time. Files that the index knows are not read.
     """
+    index = MelIndex(mel_dir(params, cache_dir))
     cached: dict[str, CachedMel] = {}
     unusable: dict[str, UnusableFile] = {}
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)  # in each worker
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="mel")
+    futures = {}
     try:
-        futures = {pool.submit(cache_mel, recording.path, params, cache_dir): recording for recording in recordings}
+        for recording in recordings:
+            if known := index.get(recording.path):
+                target = index.mel_dir / f"{known.content}.npy"
+                cached[recording.id] = CachedMel(target, known.frames, known.content, known.warning)
+                if known.warning:
+                    touch_cached(target.with_suffix(".warning.txt"))
+                on_progress()
+            else:
+                future = pool.submit(cache_mel, recording.path, params, cache_dir)
+                futures[future] = (recording, stamp(recording.path))
         for future in as_completed(futures):
-            recording = futures[future]
+            recording, before = futures[future]
             try:
-                cached[recording.id] = future.result()
+                mel = cached[recording.id] = future.result()
+                index.add(recording.path, before, KnownMel(mel.content, mel.frames, mel.warning))
             except DataError as error:
                 unusable[recording.id] = UnusableFile(recording.path, str(error))
             on_progress()
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads_before)
+        index.write()
     ids = [recording.id for recording in recordings]
     return {id: cached[id] for id in ids if id in cached}, [unusable[id] for id in ids if id in unusable]
 
