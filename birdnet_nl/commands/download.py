@@ -133,11 +133,11 @@ def print_plan(plan: "Plan", filters: Filters) -> None:
 def _plan_notes(part: "SpeciesPlan") -> list[str]:
     """Return remarks about the plan for a species, one line each."""
     slug = part.species.slug
-    if part.error:
-        return [f"{slug}: {part.error}"]
+    notes = [f"{slug}: {part.error}"] if part.error else []
+    if part.error and not part.found:
+        return notes
     if not part.found:
         return [f"{slug}: Xeno-canto has no recordings of these types under the name {part.species.scientific}"]
-    notes = []
     if part.left_out:
         counts = ", ".join(f"{reason} {count}" for reason, count in part.left_out.most_common())
         notes.append(f"{slug}: left out: {counts}")

@@ -20,7 +20,8 @@ from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows, species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES, find_defect
-from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, XenoCanto
+from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, IncompleteError, XenoCanto
+from birdnet_nl.recordings.xeno_canto_pages import Entry
 from birdnet_nl.species.table import Species
 
 BYTES_PER_S = 23_000  # mean of Xeno-canto's own mp3 files, measured on one hour
@@ -38,7 +39,7 @@ class SpeciesPlan:
         adopted: candidates on disk without a manifest row, e.g. after a kill; they get one.
         left_out: number of candidates for each reason, including the protected ones.
         unknown_types: type texts that match no rule.
-        error: why the query failed; empty otherwise.
+        error: why a query failed or is incomplete; empty otherwise.
     """
 
     species: Species
@@ -113,9 +114,7 @@ def plan_downloads(
 
 
 def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filters) -> SpeciesPlan:
-    entries = {}
-    for query in build_queries(species, filters.types):
-        entries |= {str(entry["id"]): entry for entry in client.search(query)}
+    entries, errors = _query(species, client, filters)
     candidates = [parse_candidate(entry, species, filters.flight_call) for entry in entries.values()]
     reasons = [rejection_reason(candidate, species, filters) for candidate in candidates]
     folder = species_folder(root, species)
@@ -148,4 +147,25 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
         adopted=adopted,
         left_out=Counter(reason for reason in reasons if reason),
         unknown_types=Counter(candidate.row["type"] for candidate, reason in checked if reason == TYPE_NOT_KNOWN),
+        error="; ".join(errors),
     )
+
+
+def _query(species: Species, client: XenoCanto, filters: Filters) -> tuple[dict[str, Entry], list[str]]:
+    """Return the recordings that arrived by id, and errors; raise the error of a query if nothing arrived before it."""
+    entries: dict[str, Entry] = {}
+    errors = []
+    for query in build_queries(species, filters.types):
+        try:
+            found = client.search(query)
+        except IncompleteError as error:
+            found = error.entries
+            errors.append(str(error))
+        except BusyError:
+            raise
+        except DownloadError as error:
+            if not entries:
+                raise
+            return entries, [*errors, f"{error}; the recordings of the queries before it are used"]
+        entries |= {str(entry["id"]).strip(): entry for entry in found}
+    return entries, errors

@@ -7,7 +7,7 @@ docs/vocalization_types.md shows the words of all rules.
 import csv
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 
@@ -60,9 +60,9 @@ _PREFIXES = {"wing": "wing", "vleugel": "wing", "flügel": "wing", "drum": "drum
 
 def rule_names(clause: str) -> list[str]:
     """Return the name of the rule of each word of a clause in lower case, or "" for a word without one."""
-    phrases, known = _vocabulary()
+    phrases, _ = _vocabulary()
     tokens = re.findall(rf"[^\W\d_]+|[?/&+{LIKE}]", clause)
-    words = [word for token in tokens for word in _resolve(token, phrases, known)]
+    words = [word for token in tokens for word in _resolve(token)]
     names: list[str] = []
     while words:
         length = next((n for n in (4, 3, 2, 1) if tuple(words[:n]) in phrases), 0)
@@ -87,8 +87,10 @@ def _vocabulary() -> tuple[dict[tuple[str, ...], str], frozenset[str]]:
     return phrases, frozenset(word for words in phrases for word in words)
 
 
-def _resolve(word: str, phrases: dict[tuple[str, ...], str], known: frozenset[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=65536)
+def _resolve(word: str) -> tuple[str, ...]:
     """Return the singular of a word, the parts of a compound ("alarmcall"), or the word that it is a typo of."""
+    phrases, known = _vocabulary()
     singulars = [word, *(word[: -len(end)] + new for end, new in _PLURALS if word.endswith(end) and len(word) > 3)]
     if singular := next((singular for singular in singulars if singular in known), ""):
         return (singular,)
@@ -105,10 +107,10 @@ def _resolve(word: str, phrases: dict[tuple[str, ...], str], known: frozenset[st
         if typo_of := [name for name in _TYPO_WORDS if _is_typo(singular, name)]:
             return (typo_of[0],)
     for split in range(3, len(word) - 2):
-        (first,), last = _resolve(word[:split], {}, known)[:1], word[split:]
-        second = next((name for name in (last, last.removesuffix("s")) if phrases.get((name,)) in PARTS), "")
-        if second and phrases.get((first,)) in PARTS:
-            return (first, second)
+        lasts = (word[split:], word[split:].removesuffix("s"))
+        last = next((name for name in lasts if phrases.get((name,)) in PARTS), "")
+        if last and len(first := _resolve(word[:split])) == 1 and phrases.get(first) in PARTS:
+            return (*first, last)
     return (word,)
 
 

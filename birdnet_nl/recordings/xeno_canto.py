@@ -1,7 +1,6 @@
 """HTTP client for Xeno-canto's API v3, with a rate limit, retries, and a key that stays out of logs and errors."""
 
 import hashlib
-import json
 import logging
 import random
 import time
@@ -15,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET, RateLimit, Secret, retry_after_s
+from birdnet_nl.recordings.xeno_canto_pages import Entry, Page, Reading, error_message, parse_page
 from birdnet_nl.util.errors import BirdnetNlError, SetupError
 
 BASE_URL = "https://xeno-canto.org"
@@ -30,7 +30,9 @@ _LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2",
 
 
 class DownloadError(BirdnetNlError):
-    """A query or file that Xeno-canto does not deliver correctly."""
+    """A query or file that Xeno-canto does not deliver correctly, and the `reason` without query and advice."""
+
+    reason = ""
 
 
 class RefusedError(DownloadError):
@@ -39,6 +41,14 @@ class RefusedError(DownloadError):
 
 class BusyError(DownloadError):
     """A server that asks to wait for longer than `MAX_RETRY_AFTER_S`."""
+
+
+class IncompleteError(DownloadError):
+    """A query of which fewer recordings arrive than are announced; `entries` are those that arrived."""
+
+    def __init__(self, message: str, entries: list[Entry]) -> None:
+        super().__init__(message)
+        self.entries = entries
 
 
 class ApiKeyError(SetupError):
@@ -97,52 +107,58 @@ class XenoCanto(AbstractContextManager):
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self._key)
 
-    def search(self, query: str) -> list[dict[str, Any]]:
+    def search(self, query: str) -> list[Entry]:
         """Return all recordings that a tag query finds, each id once.
 
         Recordings that are added or removed meanwhile shift the pages, so that one may be missed. If the total changes,
-        an id occurs twice or the count differs from the total, all pages are read a second time.
+        an id occurs twice or the count differs from the total, all pages are read a second time. Raises
+        `IncompleteError`, which has the recordings that arrived, if fewer arrive than are announced.
         """
-        recordings: dict[str, dict[str, Any]] = {}
+        found: dict[str, Entry] = {}
         for attempt in range(2):
-            entries, totals = self._fetch_pages(query, may_end_early=attempt == 0)
-            recordings |= {str(entry["id"]): entry for entry in entries}
-            if totals == {len(entries)} and len({str(entry["id"]) for entry in entries}) == len(entries):
-                break
-        return list(recordings.values())
-
-    def _fetch_pages(self, query: str, may_end_early: bool) -> tuple[list[dict[str, Any]], set[int]]:
-        """Return the entries of all pages, and the totals that the pages state.
-
-        With `may_end_early`, a page that has disappeared ends the list and adds the total 0.
-        """
-        entries, totals = [], set()
-        page, pages = 1, 1
-        while page <= pages:
             try:
-                body = self._retry(f"query {query}, page {page}", partial(self._fetch_page, query, page))
-            except RefusedError:
-                if page == 1 or not may_end_early:
+                reading = self._read_pages(query)
+            except DownloadError as error:
+                if attempt == 0:
                     raise
-                return entries, totals | {0}
-            pages = int(body["numPages"])
-            totals.add(int(body["numRecordings"]))
-            entries += body["recordings"]
-            page += 1
-        return entries, totals
+                reading.failure = error
+                break
+            found |= reading.entries
+            if reading.is_exact:
+                return list(found.values())
+        reading.entries = found
+        if missing := reading.missing():
+            raise IncompleteError(f"query {query}: {missing}", list(found.values()))
+        return list(found.values())
 
-    def _fetch_page(self, query: str, page: int) -> dict[str, Any]:
+    def _read_pages(self, query: str) -> Reading:
+        """Read all pages; a page that fails after the first one ends the reading.
+
+        When everything announced has arrived, a further page is asked for once, and an error there has no effect.
+        """
+        reading = Reading()
+        while reading.pages_read == 0 or reading.has_next():
+            page = reading.pages_read + 1
+            attempts = 1 if reading.is_complete else self.attempts
+            try:
+                request = partial(self._fetch_page, query, page)
+                reading.add(self._retry(f"query {query}, page {page}", request, attempts))
+            except (DownloadError, ApiKeyError) as error:
+                if not reading.is_complete and (page == 1 or isinstance(error, BusyError | ApiKeyError)):
+                    raise
+                reading.failure = error
+                break
+        return reading
+
+    def _fetch_page(self, query: str, page: int) -> Page:
         url = f"{self.base_url}/api/3/recordings"
         params = {"query": query, "page": str(page), "per_page": str(PER_PAGE), "key": self._key.value}
         with self._open(url, params) as response:
             text = b"".join(self._blocks(response))
         try:
-            body = json.loads(text)
-            [int(body[name]) for name in ("numPages", "numRecordings")]
-            [recording["id"] for recording in body["recordings"]]
-        except (ValueError, KeyError, TypeError):
+            return parse_page(text)
+        except ValueError:
             raise _TemporaryError("the response is not JSON of API v3") from None
-        return body
 
     def fetch(self, url: str, target: Path, find_defect: Callable[[Path], str]) -> str:
         """Write the file at `url` to `target` and return its sha256; fetch again while `find_defect` returns a text."""
@@ -197,14 +213,15 @@ class XenoCanto(AbstractContextManager):
         if status == 429 or status >= 500:
             wait_s = retry_after_s(response.headers.get("retry-after", ""))
             raise _TemporaryError(f"Xeno-canto responds with status {status}", wait_s)
-        message = self._key.redact(_error_message(b"".join(self._blocks(response)), response.reason_phrase))
+        message = self._key.redact(error_message(b"".join(self._blocks(response)), response.reason_phrase))
         if status == 401 and is_api:
             raise ApiKeyError(f"Xeno-canto refuses the key in {KEY_VARIABLE} ({message}); {HOW_TO_GET_A_KEY}")
         raise _PermanentError(f"Xeno-canto responds with status {status} ({message})")
 
-    def _retry(self, what: str, request: Callable[[], Any]) -> Any:
+    def _retry(self, what: str, request: Callable[[], Any], attempts: int | None = None) -> Any:
         """Repeat `request` until it succeeds; raise outside `except`, so that no error has a context with the URL."""
-        for attempt in range(self.attempts):
+        attempts = attempts or self.attempts
+        for attempt in range(attempts):
             try:
                 return request()
             except ApiKeyError as error:
@@ -213,6 +230,7 @@ class XenoCanto(AbstractContextManager):
             except (_PermanentError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 reason = self._key.redact(str(error))
                 failure = RefusedError(f"{what}: {reason}")
+                failure.reason = reason
                 break
             except _TemporaryError as error:
                 reason, wait_s = str(error), error.wait_s
@@ -221,23 +239,11 @@ class XenoCanto(AbstractContextManager):
             except httpx.HTTPError as error:
                 reason, wait_s = f"the connection failed ({type(error).__name__})", 0.0
             failure = DownloadError(f"{what}: {reason}, {attempt + 1} times; try again later, finished files are kept")
+            failure.reason = reason
             if wait_s > MAX_RETRY_AFTER_S:
                 failure = BusyError(f"{what}: {reason} and asks to wait {wait_s / 60:.0f} minutes; try again then")
                 break
-            if attempt + 1 < self.attempts:
+            if attempt + 1 < attempts:
                 backoff_s = min(self.max_wait_s, self.min_wait_s * 2**attempt)
                 time.sleep(max(wait_s, backoff_s * random.uniform(0.5, 1.0)))
         raise failure
-
-
-def _error_message(text: bytes, default: str) -> str:
-    """Extract the message from {"error": …, "message": …}, {"error": {"code", "message"}}, or plain text."""
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return default or "no reason given"
-    if not isinstance(body, dict):
-        return str(body)[:200]
-    error = body.get("error")
-    message = body.get("message") or (error.get("message") if isinstance(error, dict) else error)
-    return str(message or "no reason given")[:200]

@@ -34,6 +34,7 @@ class FakeXenoCanto:
         self.injected: Counter[str] = Counter()
         self.requests: list[tuple[float, str]] = []
         self.on_page = lambda page: None
+        self.change_body = lambda page, body: body  # returns a JSON value, or bytes to send as they are
         self.slow_s = 0.0  # delay between the two halves of each file
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -119,7 +120,8 @@ class FakeXenoCanto:
             "numRecordings": str(len(matches)), "numSpecies": "1", "page": page, "numPages": pages,
             "recordings": matches[(page - 1) * size : page * size],
         }  # fmt: skip
-        return json.dumps(body).encode()
+        body = self.change_body(page, body)
+        return body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def _respond_sound(self, http: BaseHTTPRequestHandler) -> None:
         start_response(http, 200, "audio/mpeg", len(self.sound))

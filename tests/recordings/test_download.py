@@ -104,6 +104,28 @@ def test_a_plan_fetches_and_writes_no_files(server, client_of, tmp_path):
     assert all("download" not in path for _, path in server.requests)
 
 
+def test_recordings_of_an_incomplete_query_are_fetched(server, client_of, tmp_path):
+    for number in range(1, 6):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = lambda page, body: body if page == 1 else b"<html></html>"
+    plan, report = fetch_all(client_of(server, attempts=1), tmp_path, Filters(types=("song",)))
+    assert "only 2 of 5 announced recordings arrived (the response is not JSON of API v3)" in plan.parts[0].error
+    assert report.fetched == 2
+    server.change_body = lambda page, body: body
+    plan, report = fetch_all(client_of(server), tmp_path, Filters(types=("song",)))
+    assert (plan.parts[0].error, report.fetched) == ("", 3)
+
+
+def test_recordings_of_the_queries_before_a_failing_one_are_fetched(server, client_of, tmp_path):
+    server.add(1)
+    server.add(2, type="call")
+    server.change_body = lambda page, body: body if len(server.requests) == 1 else b""
+    plan, report = fetch_all(client_of(server, attempts=1), tmp_path)
+    assert "the recordings of the queries before it are used" in plan.parts[0].error
+    assert report.fetched == 1
+
+
 def test_recordings_left_out_are_counted_by_reason(server, client_of, tmp_path):
     server.add(1)
     server.add(2, q="D")
@@ -113,7 +135,7 @@ def test_recordings_left_out_are_counted_by_reason(server, client_of, tmp_path):
     server.add(6, lic="//creativecommons.org/licenses/by-nc-nd/4.0/")
     server.add(7, file="")
     server.add(8, type="song, call")
-    server.add(9, type="song, gezwets")
+    server.add(9, type="song?")
     server.add(10, length="")
     server.add(11, file=f"//{server.url.removeprefix('http://')}/11/download")
     filters = Filters(countries=("netherlands",), licences=("by-nc-sa",))
@@ -121,7 +143,7 @@ def test_recordings_left_out_are_counted_by_reason(server, client_of, tmp_path):
     assert [candidate.row["xc_id"] for candidate in part.chosen] == ["1", "11", "3"]
     assert part.chosen[1].url.startswith("https://127.0.0.1")  # the default protocol
     assert part.protected == 1
-    assert part.unknown_types == {"song, gezwets": 1}
+    assert part.unknown_types == {"song?": 1}
     assert dict(part.left_out) == {
         "quality below C": 1,
         "not between 1 and 180 s": 2,

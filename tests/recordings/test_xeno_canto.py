@@ -10,7 +10,8 @@ import pytest
 from birdnet_nl.recordings import xeno_canto
 from birdnet_nl.recordings.rate_limit import RateLimit, retry_after_s
 from birdnet_nl.recordings.sound_file import find_defect
-from birdnet_nl.recordings.xeno_canto import ApiKeyError, DownloadError, XenoCanto
+from birdnet_nl.recordings.xeno_canto import ApiKeyError, DownloadError, IncompleteError, XenoCanto
+from birdnet_nl.recordings.xeno_canto_pages import parse_count
 
 QUERY = 'sp:"parus major" grp:birds'
 
@@ -61,6 +62,132 @@ def test_a_search_survives(server, client_of, fault):
     recordings = client_of(server, timeout_s=0.25).search(QUERY)
     assert [recording["id"] for recording in recordings] == ["1"]
     assert server.injected[fault] == 1
+
+
+def one_more_page(number, pages=3):
+    """Make a change of the body that answers page 1 and 2 normally, and page `pages` with `number`."""
+
+    def change(page, body):
+        if page == pages:
+            return number
+        return {**body, "numPages": pages}
+
+    return change
+
+
+EXTRA_PAGES = {
+    "no recordings": {"numRecordings": "4", "numPages": 3, "recordings": []},
+    "an empty object": {"numRecordings": "4", "numPages": 3, "recordings": {}},
+    "null": {"numRecordings": "4", "numPages": 3, "recordings": None},
+    "no keys": {},
+    "only null": None,
+    "a list": [],
+    "html": b"<!DOCTYPE html><html></html>",
+    "nothing": b"",
+    "an error": {"error": "no such page"},
+    "other totals": {"numRecordings": 0, "numPages": 0, "recordings": []},
+}
+
+
+@pytest.mark.parametrize("name", EXTRA_PAGES)
+def test_an_extra_page_is_no_error_when_everything_announced_has_arrived(server, client_of, name):
+    for number in range(1, 5):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = one_more_page(EXTRA_PAGES[name])
+    assert [entry["id"] for entry in client_of(server).search(QUERY)] == ["1", "2", "3", "4"]
+    assert len(server.requests) <= 6  # one attempt for the extra page
+
+
+@pytest.mark.parametrize("fault", ["500", "404", "403", "reset", "hang", "429 an hour", "401"])
+def test_a_failing_extra_page_is_no_error(server, client_of, fault):
+    server.add(1)
+    server.change_body = lambda page, body: {**body, "numPages": 2}
+    server.on_page = lambda page: server.faults["api"].append(fault) if page == 1 else None
+    client = client_of(server, timeout_s=0.25)
+    assert [entry["id"] for entry in client.search(QUERY)] == ["1"]
+    assert server.injected[fault] == 1
+
+
+def as_object(page, body):
+    return {**body, "recordings": {str(i): entry for i, entry in enumerate(body["recordings"])}}
+
+
+def one_by_itself(page, body):
+    return {**body, "recordings": body["recordings"][0]} if len(body["recordings"]) == 1 else body
+
+
+CHANGES = {
+    "recordings as an object": as_object,
+    "the last recording by itself": one_by_itself,
+    "totals as numbers": lambda page, body: {**body, "numRecordings": 5, "numPages": str(body["numPages"])},
+    "a thousands separator": lambda page, body: {**body, "numRecordings": "5.0", "numPages": "3"},
+    "no totals": lambda page, body: {name: body[name] for name in ("recordings", "numPages")},
+    "no pages": lambda page, body: {name: body[name] for name in ("recordings", "numRecordings")},
+    "fewer pages than there are": lambda page, body: {**body, "numPages": 1},
+    "changing pages": lambda page, body: {**body, "numPages": 3 if page == 1 else page},
+    "many pages": lambda page, body: {**body, "numPages": 1_000_000},
+    "a smaller total": lambda page, body: {**body, "numRecordings": "3"},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_pages_of_unusual_form_are_read(server, client_of, name):
+    for number in range(1, 6):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = CHANGES[name]
+    assert {entry["id"] for entry in client_of(server).search(QUERY)} == {"1", "2", "3", "4", "5"}
+    assert len(server.requests) <= 14
+
+
+def test_a_count_may_have_a_thousands_separator():
+    counts = {"1,234": 1234, "1.234.567": 1234567, "1 234": 1234, "1’234": 1234, 7: 7, "7": 7, "7.0": 7, "0": 0}
+    assert {value: parse_count(value) for value in counts} == counts
+    assert [parse_count(value) for value in (None, "", "many", True, -1, "1,2", [])] == [None] * 7
+
+
+def test_repeated_recordings_count_as_arrived(server, client_of):
+    for number in range(1, 5):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = lambda page, body: {
+        **body, "recordings": body["recordings"] if page == 1 else [server.recordings["2"], server.recordings["3"]]
+    }  # fmt: skip
+    assert [entry["id"] for entry in client_of(server).search(QUERY)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("page_2", "reason"),
+    [
+        (b"<html></html>", r" \(the response is not JSON of API v3\)"),
+        ({"recordings": []}, ""),
+        ({"recordings": {}}, ""),
+    ],
+)
+def test_fewer_recordings_than_announced_are_one_sentence_and_stay(server, client_of, page_2, reason):
+    for number in range(1, 6):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = lambda page, body: page_2 if page > 1 else body
+    with pytest.raises(IncompleteError, match=rf"only 2 of 5 announced recordings arrived{reason}; these") as caught:
+        client_of(server, attempts=2).search(QUERY)
+    assert [entry["id"] for entry in caught.value.entries] == ["1", "2"]
+
+
+def test_the_two_readings_of_all_pages_complete_each_other(server, client_of):
+    for number in range(1, 5):
+        server.add(number)
+    server.page_size = 2
+    readings = []
+
+    def change(page, body):
+        readings.append(page)
+        recordings = body["recordings"][:1] if readings.count(page) == 1 else body["recordings"][1:]
+        return {**body, "recordings": recordings}
+
+    server.change_body = change
+    assert {entry["id"] for entry in client_of(server).search(QUERY)} == {"1", "2", "3", "4"}
 
 
 def test_a_very_slow_response_ends_at_the_deadline(server, client_of, tmp_path):
