@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from birdnet_nl.recordings.file_summary import FileSummary, count_listings
+from birdnet_nl.recordings.file_summary import SAME_FILE, FileSummary, count_listings
 from birdnet_nl.recordings.folder import classify, recording_id, species_of_folder
 from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN
 from birdnet_nl.recordings.listing import FolderListing, list_folder, printable_path
@@ -151,6 +151,7 @@ def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple
         aliases: dict[Path, list[Path]] = defaultdict(list)
         for path, first in listing.same_file.items():
             aliases[first].append(path)
+            report.refused.append((printable_path(path), SAME_FILE))
         top = [source / name for name in TABLES if (source / name).is_file()][:1]
         rows: dict[Path, list[tuple[Row, Species | None]]] = {}
         for table in [*top, *(manifest for manifest in listing.manifests if manifest.parent != source)]:
