@@ -57,7 +57,7 @@ def test_only_the_version_and_the_command_line_are_directly_in_the_package():
     assert {package_of(file) for file in FILES} == {*ORDER, "__init__"}
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@pytest.mark.parametrize("file", [file for file in FILES if file != PACKAGE / "__init__.py"], ids=name_of)
 def test_a_package_imports_only_from_packages_before_it(file):
     own = package_of(file)
     names = [name for name in imports_of(file) if name.startswith("birdnet_nl.")]
@@ -65,6 +65,23 @@ def test_a_package_imports_only_from_packages_before_it(file):
     imported.discard("__version__")
     later = {package for package in imported - {own} if ORDER.index(package) > ORDER.index(own)}
     assert not later, f"{name_of(file)} imports from {', '.join(later)}, which comes later in the data flow"
+
+
+def test_load_is_the_only_import_of_the_package_itself():
+    assert imports_of(PACKAGE / "__init__.py", top_level_only=True) <= {
+        "importlib.metadata.PackageNotFoundError", "importlib.metadata.version", "pathlib.Path", "typing.TYPE_CHECKING",
+    }  # fmt: skip
+
+
+def test_exported_models_predict_without_torch():
+    """In one process, because other imports would hide that of torch."""
+    code = (
+        "import sys; import birdnet_nl.inference.onnx_model, birdnet_nl.inference.model, birdnet_nl.inference.records;"
+        "heavy = {'torch', 'lightning', 'torchaudio', 'matplotlib', 'omegaconf', 'onnx', 'pandas', 'sklearn'};"
+        "print(','.join(sorted(heavy & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def modules() -> dict[str, Path]:

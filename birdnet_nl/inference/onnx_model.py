@@ -11,7 +11,7 @@ import onnxruntime
 from birdnet_nl.inference.calibrated import ExportedCalibration, softmax
 from birdnet_nl.inference.exported_file import GOLDEN_TOLERANCE, MAIN, ExportedFile, check_golden, golden_input
 from birdnet_nl.inference.front_end import frame_activity, mean_of_windows, numpy_front_end
-from birdnet_nl.inference.model import FilePrediction, OnProgress
+from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.records import as_table
 from birdnet_nl.inference.segments import Collected, Cut, cut_windows, report_progress, segments
 from birdnet_nl.inference.streaming import SampleBlocks

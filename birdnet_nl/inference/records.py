@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.inference.model import FilePrediction, PredictionModel
+from birdnet_nl.inference.prediction_model import FilePrediction, PredictionModel
 
 
 def as_table(model: PredictionModel, path: Path, prediction: FilePrediction) -> Any:

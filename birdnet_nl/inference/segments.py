@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from birdnet_nl.data.segments import cut_segments
-from birdnet_nl.inference.model import FilePrediction, OnProgress
+from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks, Stretch, stretches
 
 SILENCE_PEAK = 1e-6  # -120 dB: below the smallest step of 16 bits, and above the rounding of lossy formats

@@ -16,7 +16,7 @@ from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.inference.classifier import Classifier
-from birdnet_nl.inference.model import FilePrediction, OnProgress
+from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.records import as_table
 from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, cut_windows, report_progress, segments
 from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks
