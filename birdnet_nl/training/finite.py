@@ -43,8 +43,7 @@ def waits_for_device(tensor: torch.Tensor) -> bool:
 def diverged(what: str, remedy: str) -> DivergedError:
     """Build the error of a training in which `what` is no longer finite."""
     return DivergedError(
-        f"training stopped: {what} is no longer a finite number, although the recordings are; start a new run with "
-        f"{remedy}"
+        f"training stopped: {what} is no longer a finite number, although the mels are; start a new run with {remedy}"
     )
 
 
