@@ -10,7 +10,7 @@ import numpy as np
 from birdnet_nl.audio.decode_headers import left_out
 from birdnet_nl.util.errors import DataError
 
-MISSING_S = 0.5  # more than this less than the stated duration is a cut file; encoders pad by up to 0.1 s
+MISSING_S = 0.15  # more than this less than the stated duration is a cut file; encoders pad by up to 0.1 s
 MAX_BAD_PACKETS = 1000
 
 
@@ -82,8 +82,8 @@ class AvSound:
                     if bad > MAX_BAD_PACKETS:
                         break
                     continue
+                ends_badly = ends_badly and not packet.size  # at the end, packets of no size return what is left
                 for frame in decoded:
-                    ends_badly = False
                     if frame.sample_rate != self.sample_rate_hz or frame.layout.nb_channels != self.channels:
                         left_out_s += frame.samples / max(1, frame.sample_rate)
                         continue

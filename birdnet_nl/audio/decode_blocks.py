@@ -15,13 +15,14 @@ import numpy as np
 import soundfile
 
 from birdnet_nl.audio.decode_av import AvSound, has_av
-from birdnet_nl.audio.decode_headers import Layout, Part, left_out, read_layout, with_new_header
+from birdnet_nl.audio.decode_headers import MP4, Layout, Part, left_out, read_layout, with_new_header
 from birdnet_nl.audio.decode_messages import decoder_messages
 from birdnet_nl.audio.decode_mp3 import ENCODER_PADDING, samples_per_frame
 from birdnet_nl.util.errors import DataError
 
 SAMPLE_RATES_HZ = (1_000, 1_000_000)  # bat detectors record at 384 and 500 kHz
 MAX_CHANNELS = 64
+SMALL_STEP = 512  # samples, read one by one in the step that a damage interrupts
 MAX_STATED = 1 << 40  # samples; libsndfile states more where it does not know
 MAX_BLOCK_VALUES = 1 << 23  # samples times channels of a block: 32 MB
 INSTALL_AV = 'pip install "birdnet-nl[formats]"'
@@ -125,7 +126,7 @@ class SoundfileSound:
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """Yield float32 [at most `frames` samples, channels], in a buffer that is used again."""
         buffer = np.empty((frames, self.channels), dtype=np.float32)
-        yield from self._read(self._first, buffer)
+        yield from self._read(self._first, self._layout.parts[0] if self._layout.parts else None, buffer)
         for part in self._layout.parts[1:]:
             try:
                 file = self._open(part)
@@ -134,29 +135,44 @@ class SoundfileSound:
                 continue
             with file:
                 if (file.samplerate, file.channels) == (self.sample_rate_hz, self.channels):
-                    yield from self._read(file, buffer)
+                    yield from self._read(file, part, buffer)
                 else:
                     self.notes.append(left_out(file.frames / file.samplerate))
 
-    def _read(self, file: soundfile.SoundFile, buffer: np.ndarray) -> Iterator[np.ndarray]:
+    def _read(self, file: soundfile.SoundFile, part: Part | None, buffer: np.ndarray) -> Iterator[np.ndarray]:
         samples, mp3 = 0, self._layout.mp3
         stated = mp3.samples - ENCODER_PADDING if mp3 else file.frames if file.frames < MAX_STATED else 0
         while True:
-            if mp3 is None:
-                buffer[:] = np.nan  # marks what an interrupted read leaves
+            wanted = min(len(buffer), file.frames - samples)  # behind them may be bytes that are no sound
             try:
-                block = file.read(out=buffer, dtype="float32")
+                block = file.read(out=buffer[:wanted], dtype="float32") if wanted > 0 else buffer[:0]
             except (soundfile.LibsndfileError, RuntimeError) as error:
                 self.damaged = reason_of(error)
-                read = np.flatnonzero(~np.isnan(buffer[:, 0])) if mp3 is None else ()
-                if len(read):
-                    yield buffer[: read[-1] + 1]
+                yield from self._read_until_damage(part, samples)
                 return
             if not len(block):
                 self.cut = self.cut or samples < stated
                 return
             samples += len(block)
             yield block
+
+    def _read_until_damage(self, part: Part | None, position: int) -> Iterator[np.ndarray]:
+        """Yield the samples from `position` to the damage, which libsndfile drops with the block that it interrupts."""
+        for step in (SMALL_STEP, 1):
+            steps: list[np.ndarray] = []
+            with self._open(part) as file:
+                try:
+                    for start in range(0, position, SMALL_STEP):
+                        file.read(min(SMALL_STEP, position - start), dtype="float32")
+                    left = file.frames - position
+                    while left > 0 and len(block := file.read(min(step, left), dtype="float32", always_2d=True)):
+                        steps.append(block)
+                        left -= len(block)
+                except (soundfile.LibsndfileError, RuntimeError):
+                    pass
+            if steps:
+                yield np.concatenate(steps)
+                position += sum(map(len, steps))
 
 
 def open_sound(path: Path) -> "SoundfileSound | AvSound":
@@ -169,14 +185,14 @@ def open_sound(path: Path) -> "SoundfileSound | AvSound":
         raise DataError("does not exist") from None
     except (OSError, ValueError) as error:  # a folder of that name, no permission, a bad sector
         raise DataError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    sound = _open_with_av(path, layout.format) if layout.needs_av else None
+    sound = _open_with_av(path, layout) if layout.needs_av else None
     if sound is None:
         try:
             sound = SoundfileSound(path, layout)
         except (soundfile.LibsndfileError, RuntimeError, TypeError, OSError) as error:
             if not layout.format or not has_av():
                 raise DataError(f"cannot be decoded ({reason_of(error)})") from error
-            sound = _open_with_av(path, layout.format)
+            sound = _open_with_av(path, layout)
     try:
         _check_header(sound)
     except DataError:
@@ -185,13 +201,16 @@ def open_sound(path: Path) -> "SoundfileSound | AvSound":
     return sound
 
 
-def _open_with_av(path: Path, format: str) -> AvSound:
+def _open_with_av(path: Path, layout: Layout) -> AvSound:
     if not has_av():
-        raise DataError(f"cannot be decoded ({format} needs PyAV: {INSTALL_AV}, or convert the file to wav or flac)")
+        raise DataError(
+            f"cannot be decoded ({layout.format} needs PyAV: {INSTALL_AV}, or convert the file to wav or flac)"
+        )
     try:
         return AvSound(path)
     except DataError as error:
-        raise DataError(f"cannot be decoded ({format}: {error})") from error
+        reason = "it is cut off: its index is missing" if layout.cut and layout.format == MP4 else error
+        raise DataError(f"cannot be decoded ({layout.format}: {reason})") from error
 
 
 def _check_header(sound: "SoundfileSound | AvSound") -> None:

@@ -17,8 +17,10 @@ from birdnet_nl.audio.decode_mp3 import Bytes, Mp3Frames, end_of_id3, find_frame
 Part = list[bytes | tuple[int, int]]  # new bytes, and places in the file
 UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFF000)  # of programs that write before they know the size
 NO_LENGTH = "its header states no length, so it was read to its end"
+MORE_SOUND = "its header states less sound than it holds, so it was read to its end"
+MP4 = "MP4 (m4a, AAC)"
+LAYER_2 = (b"\xff\xfd", b"\xff\xfc", b"\xff\xf5", b"\xff\xf4")  # libsndfile may read it
 FORMATS = (  # (bytes, their place, name); those that PyAV reads
-    (b"ftyp", 4, "MP4 (m4a, AAC)"),
     (b"\x30\x26\xb2\x75", 0, "Windows Media (wma)"),
     (b"\x1aE\xdf\xa3", 0, "Matroska or WebM"),
     (b"#!AMR", 0, "AMR"),
@@ -30,11 +32,9 @@ FORMATS = (  # (bytes, their place, name); those that PyAV reads
     (b"\xff\xf9", 0, "AAC"),
     (b"\xff\xf0", 0, "AAC"),
     (b"\xff\xf8", 0, "AAC"),
-    (b"\xff\xfd", 0, "MPEG audio layer 2"),
-    (b"\xff\xfc", 0, "MPEG audio layer 2"),
-    (b"\xff\xf5", 0, "MPEG audio layer 2"),
-    (b"\xff\xf4", 0, "MPEG audio layer 2"),
     (b"AVI ", 8, "AVI"),
+    (b"moov", 4, "QuickTime"),
+    (b"mdat", 4, "QuickTime"),
 )
 
 
@@ -76,10 +76,14 @@ def layout_of(data: Bytes) -> Layout:
     for check, is_format in _STATED.items():
         if is_format(magic):
             return check(data)
+    if magic[4:8] == b"ftyp":
+        return Layout(MP4, cut=not _has_index(data), needs_av=True)
     for content, place, name in FORMATS:
         if magic[place : place + len(content)] == content:
             return Layout(name, needs_av=True)
     mp3 = find_frames(data)
+    if not mp3.runs and magic[:2] in LAYER_2:
+        return Layout("MPEG audio layer 2")
     return Layout("mp3", cut=mp3.cut, mp3=mp3) if mp3.runs else Layout()
 
 
@@ -97,51 +101,44 @@ def left_out(duration_s: float) -> str:
 def _wav(data: Bytes, start: int) -> Layout:
     """Find the data chunk and its size; RF64 and BW64 state it in their chunk `ds64`."""
     order = ">" if data[start : start + 4] == b"RIFX" else "<"
-    position, size_64 = start + 12, None
-    while position + 8 <= len(data):
-        name = bytes(data[position : position + 4])
-        size = struct.unpack(order + "I", data[position + 4 : position + 8])[0]
+    position, stated_64 = start + 12, 0  # place of the size in `ds64`
+    while True:
+        if position + 8 > len(data):
+            return Layout("wav", cut=True)
+        name, size = bytes(data[position : position + 4]), _size(data, position, order)
         body = position + 8
-        if name == b"ds64" and body + 16 <= len(data):
-            size_64 = struct.unpack("<Q", data[body + 8 : body + 16])[0]
         if name == b"data":
             break
+        if name == b"ds64" and body + 16 <= len(data):
+            stated_64 = body + 8
         position = body + size + size % 2
-    else:
-        return Layout("wav", cut=True)
+    parts: tuple[Part, ...] = ([(start, len(data))],) if start else ()
     available = len(data) - body
-    if size_64 is not None and size == 0xFFFFFFFF:
-        size = size_64 or size
-    parts: tuple[Part, ...] = ((((start, len(data)),)),) if start else ()
+    if stated_64 and size == 0xFFFFFFFF:
+        size = int.from_bytes(data[stated_64 : stated_64 + 8], "little")
+        if size == 0 and available:
+            head = bytes(data[start:stated_64]) + available.to_bytes(8, "little") + bytes(data[stated_64 + 8 : body])
+            return Layout("wav", ([head, (body, len(data))],), (NO_LENGTH,))
     if size > available:
-        unknown = size in UNKNOWN_SIZES or size >= 0xFFFFF000
-        if size_64 is None and not start:
-            return Layout("wav", (), (NO_LENGTH,) if unknown else (), not unknown)
-        header = b"RIFF" + struct.pack("<I", min(0xFFFFFFF0, available + body - start - 8)) + b"WAVE"
-        chunks = [bytes(data[a:b]) for a, b in _chunks(data, start + 12, position, order) if data[a : a + 4] != b"ds64"]
-        head = header + b"".join(chunks) + b"data" + struct.pack(order + "I", min(available, 0xFFFFFFF0))
-        return Layout("wav", ([head, (body, len(data))],), (NO_LENGTH,) if unknown else (), not unknown)
+        unknown = size in UNKNOWN_SIZES or 0xFFFFF000 <= size <= 0xFFFFFFFF
+        return Layout("wav", parts, (NO_LENGTH,) if unknown else (), not unknown)
     rest = body + size + size % 2
     if len(data) - rest < 8 or _are_chunks(data, rest, order):
-        return Layout("wav", tuple([part] if isinstance(part, tuple) else part for part in parts))
-    head = bytes(data[start : position + 4]) + struct.pack(order + "I", min(available, 0xFFFFFFF0))
-    note = NO_LENGTH if size == 0 else "its header states less sound than it holds, so it was read to its end"
-    return Layout("wav", ([head, (body, len(data))],), (note,))
+        return Layout("wav", parts)
+    head = bytes(data[start : position + 4]) + struct.pack(order + "I", min(available, 0xFFFFFFFF))
+    return Layout("wav", ([head, (body, len(data))],), (NO_LENGTH if size == 0 else MORE_SOUND,))
 
 
-def _chunks(data: Bytes, position: int, end: int, order: str) -> Iterator[tuple[int, int]]:
-    while position + 8 <= end:
-        size = struct.unpack(order + "I", data[position + 4 : position + 8])[0]
-        following = min(position + 8 + size + size % 2, end)
-        yield position, following
-        position = following
+def _size(data: Bytes, position: int, order: str) -> int:
+    """Read the size of the chunk at `position`."""
+    return struct.unpack(order + "I", data[position + 4 : position + 8])[0]
 
 
 def _are_chunks(data: Bytes, position: int, order: str) -> bool:
     """Whether chunks with plausible names follow until the end of the file, where a few bytes may remain."""
     while position + 8 <= len(data):
         name = bytes(data[position : position + 4])
-        size = struct.unpack(order + "I", data[position + 4 : position + 8])[0]
+        size = _size(data, position, order)
         if not all(0x20 <= byte < 0x7F for byte in name) or position + 8 + size > len(data):
             return False
         position += 8 + size + size % 2
@@ -165,8 +162,7 @@ def _flac(data: Bytes, start: int) -> Layout:
     head = bytearray(data[start : info + 34])
     head[13 + 8] = head[13 + 8] & 0xF0 | found >> 32
     head[14 + 8 : 18 + 8] = (found & 0xFFFFFFFF).to_bytes(4, "big")
-    note = NO_LENGTH if stated == 0 else "its header states less sound than it holds, so it was read to its end"
-    return Layout("flac", ([bytes(head), (info + 34, len(data))],), (note,))
+    return Layout("flac", ([bytes(head), (info + 34, len(data))],), (MORE_SOUND if stated else NO_LENGTH,))
 
 
 def _flac_starts(data: Bytes, start: int) -> Iterator[int]:
@@ -245,7 +241,7 @@ def _ogg(data: Bytes, start: int) -> Layout:
 def _aiff(data: Bytes) -> Layout:
     position = 12
     while position + 8 <= len(data):
-        name, size = bytes(data[position : position + 4]), struct.unpack(">I", data[position + 4 : position + 8])[0]
+        name, size = bytes(data[position : position + 4]), _size(data, position, ">")
         if name == b"SSND":
             return Layout("aiff", cut=position + 8 + size > len(data))
         position += 8 + size + size % 2
@@ -281,6 +277,21 @@ def _caf(data: Bytes) -> Layout:
             return Layout("caf", ([head, (position + 12, len(data))],), (NO_LENGTH,) if size < 0 else (), size >= 0)
         position += 12 + max(0, size)
     return Layout("caf", cut=True)
+
+
+def _has_index(data: Bytes) -> bool:
+    """Whether an MP4 has the index that recorders write when they close it, in an atom after or before the sound."""
+    position = 0
+    while position + 8 <= len(data):
+        size, name = struct.unpack(">I4s", data[position : position + 8])
+        if name == b"moov":
+            return True
+        if size == 1 and position + 16 <= len(data):
+            size = struct.unpack(">Q", data[position + 8 : position + 16])[0]
+        if size < 8:
+            return False
+        position += size
+    return False
 
 
 _STATED = {

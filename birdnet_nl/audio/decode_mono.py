@@ -15,7 +15,7 @@ from birdnet_nl.util.errors import DataError
 def check_levels(levels: Levels, blocks: Blocks) -> tuple[Treatment, str]:
     """Decide after the last block how the file is treated, and return the warning; raises `DataError` if unusable."""
     if levels.samples == 0:
-        raise DataError("contains no samples" + (f" ({blocks.warning})" if blocks.warning else ""))
+        raise DataError("contains no samples" + (", because it is cut off" if blocks.cut else ""))
     treatment, changed = levels.treatment(blocks.channels)
     if treatment.scale != 1:
         levels = Levels()  # of the sound, when it is scaled
