@@ -54,7 +54,7 @@ def test_a_job_that_is_killed_twenty_times_ends_like_one_that_is_not(recordings,
     out, rng = tmp_path / "out", random.Random(workers)
     reached = []
     for _ in range(20):
-        process = start(recordings, model, out, workers, delay_s=0.03)
+        process = start(recordings, model, out, workers, delay_s=0.03 * workers)
         time.sleep(rng.uniform(0.4, 1.0) + 0.4 * (workers - 1))
         assert process.poll() is None
         process.kill()
