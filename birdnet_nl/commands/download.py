@@ -143,7 +143,7 @@ def _plan_notes(part: "SpeciesPlan") -> list[str]:
         notes.append(f"{slug}: left out: {counts}")
     if part.unknown_types:
         texts = ", ".join(repr(text) for text, _ in part.unknown_types.most_common(5))
-        notes.append(f"{slug}: types without a rule, such as {texts}")
+        notes.append(f"{slug}: type texts without a clear type, such as {texts}")
     return notes
 
 

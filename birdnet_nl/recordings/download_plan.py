@@ -38,7 +38,7 @@ class SpeciesPlan:
         on_disk: number of recordings of each type on disk.
         adopted: candidates on disk without a manifest row, e.g. after a kill; they get one.
         left_out: number of candidates for each reason, including the protected ones.
-        unknown_types: type texts that match no rule.
+        unknown_types: type texts without a clear type.
         error: why a query failed or is incomplete; empty otherwise.
     """
 

@@ -31,13 +31,13 @@ def test_a_download_from_plan_to_files(cli, server, tmp_path):
     for number in range(1, 4):
         server.add(number, type=("song", "call", "alarm call")[number - 1])
     server.add(4, file="")
-    server.add(5, type="song, jubelend")
+    server.add(5, type="song, call?")
     env = {"XENO_CANTO_URL": server.url, "XENO_CANTO_API_KEY": server.key}
     words = ["download", "koolmees", "--root", tmp_path, "--delay-s", "0"]
     plan = cli(*words, "--plan", **env)
     assert plan.exit_code == 0
     assert "3 files, about 0 MB and 1 minutes" in plan.output
-    assert "protected species, sound not public 1" in plan.output and "'song, jubelend'" in plan.output
+    assert "protected species, sound not public 1" in plan.output and "'song, call?'" in plan.output
     assert not list(tmp_path.iterdir())
     result = cli(*words, **env)
     assert result.exit_code == 0 and "3 recordings fetched" in result.output
@@ -48,6 +48,17 @@ def test_a_download_from_plan_to_files(cli, server, tmp_path):
     failed = cli(*words, **env)
     assert failed.exit_code == 1 and "koolmees XC6: file http" in failed.output
     assert server.key not in plan.output + result.output + failed.output
+
+
+def test_an_incomplete_query_is_one_sentence_beside_the_plan(cli, server, tmp_path):
+    for number in range(1, 4):
+        server.add(number)
+    server.page_size = 2
+    server.change_body = lambda page, body: body if page == 1 else {**body, "recordings": {}}
+    env = {"XENO_CANTO_URL": server.url, "XENO_CANTO_API_KEY": server.key}
+    plan = cli("download", "koolmees", "--root", tmp_path, "--delay-s", "0", "--type", "song", "--plan", **env)
+    assert plan.exit_code == 1 and "2 files, about" in plan.output
+    assert "only 2 of 3 announced recordings arrived; these are used, run the command again later" in plan.output
 
 
 def test_a_refused_key_is_one_sentence_without_the_key(cli, server, tmp_path):
