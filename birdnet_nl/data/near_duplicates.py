@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -36,7 +36,8 @@ ABOVE_MEDIAN_DB = 30.0
 CHUNK_RECORDINGS = 256  # recordings in one array, to bound memory
 FEW_RECORDINGS = 200  # up to here all outlines are compared, which misses nothing and takes half a second
 INDEX_MARGIN = 0.03  # the index counts whole words only, so it proposes pairs of this much less correlation
-MIN_ROW_CORRELATION = 0.55  # of averages over half a block; of pairs from the index with less no mel is read
+MIN_ROW_CORRELATION = 0.42  # of averages over half a block; of pairs from the index with less no mel is read
+MIN_COARSE_CORRELATION = 0.5  # of few bands; that of all was never more than 0.1 higher
 LEVELS_HELD = 16  # recordings whose mels are held while they are compared with others
 AHEAD = 64  # results computed in advance by the threads, to bound memory
 
@@ -67,8 +68,8 @@ def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams, work
         return _Blocks.of(mels[id][common_bands], block, for_index=not few)
 
     @lru_cache(maxsize=LEVELS_HELD)
-    def levels(id: str) -> _Levels:
-        return _Levels.of(mels[id][common_bands])
+    def levels(id: str) -> _LazyLevels:
+        return _LazyLevels(mels[id][common_bands])
 
     def correlate(match: tuple[str, str, int]) -> NearDuplicate:
         first, second, shift = match
@@ -230,22 +231,20 @@ def _overlaps(length: int, lengths: np.ndarray, size: int) -> np.ndarray:
     return np.maximum(end - np.maximum(shift, 0), 0)
 
 
-class _Levels(NamedTuple):
-    """Levels of a mel, float32 [mels, frames], and of one in `2 * OUTLINE_ROWS` of its bands."""
+class _LazyLevels:
+    """Levels of a mel, float32 [mels, frames], computed when needed, and of one in `2 * OUTLINE_ROWS` of its bands."""
 
-    all: np.ndarray
-    coarse: np.ndarray
-
-    @classmethod
-    def of(cls, mel: np.ndarray) -> "_Levels":
-        return cls(_levels(mel), _levels(mel[:: 2 * OUTLINE_ROWS]))
+    def __init__(self, mel: np.ndarray) -> None:
+        self.coarse = _levels(mel[:: 2 * OUTLINE_ROWS])
+        self.all = cache(lambda: _levels(mel))
 
 
-def mel_correlation(first: _Levels, second: _Levels, shift: int, slack: int) -> float:
+def mel_correlation(first: _LazyLevels, second: _LazyLevels, shift: int, slack: int) -> float:
     """Correlate two mels where they overlap, at the best shift within `slack` frames of `shift`."""
     shifts = range(shift - slack, shift + slack + 1)
-    best = max(shifts, key=lambda frames: _correlation_at(first.coarse, second.coarse, frames))
-    return _correlation_at(first.all, second.all, best)
+    coarse = {frames: _correlation_at(first.coarse, second.coarse, frames) for frames in shifts}
+    best = max(coarse, key=coarse.__getitem__)
+    return _correlation_at(first.all(), second.all(), best) if coarse[best] >= MIN_COARSE_CORRELATION else 0.0
 
 
 def _levels(mel: np.ndarray) -> np.ndarray:
