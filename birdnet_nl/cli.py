@@ -16,7 +16,6 @@ from birdnet_nl.commands.rerun import rerun_command
 from birdnet_nl.commands.status import status_command
 from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
 from birdnet_nl.util.console import prepare_streams, screen
-from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.failure import explain
 from birdnet_nl.util.files import check_current_folder
 from birdnet_nl.util.signals import ending_on_signals, exit_code
@@ -38,8 +37,9 @@ class CommandGroup(TyperGroup):
             check_current_folder()
             with ending_on_signals():
                 return super().invoke(ctx)
-        except (BirdnetNlError, OSError, ValueError) as error:
-            sentence = explain(error, remedy="give another folder")
+        except Exception as error:
+            is_of_the_library = type(error).__module__.partition(".")[0] in ("typer", "click")
+            sentence = None if is_of_the_library else explain(error, remedy="give another folder")
             if sentence is None:
                 raise
             screen.print(f"[red]{escape(sentence)}[/]", soft_wrap=True)

@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.data.sources import SYNTHETIC
+from birdnet_nl.recordings.remote import is_url
 from birdnet_nl.util.console import display_path, output_console
-from birdnet_nl.util.errors import RunError, require_extra
+from birdnet_nl.util.errors import DataError, RunError, require_extra
 from birdnet_nl.util.files import user_path
 
 METRICS_KEYS = ("validation", "epochs", "best_epoch", "results", "calibration", "decision", "controls")
@@ -26,12 +27,14 @@ Difference = tuple[str, Any, Any]  # name such as results/recording/macro_f1, va
 
 def rerun_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the recordings, if it was moved since.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of the caches, if not that of the run.")] = None,
 ) -> None:
     """Repeat a finished run with its own configuration, in a new folder beside it, and list every difference.
 
     Example: birdnet-nl rerun logs/fast/koolmees/2026-11-23_17-34-57
     """
-    from birdnet_nl.util.run_directory import CONFIG, METRICS, log_to_file, read_config, read_json
+    from birdnet_nl.util.run_directory import CONFIG, METRICS, change_folder, log_to_file, read_config, read_json
 
     run = user_path(run).resolve()
     for name in (CONFIG, METRICS):
@@ -39,6 +42,13 @@ def rerun_command(
             raise RunError(f"{run} holds no {name}, so it is not a finished run; give the folder of a finished run")
     require_extra("torch", "train")
     before, cfg = read_json(run / METRICS), read_config(run)
+    for key, path in (("data.root", data), ("paths.cache", cache)):
+        if path is not None:
+            change_folder(cfg, key, str(user_path(path)))
+    if cfg.data.root and not is_url(cfg.data.root) and not Path(cfg.data.root).is_dir():
+        raise DataError(
+            f"{cfg.data.root}, the recordings of {run.name}, is not a folder; give its new place with --data"
+        )
     folder = new_folder(run)
     folder.mkdir(parents=True)
     if (run / ".hydra").is_dir():  # the overrides, by which `birdnet-nl compare` recognises other worker settings

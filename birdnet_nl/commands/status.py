@@ -56,7 +56,7 @@ def status_command(
     from rich.live import Live
 
     from birdnet_nl.commands.output import write_file
-    from birdnet_nl.commands.status_report import render_status, status_page
+    from birdnet_nl.commands.status_report import continue_line, render_status, status_page
     from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
     from birdnet_nl.sweep.table import exit_code
 
@@ -78,6 +78,8 @@ def status_command(
                 live.update(render_status(status, language, all_), refresh=True)
     else:
         out.print(render_status(status, language, all_))
+    if not json_ and (line := continue_line(status)):
+        out.print(line, soft_wrap=True)
     if html:
         written = write_file(html, status_page(status, language), "--html")
         # on the same stream as the tables, so that lines cannot mix; beside JSON on stderr

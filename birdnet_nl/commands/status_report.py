@@ -167,9 +167,12 @@ def _failures(status: SweepStatus, language: str) -> list[Text]:
             log = short_path(rows[0].log)
             lines.append(Text.assemble((f"{len(rows)} × {title}: ", colour), reason))
             lines.append(Text(f"    {', '.join(names[:MAX_NAMES])}{more}; log: {log}", style="dim"))
-    unfinished = any(row.state in (*UNSUCCESSFUL, State.WAITING) for row in status.rows)
-    if unfinished and status.sweep is not None and not status.is_running:
-        command = Text.assemble(("continue with: ", "bold"), resume_command(status.folder))
-        command.no_wrap, command.overflow = True, "ignore"  # a wrapped command could not be copied
-        lines.append(command)
     return lines
+
+
+def continue_line(status: SweepStatus) -> Text | None:
+    """Return the command that continues a sweep; None for a running or finished one. To be printed without wrapping."""
+    unfinished = any(row.state in (*UNSUCCESSFUL, State.WAITING) for row in status.rows)
+    if not unfinished or status.sweep is None or status.is_running:
+        return None
+    return Text.assemble(("continue with: ", "bold"), resume_command(status.folder))

@@ -52,6 +52,13 @@ def job_key(overrides: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def job_keys(jobs: Sequence[Job]) -> list[tuple[str, ...]]:
+    """Return the key of each job of a sweep; one folder of recordings for all of them is no part, so it may move."""
+    roots = {override for job in jobs for override in job.overrides if override_key(override) == "data.root"}
+    left_out = roots if len(roots) == 1 else set()
+    return [job_key([override for override in job.overrides if override not in left_out]) for job in jobs]
+
+
 def number_jobs(candidates: Sequence[tuple[Sequence[str], str, str, str]]) -> list[Job]:
     """Create jobs from (overrides, species, parameter set, mark), in `<parameter set>/<species>/<number><mark>`.
 
@@ -77,10 +84,10 @@ def keep_folders(jobs: Sequence[Job], earlier: Sequence[Job]) -> list[Job]:
     there before get a free number. The mark of synthetic recordings is the current one.
     """
     earlier_folders: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for job in earlier:
-        earlier_folders[job_key(job.overrides)].append(job.folder.removesuffix(SYNTHETIC))
+    for key, job in zip(job_keys(earlier), earlier, strict=True):
+        earlier_folders[key].append(job.folder.removesuffix(SYNTHETIC))
     used = {folder for folders in earlier_folders.values() for folder in folders}
-    kept = [earlier_folders[key].pop(0) if earlier_folders[key := job_key(job.overrides)] else "" for job in jobs]
+    kept = [earlier_folders[key].pop(0) if earlier_folders[key] else "" for key in job_keys(jobs)]
     taken, placed = set(kept), []
     for job, folder in zip(jobs, kept, strict=True):
         numbered = job.folder.removesuffix(SYNTHETIC)

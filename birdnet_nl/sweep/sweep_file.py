@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from birdnet_nl.sweep.jobs import Job, job_key
+from birdnet_nl.sweep.jobs import Job, job_keys
 from birdnet_nl.sweep.processes import ProcessId, this_process
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import write_text_atomic
@@ -122,10 +122,10 @@ def _start_time(folder: Path) -> float:
 
 def find_same_sweep(logs: Path, jobs: Sequence[Job]) -> Sweep:
     """Return the newest sweep in `logs` of exactly these jobs; raises `RunError`, which names the newest sweep."""
-    keys = {job_key(job.overrides) for job in jobs}
+    keys = set(job_keys(jobs))
     sweeps = [sweep for folder in find_sweeps(logs) if (sweep := find_sweep(folder))]
     for sweep in sweeps:
-        if {job_key(job.overrides) for job in sweep.jobs} == keys:
+        if set(job_keys(sweep.jobs)) == keys:
             return sweep
     if not sweeps:
         raise RunError(f"sweep=resume: there is no sweep in {logs}; leave it out to start one")
@@ -156,7 +156,8 @@ def new_sweep(folder: Path, arguments: Sequence[str], jobs: Sequence[Job], worke
     before = find_sweep(folder)
     if before is None:
         return Sweep(folder, arguments, tuple(jobs), now, (), this_process(), workers)
-    current = {job.folder for job in jobs} | {job_key(job.overrides) for job in jobs}
-    kept = [job for job in before.jobs if not {job.folder, job_key(job.overrides)} & current]
+    current = {job.folder for job in jobs} | set(job_keys(jobs))
+    keyed = zip(job_keys(before.jobs), before.jobs, strict=True)
+    kept = [job for key, job in keyed if not {job.folder, key} & current]
     arguments = before.arguments if kept else arguments  # the arguments of a part would not restore the other jobs
     return Sweep(folder, arguments, (*jobs, *kept), before.started, (*before.resumed, now), this_process(), workers)

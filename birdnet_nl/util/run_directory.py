@@ -146,13 +146,13 @@ def change_config(run_dir: Path, config: DictConfig, overrides: list[str]) -> Di
     values = [override for override in overrides if override.partition("=")[0] not in FOLDERS]
     changed = OmegaConf.merge(config, OmegaConf.from_dotlist(values))
     for key, _, folder in (override.partition("=") for override in overrides if override not in values):
-        _change_folder(changed, key, None if folder in ("", "null") else folder)  # any text, never YAML
+        change_folder(changed, key, None if folder in ("", "null") else folder)  # any text, never YAML
     if overrides:
         write_text_atomic(run_dir / CONFIG, OmegaConf.to_yaml(changed))
     return changed
 
 
-def _change_folder(config: DictConfig, key: str, folder: str | None) -> None:
+def change_folder(config: DictConfig, key: str, folder: str | None) -> None:
     """Set `data.root`, or `paths.cache` with the folders below it, which are resolved in a stored configuration."""
     if key == "paths.cache" and folder is not None:
         before = Path(OmegaConf.select(config, key) or "cache")

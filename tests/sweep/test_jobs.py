@@ -1,6 +1,6 @@
 import pytest
 
-from birdnet_nl.sweep.jobs import Job, configuration_key, job_key, keep_folders, number_jobs
+from birdnet_nl.sweep.jobs import Job, configuration_key, job_key, job_keys, keep_folders, number_jobs
 
 
 def folders(*rows: tuple[str, ...]) -> list[str]:
@@ -57,3 +57,14 @@ def test_a_job_keeps_its_folder_when_a_sweep_is_resumed(before, now, numbers):
 def test_the_mark_of_synthetic_recordings_is_the_current_one():
     (placed,) = keep_folders(jobs_with_seeds(2), jobs_with_seeds(1, 2, mark="-synthetic"))
     assert placed.folder == "fast/vink/1"
+
+
+def job_in(root: str, seed: int = 1) -> Job:
+    overrides = ("species=vink", "trainer=fast", f"seed={seed}", f"data.root={root}")
+    return number_jobs([(overrides, "vink", "fast", "")])[0]
+
+
+def test_a_moved_folder_of_recordings_does_not_make_other_jobs():
+    assert job_keys([job_in("/old")]) == job_keys([job_in("'/new (2024)'")])
+    assert [job.folder for job in keep_folders([job_in("/new")], [job_in("/old")])] == ["fast/vink/0"]
+    assert len(set(job_keys([job_in("/a"), job_in("/b")]))) == 2  # a sweep over two folders
