@@ -11,8 +11,9 @@ from birdnet_nl.evaluation.report import print_result
 from birdnet_nl.runs.fit import build_trainer, check_values, fit, quiet_libraries, write_or_check_splits
 from birdnet_nl.runs.report import PhaseTimer, describe_run, print_data_summary, print_source
 from birdnet_nl.runs.test import show_run, test
-from birdnet_nl.training.checkpoint import METADATA, DivergedError, load_weights, read_checkpoint
+from birdnet_nl.training.checkpoint import METADATA, load_weights, read_checkpoint
 from birdnet_nl.util.console import display_path, info
+from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.printed_commands import train_command
 from birdnet_nl.util.run_directory import (
@@ -51,7 +52,7 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
     set_advice(f"finished work is kept, continue with: {command}")
     try:
         return train(cfg, run_dir.resolve(), resume)
-    except DivergedError:  # again when resumed
+    except RunError:  # a checkpoint that cannot be resumed, or a training that diverges again
         raise
     except BaseException as error:
         if resumable_checkpoint(run_dir) is not None:
