@@ -15,7 +15,7 @@ from birdnet_nl.recordings.folder_rows import rows_of_folder
 from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
 from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
-from birdnet_nl.recordings.row_matching import Row, merge_rows
+from birdnet_nl.recordings.row_matching import Row, merge_rows, number_in_name
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
@@ -29,9 +29,9 @@ def recording_id(path: Path, folder: Path | None = None) -> str:
 
     Without `folder`, the name alone.
     """
-    number = re.search(r"XC\s*(\d+)", path.stem, re.IGNORECASE)
-    below = path.relative_to(folder or path.parent)
-    return f"XC{number[1]}" if number else below.with_suffix("").as_posix()
+    if number := number_in_name(path.stem):
+        return number
+    return path.relative_to(folder or path.parent).with_suffix("").as_posix()
 
 
 def species_of_folder(folder: Path) -> Species | None:

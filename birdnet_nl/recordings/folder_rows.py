@@ -169,9 +169,17 @@ def _add(
         if on_disk & {row_number(row), number_in_name(path.name)} or path in known:
             continue
         found.without_file.append(row_name(row))
-        if parts:
+        if parts and path.relative_to(folder).with_suffix("").as_posix() not in on_disk and _may_be_file(path):
             found.missing.append((path, row))
             known.add(path)
+
+
+def _may_be_file(path: Path) -> bool:
+    """Return False for a folder, and for a name that no file can have, such as a text in the wrong column."""
+    try:
+        return not path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _parts_below(row: Row, folder: Path, species: Species, index: FileIndex, prefix: str) -> Key:

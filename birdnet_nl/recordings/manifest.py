@@ -50,11 +50,13 @@ def read_manifest_rows(manifest: Path) -> list[Row]:
     known = {name for names in COLUMN_NAMES.values() for name in names}
     if headings and not known & set(headings):
         raise DataError(f"{manifest} has none of the columns {', '.join(COLUMN_NAMES)}; give it a line of headings")
-    column_names = COLUMN_NAMES | DETAIL_COLUMN_NAMES
-    return [
-        {column: next((row[name] for name in names if row.get(name)), "") for column, names in column_names.items()}
-        for row in rows
-    ]
+    names_of = {
+        column: [name for name in names if name in headings]
+        for column, names in (COLUMN_NAMES | DETAIL_COLUMN_NAMES).items()
+    }
+    empty = dict.fromkeys(names_of, "")
+    columns = [(column, name) for column, names in names_of.items() for name in reversed(names)]  # the first name wins
+    return [empty | {column: value for column, name in columns if (value := row[name])} for row in rows]
 
 
 def read_rows(folder: Path) -> list[Row]:

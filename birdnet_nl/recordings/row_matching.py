@@ -109,7 +109,7 @@ class FileIndex:
     def _by_stem(self) -> dict[Key, list[str]]:
         by_stem: dict[Key, list[str]] = defaultdict(list)
         for key, files in self._by_end.items():
-            by_stem[(*key[:-1], key[-1].rpartition(".")[0] or key[-1])] += files
+            by_stem[(*key[:-1], _stem(key[-1]))] += files
         return by_stem
 
     def whole(self, parts: Key) -> list[str]:
@@ -117,14 +117,22 @@ class FileIndex:
         return [path] if (path := "/".join(parts)) in self.files else self._by_path.get(path_key(parts), [])
 
     def end(self, parts: Key) -> list[str]:
-        """Return up to two files that share the longest possible end of the path."""
-        key = path_key(parts)
-        named = key and f".{key[-1].rpartition('.')[2]}" in SOUND_SUFFIXES
-        for by_end in (self._by_end,) if named else (self._by_end, self._by_stem):  # some tables leave out the suffix
+        """Return up to two files that share the longest possible end of the path.
+
+        Without such a file the suffix is ignored: files are converted, and some tables leave it out.
+        """
+        whole = path_key(parts)
+        for by_end, key in ((self._by_end, whole), (self._by_stem, (*whole[:-1], _stem(whole[-1])))):
             for start in range(len(key)):
                 if files := by_end.get(key[start:]):
                     return list(islice((file for file in files if not _types_differ(parts, file)), 2))
         return []
+
+
+def _stem(name: str) -> str:
+    """Return a name without the suffix of a sound file."""
+    stem, _, suffix = name.rpartition(".")
+    return stem if f".{suffix}" in SOUND_SUFFIXES else name
 
 
 def match_rows(rows: Sequence[Row], index: FileIndex, below: Sequence[Key]) -> RowMatches:

@@ -37,7 +37,8 @@ def read(folder: Path):
         unicodedata.normalize("NFD", "song/Tuin één.mp3"), "D:\\birds\\merel\\song\\Tuin één.mp3",
         "C:\\Users\\Ann\\Desktop\\Tuin één.mp3", "/home/ann/xeno-canto-merel/song/Tuin één.mp3",
         "\\\\nas\\birds\\Turdus merula\\song\\Tuin één.mp3", "file:///home/ann/song/Tuin%20%C3%A9%C3%A9n.mp3",
-        "merel/song/Tuin één.mp3", "../merel/song/Tuin één.mp3", "zang\\Tuin één.mp3", "deep/er/song/Tuin één.mp3",
+        "song/Tuin één.wav", "merel/song/Tuin één.mp3", "../merel/song/Tuin één.mp3",
+        "zang\\Tuin één.mp3", "deep/er/song/Tuin één.mp3",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
@@ -206,6 +207,8 @@ def test_no_recordist_is_lost_from_a_well_formed_manifest(fuzzed, manifest):
 @FUZZ
 @given(manifests(), st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=8), st.integers(0, 3))
 @example((b'file,recordist\nsong/a.mp3,"Ann\n', {}), [], 0)
+@example((b"file,recordist\nsong,Ann\n.,Bob\n" + b"x" * 300 + b",Cas\n", {}), [], 0)
+@example((b'file,recordist\n"call/b, c.av",Ann\n"call/b, c.wav",Bob\n', {}), [], 0)
 def test_a_damaged_manifest_gives_rows_or_an_error_that_names_it(fuzzed, manifest, changes, cut):
     content = bytearray(manifest[0])
     for position, value in changes:
