@@ -118,7 +118,12 @@ class SoundfileSound:
         return self._open(self._layout.parts[0])
 
     def _open(self, part: Part | None) -> soundfile.SoundFile:
-        return Sequential(self._path if part is None else View(self._path.open("rb"), part))
+        if part is not None:
+            return Sequential(View(self._path.open("rb"), part))
+        file = Sequential(self._path)
+        if self._layout.mp3 is not None:
+            file.seek(0)  # as `soundfile.read` does; without it, libmpg123 rounds a few files differently
+        return file
 
     def close(self) -> None:
         self._first.close()
