@@ -13,6 +13,7 @@ from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.data.splits import SPLITS, InheritedSplits
 from birdnet_nl.data.training_rules import ChosenTypes, choose_types
+from birdnet_nl.recordings.file_summary import format_counts
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError, TooFewRecordingsError
 
@@ -104,9 +105,11 @@ def prepare_recordings(
         )
     mels, unusable = make_mels(plain)
     if not mels:
+        reasons = Counter(file.reason for file in unusable)
+        others = f"; in all: {format_counts(reasons)}" if len(reasons) > 1 else ""
         raise DataError(
             f"{subject}: none of the {len(plain)} files in {folder} can be used "
-            f"(first: {unusable[0].path.name} {unusable[0].reason}); download them again"
+            f"(first: {unusable[0].path.name} {unusable[0].reason}{others}); repair or replace them"
         )
     usable, duplicates, near = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
     if inherited is None:

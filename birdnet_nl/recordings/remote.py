@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from birdnet_nl.recordings.listing import is_hidden, suffix_of
 from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
 from birdnet_nl.species.table import Species
@@ -156,8 +157,9 @@ def _stamp_ns(info: dict[str, Any]) -> int:
 
 
 def _is_copied(name: str) -> bool:
-    path = Path(name)
-    return path.suffix.lower() in COPIED_SUFFIXES and not any(part.startswith((".", "@", "#")) for part in path.parts)
+    *folders, file = Path(name).parts
+    hidden = is_hidden(file, is_folder=False) or any(is_hidden(folder, is_folder=True) for folder in folders)
+    return suffix_of(file) in COPIED_SUFFIXES and not hidden
 
 
 def _below(path: str, top: str) -> str:

@@ -47,6 +47,11 @@ def test_added_removed_and_changed_recordings_change_the_fingerprint(tmp_path, m
         change()
         fingerprints.append(fingerprint())
     assert len(set(fingerprints)) == 6
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "alarm").symlink_to(tmp_path / "elsewhere")
+    assert fingerprint() == fingerprints[-1]
+    (tmp_path / "elsewhere" / "XC100.wav").write_bytes(b"in a linked type folder")
+    assert fingerprint() not in fingerprints
 
 
 def test_the_fingerprint_of_a_pool_includes_every_member(tmp_path, make_recordings_folder):
