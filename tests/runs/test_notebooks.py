@@ -5,7 +5,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from typer.testing import CliRunner
 
+from birdnet_nl.cli import app
 from tests.runs.conftest import ROOT
 
 SMALL_DEMO = {"recordings_per_type": 10, "difficulty": "easy", "seed": 0, "median_s": 5.0}  # as in conftest.py
@@ -56,3 +58,20 @@ def test_notebooks_are_stored_without_outputs():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         assert not [cell for cell in notebook.cells if cell.get("outputs")], path.name
+
+
+@pytest.mark.slow
+def test_use_a_model_predicts_plots_and_plays_with_an_exported_model(tiny_run, cache, tmp_path):
+
+    notebook = nbformat.read(ROOT / "notebooks/03_use_a_model.ipynb", as_version=4)
+    model = tmp_path / "koolmees.onnx"
+    exported = CliRunner().invoke(app, ["export", str(tiny_run), "-o", str(model)])
+    assert exported.exit_code == 0, exported.output
+    settings = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    folder = next(cache.rglob("xeno-canto-koolmees"))
+    settings.source += f"\nMODEL = {str(model)!r}\nFOLDER = {str(folder)!r}\n"
+    outputs = execute(notebook, tmp_path)
+    players = [output for output in outputs if "<audio" in output.get("data", {}).get("text/html", "")]
+    texts = "".join(output.get("text", "") for output in outputs)
+    assert count_plots(outputs) == 3 and len(players) == 1
+    assert "segments.csv" in texts and " 0 failures" in texts
