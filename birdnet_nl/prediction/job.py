@@ -9,21 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
 import numpy as np
 
-from birdnet_nl.inference.model import OnProgress, PredictionModel
+from birdnet_nl.inference.model import OnProgress
 from birdnet_nl.prediction.inputs import InputFile
-from birdnet_nl.prediction.models import LoadModel, ModelEntry, facts_of, open_entry
+from birdnet_nl.prediction.models import LoadModel, ModelEntry, facts_of, opened
 from birdnet_nl.prediction.stored import Store, StoredPrediction, prediction_key
 from birdnet_nl.util.errors import BirdnetNlError, DataError, RunError, SelectionError
 
 log = logging.getLogger("birdnet_nl")
-MAX_LOADED = 8  # models in memory, for each process
 TASKS_PER_WORKER = 4  # handed out at a time, so that memory does not grow with the number of files
 FULL = (errno.ENOSPC, errno.EDQUOT)
 Item = TypeVar("Item")
@@ -50,12 +48,6 @@ class Failure:
     file: str
     species: str
     reason: str
-
-
-@lru_cache(maxsize=MAX_LOADED)
-def opened(entry: ModelEntry, load: LoadModel) -> PredictionModel:
-    """Return a loaded model; the last few stay in memory."""
-    return open_entry(entry, load)
 
 
 def predict_task(task: Task, load: LoadModel, on_progress: OnProgress | None = None) -> StoredPrediction:

@@ -12,11 +12,13 @@ from typing import Any
 from birdnet_nl.inference.model import PredictionModel, load_model
 from birdnet_nl.prediction.stored import ModelFacts
 from birdnet_nl.species.table import pooled_species
+from birdnet_nl.util.console import log
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import user_path
 
 LoadModel = Callable[[Path], PredictionModel]
 MODELS, ACTIVE, MANIFEST = Path("models"), "active", "manifest.json"
+MAX_LOADED = 8  # models in memory, for each process
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,37 @@ class ModelSet:
         return next((pool for pool in self.pools if species in pool.species), None) or next(iter(self.pools), None)
 
 
-def open_entry(entry: ModelEntry, load: LoadModel) -> PredictionModel:
-    """Load a model; raises `RunError` if its file is missing or is not the one of the manifest."""
-    if not entry.path.exists():
-        raise RunError(f"{entry.path} is missing; make the version or pack again")
-    if entry.sha256 and hashlib.sha256(entry.path.read_bytes()).hexdigest() != entry.sha256:
-        raise RunError(f"{entry.path} was changed or damaged since its manifest was written; make it again")
-    return load(entry.path)
+def opened(entry: ModelEntry, load: LoadModel) -> PredictionModel:
+    """Return a loaded model; the last few stay in memory.
+
+    Raises:
+        RunError: if its file is missing, is not the one of the manifest, or cannot be used.
+    """
+    if entry not in _loaded:
+        if not entry.path.exists():
+            raise RunError(f"{entry.path} is missing; make the version or pack again")
+        if entry.sha256 and hashlib.sha256(entry.path.read_bytes()).hexdigest() != entry.sha256:
+            raise RunError(f"{entry.path} was changed or damaged since its manifest was written; make it again")
+        _keep(entry, _load(entry.path, load))
+    return _loaded[entry]
+
+
+def _keep(entry: ModelEntry, model: PredictionModel) -> None:
+    while len(_loaded) >= MAX_LOADED:
+        del _loaded[next(iter(_loaded))]
+    _loaded[entry] = model
+
+
+def _load(path: Path, load: LoadModel) -> PredictionModel:
+    """Load a model; metadata of another version that lacks a value is a `RunError`, too."""
+    try:
+        return load(path)
+    except (KeyError, AttributeError, TypeError) as error:
+        log.exception("%s", path)
+        raise RunError(f"{path} was written by another version ({error!r}); export or train it again") from error
+
+
+_loaded: dict[ModelEntry, PredictionModel] = {}
 
 
 def facts_of(model: PredictionModel) -> ModelFacts:
@@ -112,8 +138,9 @@ def open_models(target: str | Path | None = None, load: LoadModel = load_model) 
         path = path.parent
     if path.is_dir() and (path / MANIFEST).is_file():
         return ModelSet(tuple(_entries(path)), load)
-    model = load(path)
+    model = _load(path, load)
     entry = ModelEntry(path, model.name, model.fingerprint, tuple(model.species), model.is_pool)
+    _keep(entry, model)
     return ModelSet((entry,), load)
 
 

@@ -20,13 +20,12 @@ from birdnet_nl.prediction.job import (
     Failure,
     Task,
     default_workers,
-    opened,
     run_tasks,
     segment_hop,
     shard_of,
 )  # fmt: skip
 from birdnet_nl.prediction.json_lines import values
-from birdnet_nl.prediction.models import LoadModel, ModelSet, open_models
+from birdnet_nl.prediction.models import LoadModel, ModelSet, open_models, opened
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder, check_formats, printable, write_tables
 from birdnet_nl.prediction.plan import FileResult, plan_tasks, results_of
 from birdnet_nl.prediction.rows import RowOptions

@@ -5,7 +5,7 @@ import json
 import pytest
 from fake_model import load_fake
 
-from birdnet_nl.prediction.models import open_entry, open_models
+from birdnet_nl.prediction.models import open_models, opened
 from birdnet_nl.util.errors import RunError
 
 
@@ -40,10 +40,10 @@ def test_a_changed_file_is_refused_when_it_is_loaded(tmp_path, write_pack):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     entry = open_models(folder, load_fake).choose("koolmees")
     with pytest.raises(RunError, match=r"koolmees\.fake was changed or damaged"):
-        open_entry(entry, load_fake)
+        opened(entry, load_fake)
     (folder / "koolmees.fake").unlink()
     with pytest.raises(RunError, match="is missing; make the version or pack again"):
-        open_entry(entry, load_fake)
+        opened(entry, load_fake)
 
 
 @pytest.mark.parametrize(
