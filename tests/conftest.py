@@ -115,7 +115,8 @@ def make_shippable_run(make_finished_run, small_mel):
         metrics.write_text(json.dumps(report))
         os.utime(metrics, (finished, finished))
         torch.manual_seed(weights_seed)
-        network = build_network(SMALL_NETWORK)
+        description = SMALL_NETWORK | {"types": len(report["types"])}
+        network = build_network(description)
         content = {
             "state_dict": {
                 **{f"network.{name}": value for name, value in network.state_dict().items()},
@@ -123,9 +124,9 @@ def make_shippable_run(make_finished_run, small_mel):
             },
             "optimizer_states": [{"step": torch.zeros(10_000)}],
             "birdnet_nl": {
-                "version": "0.1.0", "types": list(report["types"]), "mel": asdict(small_mel), "network": SMALL_NETWORK,
-                "temperature": 1.5, "segment_s": 3.0, "species": report["species"], "synthetic": report["synthetic"],
-                "history": [{"epoch": 0}],
+                "version": "0.1.0", "types": list(report["types"]), "mel": asdict(small_mel), "network": description,
+                "temperature": 1.5, "segment_s": 3.0, "segment_hop_s": 1.5, "species": report["species"],
+                "synthetic": report["synthetic"], "history": [{"epoch": 0}],
             },
         }  # fmt: skip
         torch.save(content, made / "checkpoints" / "best.ckpt")

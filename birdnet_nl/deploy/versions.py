@@ -42,8 +42,10 @@ def model_bytes(checkpoint: Path) -> bytes:
     """
     import torch
 
+    from birdnet_nl.inference.classifier import Classifier
     from birdnet_nl.training.checkpoint import METADATA, read_checkpoint
 
+    Classifier.load(checkpoint)  # raises for one that could not be used
     content = read_checkpoint(checkpoint)
     weights = {name: value for name, value in content["state_dict"].items() if name.startswith("network.")}
     metadata = {name: value for name, value in content[METADATA].items() if name != "history"}

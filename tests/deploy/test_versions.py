@@ -46,6 +46,14 @@ def test_a_model_file_predicts_as_its_checkpoint_without_the_state_of_training(c
     assert all(name.startswith("network.") for name in content["state_dict"])
 
 
+def test_a_checkpoint_that_cannot_predict_is_not_made_a_model_file(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    del content["birdnet_nl"]["mel"]
+    torch.save(content, checkpoint)
+    with pytest.raises(RunError, match="does not hold what prediction needs"):
+        model_bytes(checkpoint)
+
+
 def test_the_same_checkpoint_gives_the_same_bytes_whatever_its_name(checkpoint, make_shippable_run, tmp_path):
     shutil.copy(checkpoint, tmp_path / "another name.ckpt")
     assert model_bytes(tmp_path / "another name.ckpt") == model_bytes(checkpoint)
