@@ -156,7 +156,7 @@ class SpeciesOverview:
                 files[oddity].append(item.recording.path.name)
         for id, paths in self.repeated_ids.items():
             files["the same number more than once"].append(f"{id} ({', '.join(path.parent.name for path in paths)})")
-        for path, reason in (entry for listing in self.content.listings for entry in listing.left_out):
+        for path, reason in (entry for listing in self.content.listings for entry in listing.left_out_below):
             files[f"left out: {reason}"].append(path)
         for listing in self.content.listings:
             for path, first in listing.same_file.items():

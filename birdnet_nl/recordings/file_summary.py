@@ -156,6 +156,6 @@ def count_listings(listings: Iterable[FolderListing], reasons: Mapping[Path, str
                 used += 1
             else:
                 left_out.setdefault(_kind(reason), []).append(printable_path(path.relative_to(listing.folder)))
-        for path, reason in listing.left_out:
+        for path, reason in listing.left_out_below:
             left_out.setdefault(reason, []).append(path)
     return FileSummary(used, dict(sorted(left_out.items(), key=lambda item: -len(item[1]))), not_audio, hidden)

@@ -43,6 +43,12 @@ class FolderListing:
     manifests: list[Path] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def left_out_below(self) -> list[tuple[str, str]]:
+        """As `left_out`, with paths relative to the folder."""
+        start = f"{printable_path(self.folder)}/"
+        return [(path.removeprefix(start), reason) for path, reason in self.left_out]
+
 
 def is_hidden(name: str, is_folder: bool) -> bool:
     """Return whether a name is hidden, or of the operating system or a NAS (`@eaDir`, `#recycle`)."""

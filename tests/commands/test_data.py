@@ -1,6 +1,7 @@
 """`birdnet-nl data` as a user types it: tables, complete JSON, and a page that needs no other file."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -99,6 +100,45 @@ def test_json_is_complete(run, root):
     assert files["XC1"]["latitude"] == pytest.approx(50.333, abs=0.01) and files["XC1"]["recordist"] == "<b>Anna</b> 1"
     assert files["XC99"]["reason"].startswith("cannot be decoded") and files["XC98"]["left_out"].startswith("silent")
     assert koolmees["next_download"].startswith("birdnet-nl download koolmees")
+
+
+def test_files_texts_and_rows_that_are_not_used_are_listed(run, root, tmp_path, read_page):
+    folder = root / "xeno-canto-koolmees"
+    for text in ("jubelt <zeer>", "jubelt <zeer>", "2023"):
+        path = folder / text / f"XC{300 + len(list(folder.rglob('*')))}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.random.default_rng(len(path.name)).normal(0, 0.1, 16000), 8000)
+    Path(os.fsdecode(os.fsencode(folder / "song") + b"/J\xfcrgen.mp3")).write_bytes(b"x")
+    (folder / "call" / "gone.mp3").symlink_to("nowhere.mp3")
+    (folder / "notes [1].txt").touch()
+    (folder / "recordings.csv").write_text("file;rec\nsong\\XC1.wav;Ann\nD:\\call\\gone [x].mp3;Bob\n")
+    output = run("koolmees", "--root", root).output
+    assert "type texts not understood: jubelt <zeer> 2, 2023 1" in output
+    assert "23 files: 11 used, 10 left out (" in output and "2 not audio (.txt 1, .csv 1)" in output
+    assert "1 × left out: a broken link to nowhere.mp3: call/gone.mp3" in output
+    assert "1 × left out: its name is not in UTF-8; rename it: song/J\\xfcrgen.mp3" in output
+    assert "1 × recordings.csv: rows without a file: D:\\call\\gone [x].mp3" in output
+    assert "18 × recordings.csv: files without a row" in output
+    values = json.loads(run("koolmees", "--json", "--root", root).stdout)["species"][0]
+    assert values["not_understood"] == {"jubelt <zeer>": 2, "2023": 1}
+    assert values["file_counts"]["files"] == 23 and values["file_counts"]["rows_without_file"] == 1
+    page = tmp_path / "page.html"
+    assert run("koolmees", "--root", root, "--html", page).exit_code == 0
+    text, _ = read_page(page)
+    assert "2 × type texts not understood" in text and "jubelt &lt;zeer&gt; 2" in text and "23 files: 11 used" in text
+    many = run("--all", "--root", root).output
+    assert "type texts not understood: jubelt <zeer> 2, 2023 1" in many and "26 files: 14 used" in many
+
+
+def test_a_folder_without_recordings_and_rows_of_no_species_are_named(run, refuses, tmp_path):
+    for name in ("song/a.txt", "call/b.pdf", "call/._c.mp3"):
+        (tmp_path / "merel" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "merel" / name).touch()
+    (tmp_path / "koolmees" / "song").mkdir(parents=True)
+    (tmp_path / "recordings.csv").write_text("file,recordist\ngone.mp3,Ann\n")
+    text = "merel holds no recordings (3 files: 0 used, 2 not audio (.txt 1, .pdf 1), 1 hidden)"
+    refuses(text, "data", "merel", "--root", tmp_path)
+    refuses("recordings.csv: 1 rows name no species and no file here (gone.mp3)", "data", "merel", "--root", tmp_path)
 
 
 def test_the_page_needs_no_other_file(run, root, tmp_path, read_page):
