@@ -12,6 +12,16 @@ import torch
 from birdnet_nl import __version__
 from birdnet_nl.audio.activity import NOISE_DB, _bird_bands
 from birdnet_nl.audio.mel import MelParams, log_mel, mel_filterbank
+from birdnet_nl.deploy.export_embeddings import (
+    add_classifier,
+    add_embedding,
+    add_features_of_segments,
+    add_modulation,
+    add_modulation_maps,
+    has_onnx_form,
+    modulation_order,
+    modulation_strides,
+)
 from birdnet_nl.deploy.export_front_end import add_mel, add_own_median
 from birdnet_nl.deploy.export_graph import Constants, Graph, serialize
 from birdnet_nl.deploy.export_networks import (
@@ -21,12 +31,15 @@ from birdnet_nl.deploy.export_networks import (
     add_residual_head,
     is_exportable,
 )
+from birdnet_nl.embeddings.base import MEL
 from birdnet_nl.evaluation.pooling import MIN_PROBABILITY
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedFile, golden_input
 from birdnet_nl.inference.front_end import pack_bands
 from birdnet_nl.inference.onnx_model import OnnxModel
 from birdnet_nl.inference.torch_model import trained_species
+from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS
+from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
@@ -46,7 +59,8 @@ def export_model(classifier: Classifier, target: Path, name: str, credits: Mappi
     """
     check_exportable(classifier)
     metadata = describe(classifier, name) | dict(credits)
-    write_checked(target, lambda golden: _serialize_cnn(classifier, metadata | {"golden": golden}), classifier)
+    serialize_network = _serialize_cnn if classifier.embedding_model is None else _serialize_embeddings
+    write_checked(target, lambda golden: serialize_network(classifier, metadata | {"golden": golden}), classifier)
 
 
 def export_head(classifier: Classifier, target: Path, name: str, credits: Mapping[str, Any], base: Path) -> None:
@@ -65,20 +79,27 @@ def _serialize_head(classifier: Classifier, metadata: Mapping[str, Any]) -> byte
 
 
 def check_exportable(classifier: Classifier) -> None:
-    if classifier.embedding_model is not None or not is_exportable(classifier.network):
-        network = type(classifier.network).__name__
-        raise RunError(f"{classifier.checkpoint} is a {network}, which has no ONNX form; predict with the run itself")
+    """Raise `RunError` for a network, or an embedding model, without an ONNX form."""
+    embeddings, network = classifier.embedding_model, classifier.network
+    if embeddings is None and not is_exportable(network):
+        name = type(network).__name__
+        raise RunError(f"{classifier.checkpoint} is a {name}, which has no ONNX form; predict with the run itself")
+    if embeddings is not None and not has_onnx_form(embeddings, network):
+        raise RunError(
+            f"{classifier.checkpoint} needs embeddings of {embeddings.name}, which has no ONNX form; predict with the "
+            "run itself, or train with trainer=distilled or trainer=turbo"
+        )
 
 
 def write_checked(target: Path, make_content, classifier: Classifier) -> None:
     """Write content with the prediction for the golden input, which must be that of torch."""
-    sound = golden_input(classifier.mel.sample_rate_hz, _segment_samples(classifier))
+    sound = golden_input(_sample_rate_hz(classifier), _segment_samples(classifier))
     expected = predict_clip(classifier, sound)
     content = make_content({"input": GOLDEN_FORMULA, "probabilities": expected.tolist()})
     with atomic_path(target) as beside:
         beside.write_bytes(content)
         try:
-            OnnxModel(ExportedFile.read(beside)).check(MAX_DIFFERENCE)
+            OnnxModel.load(beside, tolerance=MAX_DIFFERENCE)
         except RunError as error:
             raise RunError(f"the export of {classifier.checkpoint} failed its check against torch: {error}") from None
 
@@ -86,8 +107,15 @@ def write_checked(target: Path, make_content, classifier: Classifier) -> None:
 @torch.inference_mode()
 def predict_clip(classifier: Classifier, samples: np.ndarray) -> np.ndarray:
     """Calibrated probabilities of a clip as long as a segment, in single precision: [samples] -> [1, types]."""
-    mel_db = torch.from_numpy(log_mel(samples, classifier.mel))[None].half()
-    logits = classifier.network(classifier.normalise(mel_db)[:, None])
+    network, embeddings = classifier.network, classifier.embedding_model
+    if embeddings is None:
+        mel_db = torch.from_numpy(log_mel(samples, classifier.mel))[None].half()
+        logits = network(classifier.normalise(mel_db)[:, None])
+    else:
+        mel_db = log_mel(samples, MEL)
+        first, *others = [part.load_for_mels()(mel_db, 0) for part in embeddings.parts]
+        vector = np.concatenate([first, *(other[1:] for other in others)]).astype(np.float16)
+        logits = network(torch.from_numpy(vector)[None], torch.zeros(1, dtype=torch.int64))
     softened = logits.softmax(dim=1).clamp(min=MIN_PROBABILITY).log() / classifier.calibration.temperature
     return softened.softmax(dim=1).numpy()
 
@@ -111,19 +139,65 @@ def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes
     return serialize(main, {"network": network}, metadata)
 
 
+def _serialize_embeddings(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes:
+    constants, frames, types = Constants(), MEL.segment_frames(metadata["segment_s"]), len(classifier.types)
+    embeddings, network = classifier.embedding_model, classifier.network
+    base = network.base if isinstance(network, ResidualHead) else network
+    dimensions = base.pooling.num_features // len(base.pooling.kinds)
+
+    def normalised(graph: Graph, mel_db: str) -> str:
+        return graph.add("Unsqueeze", add_normalise(graph, mel_db, MEL), graph.integers(1))
+
+    def outputs(graph: Graph, features: str) -> None:
+        graph.output("logits", add_classifier(graph, features, network), ["items", types])
+        graph.output("features", features, ["items", base.num_features])
+
+    main = Graph(constants)
+    samples = main.input("samples", ["batch", _segment_samples(classifier)])
+    mel = normalised(main, add_own_median(main, add_mel(main, samples, MEL), frames))
+    vectors = main.add("Concat", add_embedding(main, mel, embeddings), add_modulation(main, mel, frames), axis=1)
+    features = add_features_of_segments(main, _rounded(main, vectors), base)
+    logits, temperature = add_classifier(main, features, network), classifier.calibration.temperature
+    main.output("probabilities", add_probabilities(main, logits, temperature, MIN_PROBABILITY), ["batch", types])
+
+    embed = Graph(constants)
+    mel = embed.input("mel", ["windows", MEL.n_mels, frames])
+    embed.output(
+        "vectors", add_embedding(embed, normalised(embed, mel), embeddings), ["windows", embeddings.dimensions]
+    )
+    modulation = Graph(constants)
+    mel = modulation.input("mel", [1, 1, MEL.n_mels, "frames"])
+    for index, maps in enumerate(add_modulation_maps(modulation, mel)):
+        modulation.output(f"maps_{index}", maps, [1, "maps", "groups", f"steps_{index}"])
+    segments = Graph(constants)
+    vectors = segments.input("vectors", ["items", dimensions])
+    outputs(segments, add_features_of_segments(segments, vectors, base))
+    recording = Graph(constants)
+    outputs(recording, recording.input("pooled", ["items", base.num_features]))
+    others = {"embed": embed, "modulation": modulation, "segments": segments, "recording": recording}
+    return serialize(main, others, metadata)
+
+
+def _rounded(graph: Graph, values: str) -> str:
+    """Round to half precision, as cached mels and embeddings are."""
+    return graph.add("Cast", graph.add("Cast", values, to=onnx.TensorProto.FLOAT16), to=onnx.TensorProto.FLOAT)
+
+
 def _add_network_input(graph: Graph, mel_db: str, params: MelParams) -> str:
     """Round dB as cached mels are, and normalise: [batch, mels, frames] -> [batch, 1, mels, frames]."""
-    rounded = graph.add("Cast", graph.add("Cast", mel_db, to=onnx.TensorProto.FLOAT16), to=onnx.TensorProto.FLOAT)
-    return graph.add("Unsqueeze", add_normalise(graph, rounded, params), graph.integers(1))
+    return graph.add("Unsqueeze", add_normalise(graph, _rounded(graph, mel_db), params), graph.integers(1))
 
 
 def describe(classifier: Classifier, name: str) -> dict[str, Any]:
     """Return the metadata of an exported file, plain values."""
-    metadata, params, calibration = classifier.metadata, classifier.mel, classifier.calibration
-    bands = mel_filterbank(params)
+    metadata, calibration = classifier.metadata, classifier.calibration
+    embeds = classifier.embedding_model is not None
+    params = MEL if embeds else classifier.mel
+    bands, cut = mel_filterbank(params), classifier.mel
     return {
         "birdnet_nl": __version__,
         "format": FORMAT,
+        "kind": "embeddings" if embeds else "mels",
         "name": name,
         "types": classifier.types,
         "species": [asdict(get_species(slug)) for slug in trained_species(metadata)],
@@ -144,10 +218,33 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "bands": pack_bands(bands.bins, bands.weights.toarray()),
         "segment_frames": params.segment_frames(metadata["segment_s"]),
         "padding_db": params.padding_db,
-        "cut": {"sample_rate_hz": params.sample_rate_hz, "hop_samples": params.hop_samples, "by_sample": False},
-        "activity": {"bands": [int(inside) for inside in _bird_bands(params)], "noise_db": NOISE_DB},
+        "cut": {"sample_rate_hz": cut.sample_rate_hz, "hop_samples": cut.hop_samples, "by_sample": embeds},
+        **(_describe_embeddings(classifier) if embeds else {"activity": _describe_activity(params)}),
     }
 
 
+def _describe_activity(params: MelParams) -> dict[str, Any]:
+    return {"bands": [int(inside) for inside in _bird_bands(params)], "noise_db": NOISE_DB}
+
+
+def _describe_embeddings(classifier: Classifier) -> dict[str, Any]:
+    network = classifier.network
+    pooling = (network.base if isinstance(network, ResidualHead) else network).pooling
+    return {
+        "embeddings": classifier.metadata["embeddings"],
+        "modulation": {"strides": modulation_strides(), "order": modulation_order()},
+        "pooling_of_embeddings": {
+            "kinds": pooling.kinds,
+            "typical_variance": pooling.typical_variance.numpy().astype("<f4").tobytes().hex(),
+            "prior_segments": PRIOR_SEGMENTS,
+        },
+    }
+
+
+def _sample_rate_hz(classifier: Classifier) -> int:
+    """Of the input of the exported file."""
+    return (classifier.mel if classifier.embedding_model is None else MEL).sample_rate_hz
+
+
 def _segment_samples(classifier: Classifier) -> int:
-    return round(classifier.metadata["segment_s"] * classifier.mel.sample_rate_hz)
+    return round(classifier.metadata["segment_s"] * _sample_rate_hz(classifier))

@@ -1,6 +1,7 @@
 """Prediction of sound files with an exported model, without torch."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,11 @@ class OnnxModel:
         self._cut = Cut(self.segment_s, **metadata["cut"])
 
     @classmethod
-    def load(cls, path: Path, threads: int = 1) -> "OnnxModel":
-        """Load and check a file; raises `RunError` where it cannot be used."""
-        model = cls(ExportedFile.read(Path(path)), threads)
-        model.check()
+    def load(cls, path: Path, threads: int = 1, tolerance: float = GOLDEN_TOLERANCE) -> "OnnxModel":
+        """Load a file, and check its prediction for the golden input; raises `RunError` where it cannot be used."""
+        file = ExportedFile.read(Path(path))
+        model = model_class(file.metadata)(file, threads)
+        model.check(tolerance)
         return model
 
     @cached_property
@@ -82,7 +84,7 @@ class OnnxModel:
         if self._base is None:
             actual = self.file.session(MAIN, self.threads).run(["probabilities"], {"samples": sound[None]})[0]
             check_golden(self.file.path, actual, golden["probabilities"], tolerance)
-        collected = Collected()
+        collected = self._new_collected()
         columns = self._front_end.of_recording(sound)
         self._add_segments(columns, np.zeros(columns.shape[1]), [0], collected)
         check_golden(self.file.path, self._calibrated(collected, "")[0], golden["probabilities"], tolerance)
@@ -112,7 +114,7 @@ class OnnxModel:
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
         """See `PredictionModel.predict_file`."""
-        hop_s, collected = segment_hop_s or self.segment_hop_s, Collected()
+        hop_s, collected = segment_hop_s or self.segment_hop_s, self._new_collected()
         blocks = SampleBlocks(Path(path), self.sample_rate_hz)
 
         def progress(count: int) -> None:
@@ -127,13 +129,16 @@ class OnnxModel:
         """Predict one sound file: a pandas frame with one row per segment, or a list of dicts without pandas."""
         return as_table(self, Path(path), self.predict_file(path, **options))
 
+    def _new_collected(self) -> Collected:
+        return Collected()
+
     def _add_segments(
         self,
         columns: np.ndarray,
         peaks: np.ndarray,
         firsts: list[int],
         collected: Collected,
-        on_batch=lambda count: None,
+        on_batch: Callable[[int], None] = lambda count: None,
     ) -> None:
         frames, padding_db = self.metadata["segment_frames"], self.metadata["padding_db"]
         activity = None
@@ -154,6 +159,15 @@ class OnnxModel:
         calibrated = self.calibration.calibrate(np.concatenate(collected.probabilities), species)
         activity = np.concatenate(collected.activity) if collected.activity else None
         return calibrated, self.calibration.pool(calibrated, activity)
+
+
+def model_class(metadata: Mapping[str, Any]) -> type[OnnxModel]:
+    """Return the class for a kind of exported file."""
+    if metadata["kind"] == "embeddings":
+        from birdnet_nl.inference.onnx_embeddings import OnnxEmbeddingModel
+
+        return OnnxEmbeddingModel
+    return OnnxModel
 
 
 @lru_cache(maxsize=4)

@@ -45,7 +45,11 @@ def make_version(folder: Path, models: dict[str, dict], name: str = "2026Q4") ->
     """A version with the models of `factory.make_checkpoint`, by slug."""
     entries = {}
     for slug, options in models.items():
-        path = factory.make_checkpoint(folder / name / slug / "best.ckpt", slug=slug, **options)
+        path = folder / name / slug / "best.ckpt"
+        if "kind" in options:
+            factory.make_embedding_checkpoint(path, **options)
+        else:
+            factory.make_checkpoint(path, slug=slug, **options)
         (path.parent / "splits.csv").write_text(SPLITS)
         (path.parent / "metrics.json").write_text(json.dumps(REPORT))
         entries[slug] = {
@@ -59,13 +63,14 @@ def make_version(folder: Path, models: dict[str, dict], name: str = "2026Q4") ->
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """Two heads on one base, a head on another base, and a network of its own."""
+    """Two heads on one base, heads on another base and on a classifier of embeddings, and a network of its own."""
     folder = tmp_path_factory.mktemp("pack")
     models = {
         "koolmees": {"network": factory.HEAD, "seed": 1, "temperature": 0.9},
         "merel": {"network": factory.HEAD, "seed": 2, "threshold": None},
         "vink": {"network": factory.HEAD, "seed": 3, "base_seed": 7},
         "ekster": {"seed": 4},
+        "roodborst": {"kind": "frozen", "head": True, "species": asdict(get_species("roodborst"))},
     }
     version = make_version(folder / "models", models)
     return version, export_pack(version, folder / "pack")
@@ -83,7 +88,7 @@ def test_heads_share_their_base_and_predict_as_their_checkpoints(pack, sound, mo
     monkeypatch.setattr("birdnet_nl.inference.classifier.cpu_computes_bf16", lambda: False)
     version, written = pack
     files = {path.name for path in written.folder.glob("*.onnx")}
-    assert written.bases == 2 and len(files) == 6 and set(written.models) == {"koolmees", "merel", "vink", "ekster"}
+    assert written.bases == 3 and len(files) == 8 and len(written.models) == 5
     predictions = {}
     for slug in written.models:
         model = load_model(written.folder / f"{slug}.onnx")
