@@ -69,16 +69,17 @@ class _Messages:
 
 
 _messages: _Messages | None = None
+_creating = threading.Lock()
 
 
 @contextmanager
 def decoder_messages(path: Path) -> Iterator[None]:
     """Log what the decoders print while `path` is read; where several files are read at once, the names of all."""
     global _messages
-    if _messages is None:
-        _messages = _Messages()
-    _messages.start(path)
+    with _creating:  # two threads may read the first files
+        _messages = messages = _messages or _Messages()
+    messages.start(path)
     try:
         yield
     finally:
-        _messages.stop(path)
+        messages.stop(path)
