@@ -3,7 +3,7 @@ sound is in two splits.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
@@ -34,13 +34,17 @@ def remove_duplicates(
 
 
 def near_duplicates_within_species(
-    recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
+    recordings: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
+    params: MelParams,
+    new: Collection[str] | None = None,
 ) -> list[NearDuplicate]:
+    """Return the pairs of recordings of the same species; with `new` only those with at least one of these ids."""
     of_species: dict[str, dict[str, CachedMel]] = defaultdict(dict)
     for recording in recordings:
         if mels[recording.id].frames >= MIN_COMPARED_S * params.frames_per_s:
             of_species[recording.species][recording.id] = mels[recording.id]
-    return [pair for own in of_species.values() for pair in stored_near_duplicates(own, params)]
+    return [pair for own in of_species.values() for pair in stored_near_duplicates(own, params, new)]
 
 
 def _connect(pairs: Iterable[NearDuplicate]) -> dict[str, str]:

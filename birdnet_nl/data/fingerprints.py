@@ -86,6 +86,7 @@ def propose_pairs(
     min_overlap: float,
     min_correlation: float,
     workers: int = 1,
+    new: Sequence[bool] | None = None,
 ) -> list[tuple[int, int]]:
     """Return index pairs, sorted, of outlines whose signs correlate by about `min_correlation` at some shift.
 
@@ -94,17 +95,19 @@ def propose_pairs(
         levels_between: the same half a column later.
         min_columns, min_overlap: columns that two must share, and their share of the shorter recording.
         workers: threads; NumPy sorts and searches without the GIL.
+        new: only pairs with at least one of these recordings; None for all pairs.
     """
     if len(levels) < 2:
         return []
     signs, between = Signs.of(levels), Signs.of(levels_between)
+    is_new = np.ones(len(levels), bool) if new is None else np.array(new)
     n_bands = len(signs.levels)
     used = max(1, round(KEY_BANDS * n_bands))
 
     def alike(index: _Index, looked_up: Signs, chunk: tuple[int, int]) -> np.ndarray:
         """Return the pairs [pairs, 2] that a part of the fingerprints proposes."""
         pairs = []
-        for own, other in index.matches(looked_up, chunk):
+        for own, other in index.matches(looked_up, chunk, is_new):
             near = _different_nearby(looked_up, signs, own, other) <= MAX_DIFFERENT_NEARBY
             alignments = _alignments(looked_up, signs, own[near], other[near])
             for shift in (0, 1) if looked_up is between else (0,):  # half a column later is between two shifts
@@ -133,9 +136,16 @@ class _Index:
         self.columns, self.fingerprints = columns[order], fingerprints[order]
         self.keys = self.fingerprints >> self.context_bits
 
-    def matches(self, signs: Signs, chunk: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield columns of `signs` and the columns of the index that begin alike, of two different recordings."""
+    def matches(
+        self, signs: Signs, chunk: tuple[int, int], is_new: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield columns of `signs` and the columns of the index that begin alike, of two different recordings.
+
+        `is_new`, bool [recordings], marks those of which one must be in each pair; only their columns are looked up.
+        """
         columns, fingerprints, uncertain = signs.fingerprints(self.bands, *chunk)
+        own_new = is_new[signs.recording[columns]]
+        columns, fingerprints, uncertain = columns[own_new], fingerprints[own_new], uncertain[:, own_new]
         for changed in (np.int64(0), *uncertain):
             own, other = self._look_up(columns, fingerprints ^ changed)
             different = signs.recording[own] != self.signs.recording[other]

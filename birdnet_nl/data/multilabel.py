@@ -74,7 +74,8 @@ def _duplicates_of_prepared(
     duplicates = {recording.id for recording in candidates if mels[recording.id].content in contents}
     species = {recording.species for recording in candidates}
     others = [recording for recording in prepared.recordings if recording.species in species]
-    for pair in near_duplicates_within_species([*candidates, *others], {**prepared.mels, **mels}, params):
+    all_mels, candidate_ids = {**prepared.mels, **mels}, {recording.id for recording in candidates}
+    for pair in near_duplicates_within_species([*candidates, *others], all_mels, params, candidate_ids):
         new = {pair.first, pair.second} - prepared.mels.keys()
         duplicates |= new if len(new) == 1 else set()
     return duplicates

@@ -9,7 +9,7 @@ use levels relative to the recording itself, so that loudness, frequency respons
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -55,9 +55,12 @@ class NearDuplicate:
     correlation: float
 
 
-def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams, workers: int = 1) -> list[NearDuplicate]:
+def find_near_duplicates(
+    mels: Mapping[str, np.ndarray], params: MelParams, workers: int = 1, new: Collection[str] | None = None
+) -> list[NearDuplicate]:
     """Find the pairs of recordings with the same sound among `mels`, [mels, frames] in dB by recording id.
 
+    With `new` only pairs with at least one of these ids, where the others were compared before.
     Each mel is read when it is needed and not held, so that `mels` may load them from disk.
     """
     block, common_bands = max(1, round(params.frames_per_s / OUTLINES_PER_S)), _common_bands(params)
@@ -78,9 +81,10 @@ def find_near_duplicates(mels: Mapping[str, np.ndarray], params: MelParams, work
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="duplicates") as pool:
         blocks = dict(zip(mels, _map_ahead(pool, read, mels), strict=True))
         if few:
-            matches = matching_outlines({id: own.outline for id, own in blocks.items()}, min_blocks)
+            every = matching_outlines({id: own.outline for id, own in blocks.items()}, min_blocks)
+            matches = (match for match in every if new is None or not {*match[:2]}.isdisjoint(new))
         else:
-            matches = _indexed_matches(blocks, block, min_blocks, workers)
+            matches = _indexed_matches(blocks, block, min_blocks, workers, new)
         return [pair for pair in _map_ahead(pool, correlate, matches) if pair.correlation >= MIN_MEL_CORRELATION]
 
 
@@ -126,7 +130,7 @@ def _half(block: int) -> int:
 
 
 def _indexed_matches(
-    blocks: Mapping[str, _Blocks], block: int, min_blocks: float, workers: int
+    blocks: Mapping[str, _Blocks], block: int, min_blocks: float, workers: int, new: Collection[str] | None
 ) -> Iterator[tuple[str, str, int]]:
     """Yield what `matching_outlines` does, of the pairs that the index proposes and whose levels correlate."""
     ids = [id for id, own in blocks.items() if own.outline.shape[1] >= min_blocks]
@@ -137,6 +141,7 @@ def _indexed_matches(
         MIN_OVERLAP,
         MIN_OUTLINE_CORRELATION - INDEX_MARGIN,
         workers,
+        None if new is None else [id in new for id in ids],
     )
     for first, second in proposed:
         pair = {ids[index]: blocks[ids[index]].outline for index in (first, second)}

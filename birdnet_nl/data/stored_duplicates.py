@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
@@ -35,10 +35,13 @@ class LoadedMels(Mapping[str, np.ndarray]):
         return len(self.mels)
 
 
-def stored_near_duplicates(mels: Mapping[str, CachedMel], params: MelParams) -> list[NearDuplicate]:
+def stored_near_duplicates(
+    mels: Mapping[str, CachedMel], params: MelParams, new: Collection[str] | None = None
+) -> list[NearDuplicate]:
     """Return the near-duplicates among `mels`, by recording id; from the cache where the same were compared before.
 
-    A file that is damaged is made again. Files of equal content are no pair, but each is in the pairs of the others.
+    With `new`, only pairs with at least one of these ids. A file that is damaged is made again. Recordings of equal
+    content are no pair, but each is in the pairs of the others.
     """
     ids_of: dict[str, list[str]] = defaultdict(list)
     for id, mel in mels.items():
@@ -46,10 +49,13 @@ def stored_near_duplicates(mels: Mapping[str, CachedMel], params: MelParams) -> 
     if len(ids_of) < 2:
         return []
     by_content = {content: mels[ids[0]] for content, ids in ids_of.items()}
-    target = next(iter(mels.values())).path.parent / FOLDER / f"{_key(by_content, params)}.json"
+    new_contents = None if new is None else {mels[id].content for id in new if id in mels}
+    if new_contents is not None and not new_contents:
+        return []
+    target = next(iter(mels.values())).path.parent / FOLDER / f"{_key(by_content, params, new_contents)}.json"
     pairs = _read(target, by_content)
     if pairs is None:
-        pairs = find_near_duplicates(LoadedMels(by_content), params, workers=joblib.cpu_count())
+        pairs = find_near_duplicates(LoadedMels(by_content), params, joblib.cpu_count(), new_contents)
         with suppress(OSError):  # a cache that may not be written, or a full disk: compared again next time
             write_text_atomic(target, json.dumps([[pair.first, pair.second, pair.correlation] for pair in pairs]))
     return [
@@ -59,9 +65,9 @@ def stored_near_duplicates(mels: Mapping[str, CachedMel], params: MelParams) -> 
     ]
 
 
-def _key(by_content: Mapping[str, CachedMel], params: MelParams) -> str:
+def _key(by_content: Mapping[str, CachedMel], params: MelParams, new: Collection[str] | None) -> str:
     """Return hex digits that differ when a content, the mels, or the search differs."""
-    text = json.dumps([VERSION, params_key(params), sorted(by_content)])
+    text = json.dumps([VERSION, params_key(params), sorted(by_content), new and sorted(new)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

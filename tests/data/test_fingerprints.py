@@ -28,6 +28,11 @@ def test_the_index_finds_twenty_pairs_among_three_hundred(wide_mel):
     mels = {id: mel.astype(np.float16) for id, mel in mels.items()}
     pairs = find_near_duplicates(mels, wide_mel)
     assert {(pair.first, pair.second) for pair in pairs} == {(f"XC{n}", f"XC{n}-again") for n in range(20)}
+    new = {"XC3", "XC7-again", "XC200"}
+    assert {(pair.first, pair.second) for pair in find_near_duplicates(mels, wide_mel, new=new)} == {
+        ("XC3", "XC3-again"),
+        ("XC7", "XC7-again"),
+    }
 
 
 def test_many_recordings_alike_for_seconds_are_compared_in_bounded_time(wide_mel, monkeypatch):

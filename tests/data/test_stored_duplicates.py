@@ -61,6 +61,13 @@ def test_another_set_is_compared_again(mels, small_mel, searches):
     assert searches == [set("abcd"), set("acd")]
 
 
+def test_pairs_with_new_recordings_are_stored_apart(mels, small_mel, searches):
+    assert stored_near_duplicates(mels, small_mel, new={"XCc", "XCd"}) == []
+    assert len(stored_near_duplicates(mels, small_mel, new={"XCb"})) == 1
+    assert len(stored_near_duplicates(mels, small_mel)) == 1
+    assert stored_near_duplicates(mels, small_mel, new=set()) == [] and len(searches) == 3
+
+
 @pytest.mark.parametrize("content", ["", '[["a", "b"', '{"a": 1}', '[["a", "z", 0.9]]', '[["a", "b"]]', "[[1, 2, []]]"])
 def test_a_damaged_file_is_made_again(mels, small_mel, searches, content):
     expected = stored_near_duplicates(mels, small_mel)
