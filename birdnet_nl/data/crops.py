@@ -1,8 +1,10 @@
 """Random crops for training: drawn evenly over types and recordings, with a preference for active stretches."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
@@ -85,7 +87,9 @@ class CropDataset(Dataset):
         self.paths = [mels[id].path for id in recording_ids]
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
-        self.activity = [window_activity(activity_of(mels[id], params), self.shape[1]) for id in recording_ids]
+        with ThreadPoolExecutor(max_workers=joblib.cpu_count(), thread_name_prefix="activity") as pool:
+            activities = pool.map(lambda id: activity_of(mels[id], params), recording_ids)
+            self.activity = [window_activity(activity, self.shape[1]) for activity in activities]
 
     def __getitems__(self, places: list[Place]) -> Batch:
         recordings, starts, types = self.places(places)
