@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from birdnet_nl.audio.decode_mp3 import Bytes, Mp3Frames, end_of_id3, find_frames, whole_view
+from birdnet_nl.audio.decode_mp3 import Bytes, Mp3Frames, end_of_id3, find_frames, release, whole_view
 
 Part = list[bytes | tuple[int, int]]  # new bytes, and places in the file
 UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFF000)  # of programs that write before they know the size
 NO_LENGTH = "its header states no length, so it was read to its end"
 MORE_SOUND = "its header states less sound than it holds, so it was read to its end"
 MP4 = "MP4 (m4a, AAC)"
+SEARCHED_BYTES = 1 << 24  # at once
 LAYER_2 = (b"\xff\xfd", b"\xff\xfc", b"\xff\xf5", b"\xff\xf4")  # libsndfile may read it
 FORMATS = (  # (bytes, their place, name); those that PyAV reads
     (b"\x30\x26\xb2\x75", 0, "Windows Media (wma)"),
@@ -167,9 +168,13 @@ def _flac(data: Bytes, start: int) -> Layout:
 
 def _flac_starts(data: Bytes, start: int) -> Iterator[int]:
     """Places of stream headers: the mark, and a STREAMINFO of 34 bytes."""
-    while start >= 0:
-        yield start
-        start = data.find(b"fLaC\x00\x00\x00\x22", start + 4)
+    yield start
+    for first in range(start + 4, len(data), SEARCHED_BYTES):
+        place, last = first, min(first + SEARCHED_BYTES + 7, len(data))
+        while (place := data.find(b"fLaC\x00\x00\x00\x22", place, last)) >= 0:
+            yield place
+            place += 8
+        release(data, first)
 
 
 def _flac_samples(data: Bytes, start: int, block: int) -> int | None:
@@ -221,12 +226,15 @@ def _crc8(content: bytes) -> int:
 def _ogg(data: Bytes, start: int) -> Layout:
     """Walk over the pages: a stream that begins after another has ended is a part of its own."""
     starts, position, ended = [start], start, True
-    first = True
+    first, pages = True, 0
     while (position := data.find(b"OggS", position)) >= 0 and position + 27 <= len(data):
         kind, segments = data[position + 5], data[position + 26]
         size = 27 + segments + sum(data[position + 27 : position + 27 + segments])
         if kind & 2 and not first and ended:
             starts.append(position)
+        pages += 1
+        if not pages & 0xFFF:
+            release(data, position)
         first, ended = False, bool(kind & 4)
         if position + size > len(data):
             ended = False

@@ -61,6 +61,12 @@ class Mp3Frames:
         return len(self.runs) == 1 and not self.left_out_s
 
 
+def release(data: Bytes, end: int) -> None:
+    """Let the system take back the memory of a mapped file up to `end`, which is read from disk again if needed."""
+    if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and end >= mmap.PAGESIZE:
+        data.madvise(mmap.MADV_DONTNEED, 0, end // mmap.PAGESIZE * mmap.PAGESIZE)
+
+
 def samples_per_frame(sample_rate_hz: int) -> int:
     return 1152 if sample_rate_hz >= 32000 else 576
 
@@ -98,6 +104,8 @@ def _runs(data: Bytes, position: int) -> Iterator[Mp3Run]:
             if not frame or position + frame > length or key not in (None, format):
                 break
             position, frames, key = position + frame, frames + 1, format
+            if not frames & 0x3FFF:
+                release(data, position)
         if frames >= MIN_FRAMES or (frames and position == length):
             _, _, sample_rate_hz = _frame_at(data, start)
             yield Mp3Run(start, position, frames, sample_rate_hz, 1 if data[start + 3] >= 0xC0 else 2)
