@@ -23,16 +23,16 @@ from birdnet_nl.recordings.manifest import (
     species_folder,
     write_attribution,
 )
-from birdnet_nl.recordings.metadata import read_table, read_tags, species_in
-from birdnet_nl.recordings.row_matching import FileIndex, Key, Row, path_parts
+from birdnet_nl.recordings.metadata import read_tags, species_in
+from birdnet_nl.recordings.row_matching import Row, path_parts
 from birdnet_nl.recordings.sound_file import read_sound_facts
+from birdnet_nl.recordings.table_files import match_table
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path
 
 METHODS = ("reference", "copy", "link")
 TABLES = (MANIFEST, "train_metadata.csv")  # read automatically if they are in the imported folder
-AUDIO_FOLDERS = ((), ("train_audio",), ("train_short_audio",))  # the folders that BirdCLEF's paths are relative to
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple
             in_audio = list_folder(audio) if audio and table in top else listing
             folder = audio if audio and table in top else table.parent
             own: dict[Path, list[tuple[Row, Species | None]]] = defaultdict(list)
-            for path, row, species in _rows_with_path(table, folder, in_audio, report):
+            for path, row, species in match_table(table, folder, in_audio, report.refused):
                 own[in_audio.same_file.get(path, path)].append((row, species))
             rows |= own  # a manifest in a folder overrides those above
         return listing, [
@@ -169,43 +169,11 @@ def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple
         ]
     if source.is_file() and source.suffix.lower() in (".csv", ".json"):
         listing = list_folder(audio or source.parent)
-        rows_with_path = _rows_with_path(source, listing.folder, listing, report)
+        rows_with_path = match_table(source, listing.folder, listing, report.refused)
         named = {path for path, _, _ in rows_with_path}
         report.reasons |= {path: f"not in {source.name}" for path in listing.sounds if path not in named}
         return listing, [Candidate(path, row, species, path.parent) for path, row, species in rows_with_path]
     raise DataError(f"{source} is neither a folder nor a .csv or .json file; give the folder that holds the recordings")
-
-
-def _rows_with_path(
-    table: Path, folder: Path, listing: FolderListing, report: ImportReport
-) -> list[tuple[Path, Row, Species | None]]:
-    """Return the rows of a table with their files below `folder`, and add rows without a file to the report."""
-    start = len(str(folder)) + 1
-    of_name = {str(path)[start:]: path for path in listing.sounds if str(path).startswith(f"{folder}{os.sep}")}
-    of_id = {recording_id(path): name for name, path in reversed(of_name.items())}
-    index, taken = FileIndex(list(of_name)), set()
-    found: list[tuple[Path, Row, Species | None]] = []
-    others: list[tuple[Key, str, Row, Species | None]] = []
-    for row, species in read_table(table):
-        text = row.pop("path", "")
-        parts = path_parts(text) if text not in of_name else tuple(text.split("/"))
-        whole = (index.whole((*prefix, *parts)) for prefix in AUDIO_FOLDERS if parts)
-        names = next(filter(None, whole), None) or [of_id[id] for id in [f"XC{row['xc_id']}"] if id in of_id]
-        if len(names) == 1:
-            found.append((of_name[names[0]], row, species))
-            taken.add(names[0])
-        else:
-            others.append((parts, text or f"XC{row['xc_id']}", row, species))
-    free = FileIndex([name for name in of_name if name not in taken])
-    for parts, text, row, species in others:
-        names = free.end(parts) if parts else []
-        if len(names) == 1:
-            found.append((of_name[names[0]], row, species))
-        elif names:
-            report.refused.append((text, f"in {table.name}, and fits several files below {folder}"))
-        else:
-            report.refused.append((text, f"in {table.name}, but no such file below {folder}"))
-    return found
 
 
 def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
