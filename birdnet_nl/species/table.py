@@ -53,11 +53,17 @@ def all_species() -> tuple[Species, ...]:
 
 @cache
 def _by_name() -> dict[str, Species]:
-    return {normalise_name(name): species for species in all_species() for name in species.names}
+    species_of = {species.slug: species for species in all_species()}
+    with (files("birdnet_nl.species") / "synonyms.csv").open(encoding="utf-8", newline="") as file:
+        synonyms = {normalise_name(row["name"]): species_of[row["slug"]] for row in csv.DictReader(file)}
+    return synonyms | {normalise_name(name): species for species in all_species() for name in species.names}
 
 
 def find_species(name: str) -> Species | None:
-    """Look up a species by slug or by its whole Dutch, English or scientific name, in any case."""
+    """Look up a species by slug or by its whole Dutch, English or scientific name, in any case.
+
+    Names of other lists and former scientific names, in `synonyms.csv`, count too: `Blue Tit`, `Parus caeruleus`.
+    """
     return _by_name().get(normalise_name(name))
 
 

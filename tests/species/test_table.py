@@ -50,6 +50,26 @@ def test_each_name_in_any_case_finds_its_species():
             assert find_species(f"  {name.lower().replace(' ', '-')} ") is species
 
 
+def test_synonyms_are_new_names_of_one_species_each():
+    with TABLE.with_name("synonyms.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    own = {normalise_name(name) for species in all_species() for name in species.names}
+    names = [normalise_name(row["name"]) for row in rows]
+    assert len(set(names)) == len(names) and set(names) & own == set()
+    assert [row for row in rows if find_species(row["name"]).slug != row["slug"]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Parus caeruleus", "pimpelmees"), ("Blue Tit", "pimpelmees"), ("Larus ridibundus", "kokmeeuw"),
+        ("Grey Heron", "blauwe_reiger"), ("Vlaamse Gaai", "gaai"), ("Corvus monedula", "kauw"),
+    ],
+)  # fmt: skip
+def test_former_names_and_those_of_other_lists_find_their_species(name, slug):
+    assert find_species(name).slug == slug
+
+
 @pytest.mark.parametrize(
     ("name", "normalised"),
     [
