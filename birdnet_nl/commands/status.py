@@ -69,7 +69,7 @@ def status_command(
     if not status.rows:
         raise DataError(f"{folder} holds no runs; start some with python train.py")
     if json_:
-        typer.echo(json.dumps(status_values(status), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(status_values(status), ensure_ascii=False, indent=1, allow_nan=False))
     elif out.is_terminal and not once:
         with Live(render_status(status, language, all_), console=out, auto_refresh=False) as live:
             while exit_code(status.rows, status.is_running) == 2:

@@ -56,7 +56,7 @@ def make_version(
             "synthetic": any(entry["synthetic"] for entry in entries.values()),
             "models": entries,
         }
-        write_text_atomic(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        write_text_atomic(part / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
         part.rename(models / name)
     except OSError as error:
         raise RunError(

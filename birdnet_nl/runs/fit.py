@@ -94,7 +94,7 @@ def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trai
 def fit(trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, run_dir: Path, resume: bool) -> None:
     """Train to the end; with `resume` from the last finished epoch, or not at all where training had ended."""
     if resume and (run_dir / TRAINED).is_file():
-        module.history = read_json(run_dir / TRAINED)["history"]
+        module.history = _read_history(run_dir / TRAINED)
         info("training had ended; continuing with the test")
         return
     checkpoint = resumable_checkpoint(run_dir) if resume else None
@@ -106,6 +106,14 @@ def fit(trainer: L.Trainer, module: SegmentClassifier, data: SpeciesDataModule, 
     with ctrl_c_raises(trainer), restoring(checkpoint):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     write_json(run_dir / TRAINED, {"epochs": len(module.history), "history": module.history})
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    """Return the epochs of a finished training; raises `RunError` for another file."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("history"), list) or not content["history"]:
+        raise RunError(f"{path} holds no epochs of a training; delete it and resume again")
+    return content["history"]
 
 
 @contextmanager

@@ -77,7 +77,7 @@ RECORD = {  # types of the values of the file
 
 
 def write_record(run_dir: Path, record: JobRecord) -> None:
-    write_text_atomic(run_dir / JOB, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
+    write_text_atomic(run_dir / JOB, json.dumps(asdict(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_record(run_dir: Path) -> JobRecord | None:

@@ -56,7 +56,7 @@ class Sweep:
 def write_sweep(sweep: Sweep) -> None:
     values = asdict(sweep)
     content = {name: values[name] for name in ("arguments", "started", "resumed", "process", "workers", "jobs")}
-    write_text_atomic(sweep.folder / SWEEP, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_text_atomic(sweep.folder / SWEEP, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_sweep(folder: Path) -> Sweep:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from birdnet_nl.runs.fit import build_trainer, check_values
+from birdnet_nl.runs.fit import build_trainer, check_values, fit
 from birdnet_nl.training.averaging import RunningWeightAverage
 from birdnet_nl.training.engine import EngineState
+from birdnet_nl.util.errors import RunError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,10 @@ def test_a_value_of_the_parameter_set_for_a_callback_that_is_not_chosen_is_left_
     trainer = build_trainer(cfg, tmp_path, EngineState(1, 1, 1, "fp32", False, False, False, "cpu"))
     assert any(isinstance(callback, RunningWeightAverage) for callback in trainer.callbacks)
     assert not trainer.early_stopping_callbacks
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"history": []}', '{"history": 3}'])
+def test_a_damaged_list_of_epochs_is_one_sentence(tmp_path, content):
+    (tmp_path / "trained.json").write_text(content)
+    with pytest.raises(RunError, match=r"trained\.json holds no epochs of a training; delete it and resume again"):
+        fit(None, None, None, tmp_path, resume=True)
