@@ -18,7 +18,7 @@ from birdnet_nl.inference.segments import Collected, Cut, cut_windows, report_pr
 from birdnet_nl.inference.streaming import SampleBlocks
 from birdnet_nl.util.errors import RunError
 
-BATCH_SIZE = 16
+BATCH_SIZE = 8  # larger ones do not fit in the processor's cache
 
 
 class OnnxModel:

@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +25,8 @@ Item = TypeVar("Item")
 BLOCK_S = 10.0
 EXACT_S, STEP_S = 900.0, 600.0  # length of a stretch, and distance between stretches
 ALIGNMENT = 40  # frames; the strides of the modulation filters divide it
+BLOCKS_HERE = 6  # of a recording are decoded in the calling thread: for a short one the other takes longer to start
 CONTEXT = 2 * ALIGNMENT  # frames before the first segment of a stretch: the longest modulation filter has 61
-WAITING_BLOCKS = 4  # between the thread that decodes and the one that predicts
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class SampleBlocks:
 
 
 def stretches(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[Stretch]:
-    """Yield a recording stretch by stretch; decoding and the front end run in a thread of their own.
+    """Yield a recording stretch by stretch; a long one is decoded in a thread of its own.
 
     Raises:
         DataError: if nothing of the file can be decoded.
@@ -129,7 +130,9 @@ def stretches(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[Stretch]:
     columns: list[np.ndarray] = []
     peaks: list[np.ndarray] = []
     first = count = own_end = 0
-    for new_columns, new_peaks in in_background(_computed(blocks, front_end)):
+    ahead = math.ceil(front_end.step_s / BLOCK_S)  # so that a stretch is decoded while the one before is predicted
+    computed = _computed(blocks, front_end)
+    for new_columns, new_peaks in chain(islice(computed, BLOCKS_HERE), in_background(computed, ahead)):
         columns.append(new_columns)
         peaks.append(new_peaks)
         count += len(new_peaks)
@@ -189,9 +192,9 @@ def _columns(samples: np.ndarray, count: int, margin: int, front_end: FrontEnd) 
     return front_end.compute(samples[: (count - 1 + 2 * margin) * hop])[:, margin : margin + count], peaks
 
 
-def in_background(items: Iterator[Item]) -> Iterator[Item]:
-    """Iterate in a thread, a few items ahead; an exception is raised where the items are used."""
-    ready: queue.Queue = queue.Queue(WAITING_BLOCKS)
+def in_background(items: Iterator[Item], ahead: int) -> Iterator[Item]:
+    """Iterate in a thread, some items ahead; an exception is raised where the items are used."""
+    ready: queue.Queue = queue.Queue(ahead)
     stopped = threading.Event()
 
     def put(entry: tuple) -> bool:
@@ -213,6 +216,10 @@ def in_background(items: Iterator[Item]) -> Iterator[Item]:
         else:
             put((None, None))
 
+    first = next(items, None)  # most recordings end before a thread is needed
+    if first is None:
+        return
+    yield first
     thread = threading.Thread(target=work, name="decoding", daemon=True)
     thread.start()
     try:
