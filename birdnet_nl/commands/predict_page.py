@@ -5,7 +5,6 @@ recordings; the table lists every segment.
 """
 
 import base64
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
-from birdnet_nl.audio.decode import average_channels, decode_blocks
+from birdnet_nl.audio.decode import mono_blocks
+from birdnet_nl.audio.encode import encode_mp3
 from birdnet_nl.audio.spectrogram_image import MAX_HZ, spectrogram_png
 from birdnet_nl.commands.output import render_page
 from birdnet_nl.util.errors import DataError
@@ -255,8 +254,7 @@ def read_excerpts(path: Path, excerpts: Sequence[tuple[float, float]]) -> list[t
     parts: list[list[np.ndarray]] = [[] for _ in excerpts]
     position, rate_hz = 0, 0
     last_s = max(end_s for _, end_s in excerpts)
-    for block, rate_hz in decode_blocks(path):
-        mono = average_channels(block)
+    for mono, rate_hz in mono_blocks(path):
         for (start_s, end_s), part in zip(excerpts, parts, strict=True):
             start, end = round(start_s * rate_hz) - position, round(end_s * rate_hz) - position
             if end > 0 and start < len(mono):
@@ -305,21 +303,7 @@ def _excerpt(
         "end_s": end_s,
         "image": base64.b64encode(spectrogram_png(samples, rate_hz, width)).decode(),
         "khz": min(MAX_HZ, rate_hz / 2) / 1000,
-        "sound": base64.b64encode(_encode_mp3(samples, rate_hz)).decode() if with_sound else "",
+        "sound": base64.b64encode(encode_mp3(samples, rate_hz)).decode() if with_sound else "",
         "lane": lane,
         "curves": curves,
     }
-
-
-def _encode_mp3(samples: np.ndarray, rate_hz: int) -> bytes:
-    """Encode a player's sound: mono, at most 32 kHz, about 60 kbit/s."""
-    import soxr
-
-    rate_out_hz = min(rate_hz, 32_000)
-    if rate_out_hz not in (8000, 16_000, 22_050, 24_000, 32_000):  # rates that mp3 has
-        rate_out_hz = 32_000 if rate_hz > 24_000 else 16_000
-    if rate_out_hz != rate_hz:
-        samples = soxr.resample(samples, rate_hz, rate_out_hz)
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1, 1), rate_out_hz, format="MP3", compression_level=0.7)
-    return file.getvalue()
