@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class RowOptions:
         return species.dutch if self.language == "nl" else species.english
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """Line of a table.
 
@@ -92,14 +93,17 @@ def segment_rows(
     started: RecordedAt | None = None,
 ) -> list[Row]:
     """Return the rows of a file in the order of time."""
-    prediction, segment_s = stored.prediction, stored.model.segment_s
+    prediction, segment_s, high_hz = stored.prediction, stored.model.segment_s, stored.model.sample_rate_hz / 2
+    ends_s = np.minimum(prediction.starts_s + segment_s, np.maximum(prediction.duration_s, prediction.starts_s))
     rows: list[tuple[int, Row]] = []
-    for index, start_s in enumerate(prediction.starts_s.tolist()):
-        end_s = min(start_s + segment_s, max(prediction.duration_s, start_s))
-        row = Row(path, start_s, end_s, species, SILENT, model=model, recorded_at=started)
-        row = replace(row, high_frequency_hz=stored.model.sample_rate_hz / 2)
+    for index, (start_s, end_s) in enumerate(zip(prediction.starts_s.tolist(), ends_s.tolist(), strict=True)):
+        predicted = {"vocalization_type": SILENT}
         if not prediction.silent[index]:
-            row = with_prediction(row, prediction.probabilities[index], stored, options)
+            predicted = _predicted(prediction.probabilities[index], stored, options)
+            predicted["confidence"] = predicted["type_confidence"]
+        row = Row(
+            path, start_s, end_s, species, model=model, recorded_at=started, high_frequency_hz=high_hz, **predicted
+        )
         if _is_kept(row, options):
             rows.append((index, row))
     kept = merge_rows(rows) if options.merge else [row for _, row in rows]
@@ -119,18 +123,23 @@ def recording_row(
 
 def with_prediction(row: Row, probabilities: np.ndarray, stored: StoredPrediction, options: RowOptions) -> Row:
     """Return the row with a prediction, [types]."""
-    types, threshold = stored.model.types, stored.model.threshold
-    best = int(probabilities.argmax())
-    confidence = float(probabilities[best])
+    predicted = _predicted(probabilities, stored, options)
+    confidence = predicted["type_confidence"] if row.confidence is None else row.confidence
+    return replace(row, confidence=confidence, **predicted)
+
+
+def _predicted(probabilities: np.ndarray, stored: StoredPrediction, options: RowOptions) -> dict[str, Any]:
+    """Return the values of a row that depend on its prediction."""
+    types, threshold, values = stored.model.types, stored.model.threshold, probabilities.tolist()
+    confidence = max(values)
     uncertain = threshold is None or confidence < threshold
-    return replace(
-        row,
-        vocalization_type=UNCERTAIN if uncertain and options.uncertain == MARK else types[best],
-        type_confidence=confidence,
-        probabilities=dict(zip(types, map(float, probabilities), strict=True)),
-        uncertain=uncertain,
-        confidence=confidence if row.confidence is None else row.confidence,
-    )
+    is_marked = uncertain and options.uncertain == MARK
+    return {
+        "vocalization_type": UNCERTAIN if is_marked else types[values.index(confidence)],
+        "type_confidence": confidence,
+        "probabilities": dict(zip(types, values, strict=True)),
+        "uncertain": uncertain,
+    }
 
 
 def _is_kept(row: Row, options: RowOptions) -> bool:

@@ -153,3 +153,19 @@ def test_help_shows_examples_and_groups(cli):
     output = cli("predict", "--help").output
     for text in ("Example: birdnet-nl predict clip.mp3 --species koolmees", "Large jobs", "Which rows", "130 after"):
         assert text in output
+
+
+def test_the_promoted_version_predicts_like_its_run(cli, tmp_path, monkeypatch, make_shippable_run, write_sound):
+    monkeypatch.undo()  # real models
+    monkeypatch.chdir(tmp_path)
+    run = make_shippable_run(tmp_path / "logs" / "run", "fast", "koolmees", 1)
+    assert cli("promote", tmp_path / "logs", "--version", "2026Q4", "--allow-synthetic").exit_code == 0
+    clip = write_sound(tmp_path / "koolmees" / "clip.wav", ("song", 3), ("alarm", 3))
+    results = []
+    for words in ([], ["--model", "models/2026Q4"], ["--model", run.folder]):
+        result = cli("predict", clip, *words, "--json", "--quiet")
+        assert result.exit_code == 0, result.output
+        values = json.loads(result.stdout)
+        results.append([segment["probabilities"] for segment in values["segments"]])
+        assert values["model"] == ("koolmees 2026Q4" if len(results) < 3 else "koolmees")
+    assert results[0] == results[1] == results[2] and len(results[0]) == 3
