@@ -125,7 +125,7 @@ def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes
     frames, types = params.segment_frames(metadata["segment_s"]), len(classifier.types)
     main = Graph(constants)
     samples = main.input("samples", ["batch", _segment_samples(classifier)])
-    mel_db = add_mel(main, samples, params)
+    mel_db = add_mel(main, samples, _segment_samples(classifier), params)
     if params.normalisation == "band_median":
         mel_db = add_own_median(main, mel_db, frames)
     _, logits = add_cnn(main, _add_network_input(main, mel_db, params), classifier.network)
@@ -154,7 +154,7 @@ def _serialize_embeddings(classifier: Classifier, metadata: Mapping[str, Any]) -
 
     main = Graph(constants)
     samples = main.input("samples", ["batch", _segment_samples(classifier)])
-    mel = normalised(main, add_own_median(main, add_mel(main, samples, MEL), frames))
+    mel = normalised(main, add_own_median(main, add_mel(main, samples, _segment_samples(classifier), MEL), frames))
     vectors = main.add("Concat", add_embedding(main, mel, embeddings), add_modulation(main, mel, frames), axis=1)
     features = add_features_of_segments(main, _rounded(main, vectors), base)
     logits, temperature = add_classifier(main, features, network), classifier.calibration.temperature

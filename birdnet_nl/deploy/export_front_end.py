@@ -14,11 +14,9 @@ from birdnet_nl.deploy.export_graph import Graph
 BAND_GROUPS = 4  # of neighbouring bands: the low ones need few bins
 
 
-def add_mel(graph: Graph, samples: str, params: MelParams) -> str:
-    """Add the log-mel of whole recordings, `audio.mel.log_mel` without the median: [batch, samples] -> [batch, mels,
-    frames].
-    """
-    power, bin_of_row = _add_power(graph, samples, params)
+def add_mel(graph: Graph, samples: str, length: int, params: MelParams) -> str:
+    """Add the log-mel of clips, `audio.mel.log_mel` without the median: [batch, length] -> [batch, mels, frames]."""
+    power, bin_of_row = _add_power(graph, samples, length, params)
     mel = _add_filterbank(graph, power, bin_of_row, params)
     log = graph.add("Log", graph.add("Max", mel, graph.constant(POWER_FLOOR)))
     return graph.add("Mul", log, graph.constant(10 / math.log(10)))
@@ -45,7 +43,7 @@ def factorise(n_fft: int, hop_samples: int) -> tuple[int, int]:
     return n_fft // width, width
 
 
-def _add_power(graph: Graph, samples: str, params: MelParams) -> tuple[str, np.ndarray]:
+def _add_power(graph: Graph, samples: str, length: int, params: MelParams) -> tuple[str, np.ndarray]:
     """Add the power spectrum, [batch, samples] -> [batch, rows, frames]; returns also the bin of each row.
 
     Sample n of a frame is in row n1 and column n2 of its table, n = width · n1 + n2, and bin k = k1 + height · k2. The
@@ -54,7 +52,7 @@ def _add_power(graph: Graph, samples: str, params: MelParams) -> tuple[str, np.n
     """
     n_fft, (height, width) = params.n_fft, factorise(params.n_fft, params.hop_samples)
     k1, n1, n2, k2 = (np.arange(size) for size in (height // 2 + 1, height, width, width))
-    table = _add_table(graph, samples, n_fft, width)  # -> [batch, width, rows]
+    table = _add_table(graph, samples, length, n_fft, width)  # -> [batch, width, rows]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).reshape(height, width)
     columns = np.exp(-2j * np.pi * np.outer(k1, n1) / height)
     first = window.T[:, None, :] * columns[None]  # [width, k1, n1]
@@ -77,13 +75,12 @@ def _add_power(graph: Graph, samples: str, params: MelParams) -> tuple[str, np.n
     return power, np.minimum(bins, n_fft - bins).ravel()
 
 
-def _add_table(graph: Graph, samples: str, n_fft: int, width: int) -> str:
-    """Pad with half a frame of zeros at both ends and cut into rows: [batch, samples] -> [batch, width, rows]."""
-    padded = graph.add("Pad", samples, graph.integers(0, n_fft // 2, 0, n_fft // 2))
-    if width > 1:
-        length = graph.add("Shape", padded, start=1, end=2)
-        whole = graph.add("Mul", graph.add("Div", length, graph.integers(width)), graph.integers(width))
-        padded = graph.add("Slice", padded, graph.integers(0), whole, graph.integers(1))
+def _add_table(graph: Graph, samples: str, length: int, n_fft: int, width: int) -> str:
+    """Pad with half a frame of zeros at both ends and cut into rows: [batch, length] -> [batch, width, rows].
+
+    Samples beyond the last whole row are in no frame, and are cut off by negative padding.
+    """
+    padded = graph.add("Pad", samples, graph.integers(0, n_fft // 2, 0, n_fft - n_fft // 2 - length % width))
     rows = graph.add("Reshape", padded, graph.integers(0, -1, width))
     return graph.add("Transpose", rows, perm=[0, 2, 1])
 
