@@ -79,7 +79,7 @@ def predict_command(
         typer.Option(
             "--format",
             rich_help_panel=OUTPUT,
-            show_default="csv",
+            show_default="csv, or with --detections their own",
             help="csv, raven, audacity, kaleidoscope, parquet, json, html; several separated by commas.",
         ),
     ] = None,
@@ -123,7 +123,7 @@ def predict_command(
             options=RowOptions(min_confidence, merge, uncertain, top, language),
             detections=user_path(detections) if detections else None,
             out=out,
-            formats=check_formats(format_ or "csv"),
+            formats=check_formats(format_) if format_ else () if detections else ("csv",),
             workers=workers,
             shard=_parse_shard(shard),
             load=load_model,

@@ -63,7 +63,7 @@ class Detection:
     time: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DetectionTable:
     """Recognised table.
 

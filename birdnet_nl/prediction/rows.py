@@ -1,8 +1,7 @@
 """Rows of tables: one for each segment, merged stretch or detection, and one for each recording."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -189,24 +188,20 @@ def window_row(row: Row, start_s: float | None, end_s: float | None, stored: Sto
     if start_s is None or end_s is None:
         start_s = max(0.0, (prediction.duration_s - segment_s) / 2)
         end_s = min(start_s + segment_s, prediction.duration_s)
-    starts = prediction.starts_s
+    first = int(np.searchsorted(prediction.starts_s, start_s - segment_s))  # only segments first to last can overlap
+    last = int(np.searchsorted(prediction.starts_s, end_s, side="right"))
+    starts = prediction.starts_s[first:last]
     ends = np.minimum(starts + segment_s, np.maximum(prediction.duration_s, starts))
     weights = np.minimum(ends, end_s) - np.maximum(starts, start_s)
     if end_s <= start_s:
         weights = ((starts <= start_s) & (start_s < ends)).astype(float)
-    elif not (weights > 0).any() and start_s < prediction.duration_s:
-        weights = (starts == starts[starts <= start_s].max(initial=starts[0])).astype(float)  # after the last segment
     weights = weights.clip(min=0)
+    if not weights.any() and prediction.starts_s[-1] <= start_s < prediction.duration_s:  # after the last segment
+        first, last, weights = len(prediction.starts_s) - 1, len(prediction.starts_s), np.ones(1)
     if not weights.any():
-        return replace(row, vocalization_type=NO_AUDIO)
-    weights = weights * ~prediction.silent
+        return replace(row, vocalization_type=NO_AUDIO, model="")
+    weights = weights * ~prediction.silent[first:last]
     if not weights.any():
         return replace(row, vocalization_type=SILENT)
-    mean = weights @ prediction.probabilities / weights.sum()
+    mean = weights @ prediction.probabilities[first:last] / weights.sum()
     return with_prediction(row, mean, stored, options)
-
-
-def rows_by_file(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Group consecutive rows of the same file."""
-    for file, group in groupby(rows, key=lambda row: str(row.file)):
-        yield file, list(group)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from birdnet_nl.prediction.audio_index import AudioIndex
 from birdnet_nl.prediction.csv_tables import TYPE_COLUMNS, type_cells
 from birdnet_nl.prediction.detections import Detection, DetectionTable
+from birdnet_nl.prediction.inputs import InputFile
 from birdnet_nl.prediction.job import Task
 from birdnet_nl.prediction.models import ModelSet
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder
@@ -22,9 +23,21 @@ from birdnet_nl.prediction.timestamps import recorded_at
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError, SelectionError
 
+MAX_SOURCES = 10_000
 MAX_IN_MEMORY = 32  # predictions of recordings
 NOT_A_BIRD = ""  # in place of a type
 DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recording, species and prediction of a detection; without a task, `value` says why there is no prediction."""
+
+    file: InputFile | None
+    species: Species | None
+    value: str
+    task: Task | None = None
+    key: str = ""
 
 
 @dataclass
@@ -46,6 +59,7 @@ class TypedDetections:
 
     def __post_init__(self) -> None:
         self._read = lru_cache(maxsize=MAX_IN_MEMORY)(self.store.read)
+        self._sources: dict[tuple, Source] = {}
         self._started = lru_cache(maxsize=MAX_IN_MEMORY)(recorded_at)
 
     def tasks(self) -> list[Task]:
@@ -53,47 +67,51 @@ class TypedDetections:
         tasks: dict[tuple[Path, str], Task] = {}
         for table in self.tables:
             for detection in detections_of(table):
-                task = self._task(detection, table)
-                if isinstance(task, Task):
+                if task := self._source(detection, table).task:
                     tasks.setdefault((task.file.path, task.species), task)
         return [tasks[key] for key in sorted(tasks)]
 
-    def _task(self, detection: Detection, table: DetectionTable) -> Task | str:
-        """Return the prediction that a detection needs, or the value it gets without one."""
-        species = self._species(detection)
-        if species is None:
-            return NOT_A_BIRD if is_not_a_bird(*detection.names) else NO_SPECIES
-        entry = self.models.choose(species.slug)
-        if entry is None:
-            return NO_MODEL
-        file = self.index.find(detection, table)
-        return Task(file, species.slug, entry, self.overlap_s) if file else NO_AUDIO
+    def _source(self, detection: Detection, table: DetectionTable) -> Source:
+        """Return the prediction that a detection needs; looked up once for detections of one file and species."""
+        place = detection.file or (detection.date, detection.time)
+        key = (table, place, detection.start_s is None, detection.names)
+        if key not in self._sources:
+            if len(self._sources) >= MAX_SOURCES:
+                self._sources.clear()
+            self._sources[key] = self._find_source(detection, table)
+        return self._sources[key]
 
-    def _species(self, detection: Detection) -> Species | None:
+    def _find_source(self, detection: Detection, table: DetectionTable) -> Source:
+        file = self.index.find(detection, table)
+        species = species_of_label(*detection.names)
         if self.species and not is_not_a_bird(*detection.names):
-            return self.species
-        return species_of_label(*detection.names)
+            species = self.species
+        if species is None:
+            return Source(file, None, NOT_A_BIRD if is_not_a_bird(*detection.names) else NO_SPECIES)
+        entry = self.models.choose(species.slug)
+        if entry is None or file is None:
+            return Source(file, species, NO_AUDIO if entry else NO_MODEL)
+        task = Task(file, species.slug, entry, self.overlap_s)
+        return Source(file, species, NOT_PREDICTED, task, task.key)
 
     def row(self, detection: Detection, table: DetectionTable) -> tuple[Row, float]:
         """Return the row of one detection, and the duration of its recording in seconds (0: not known)."""
-        species, task = self._species(detection), self._task(detection, table)
-        file = task.file if isinstance(task, Task) else self.index.find(detection, table)
+        source = self._source(detection, table)
+        stored = self._read(source.key) if source.task else None
         row = Row(
-            file.path if file else detection.file or table.stem,
+            source.file.path if source.file else detection.file or table.stem,
             detection.start_s or 0.0,
             detection.end_s or 0.0,
-            species,
-            task if isinstance(task, str) else NOT_PREDICTED,
+            source.species,
+            source.value,
             confidence=detection.confidence,
             label=_label(detection.names),
-            recorded_at=self._started(file.path) if file else None,
+            recorded_at=self._started(source.file.path) if source.file else None,
+            model=source.task.entry.label if stored else "",
         )
-        stored = self._read(task.key) if isinstance(task, Task) else None
         if stored is None:
             return row, 0.0
-        typed = window_row(row, detection.start_s, detection.end_s, stored, self.options)
-        model = "" if typed.uncertain is None else task.entry.label
-        return replace(typed, model=model), stored.prediction.duration_s
+        return window_row(row, detection.start_s, detection.end_s, stored, self.options), stored.prediction.duration_s
 
     def write_tables(self, out: OutputFolder) -> None:
         """Write each table again with the columns of the types; count the values."""

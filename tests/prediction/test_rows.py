@@ -78,6 +78,7 @@ def test_words_and_names_are_dutch_where_asked():
         ((0.0, 3.0), 1.0),  # one segment
         ((2.0, 5.0), 1 / 3),  # a second of the first, two of the second
         ((4.0, 4.0), 0.0),  # a moment
+        ((3.0, 3.0), 0.0),  # the first moment of a segment
         ((0.0, 60.0), 0.5),  # longer than the recording
     ],
 )
@@ -94,7 +95,8 @@ def test_overlapping_segments_are_weighted_too():
 
 def test_a_window_outside_of_the_recording_has_no_audio_and_one_in_silence_is_silent():
     row = Row("a", 0, 3, KOOLMEES, "", confidence=0.9)
-    assert window_row(row, 70.0, 73.0, make([1.0, 0.0]), RowOptions()).vocalization_type == "no audio"
+    for window in ((70.0, 73.0), (-9.0, -6.0), (6.0, 9.0)):
+        assert window_row(row, *window, make([1.0, 0.0]), RowOptions()).vocalization_type == "no audio"
     assert window_row(row, 3.0, 6.0, make([1.0, 0.0], silent=[1]), RowOptions()).vocalization_type == "silent"
     assert window_row(row, 2.0, 5.0, make([1.0, 0.0], silent=[1]), RowOptions()).probabilities["song"] == 1.0
 
