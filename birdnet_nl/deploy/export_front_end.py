@@ -67,11 +67,12 @@ def _add_power(graph: Graph, samples: str, length: int, params: MelParams) -> tu
     twiddled = np.exp(-2j * np.pi * bins[:, :, None] * n2 / n_fft)  # [k1, k2, n2]
     real = np.stack([twiddled.real, -twiddled.imag], axis=3).reshape(len(k1), width, 2 * width)
     imaginary = np.stack([twiddled.imag, twiddled.real], axis=3).reshape(len(k1), width, 2 * width)
-    squares = []
-    for part in (real, imaginary):
-        spectrum = graph.add("MatMul", graph.constant(part), by_k1)  # -> [batch, k1, k2, frames]
-        squares.append(graph.add("Mul", spectrum, spectrum))
-    power = graph.add("Reshape", graph.add("Add", *squares), graph.integers(0, bins.size, -1))
+    both = np.concatenate([real, imaginary], axis=1)  # [k1, 2 · k2, 2 · width]
+    spectrum = graph.add("MatMul", graph.constant(both), by_k1)  # -> [batch, k1, 2 · k2, frames]
+    squares = graph.add("Mul", spectrum, spectrum)
+    squares = graph.add("Reshape", squares, graph.integers(0, len(k1), 2, width, -1))
+    power = graph.add("ReduceSum", squares, graph.integers(2), keepdims=0)  # of real and imaginary part
+    power = graph.add("Reshape", power, graph.integers(0, bins.size, -1))
     return power, np.minimum(bins, n_fft - bins).ravel()
 
 
