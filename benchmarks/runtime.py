@@ -4,11 +4,12 @@
 take the model too, and `day` a sound file or a number of hours to make one. Run it on an idle machine.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -132,14 +133,22 @@ def time_day(model: Path, recording: str) -> dict[str, float]:
         return run_alone(model, [make_recording(Path(folder) / "recording.flac", float(recording))])
 
 
-def main(arguments: list[str]) -> Iterator[str]:
-    kind, model, *others = arguments
-    timers = {"segment": time_segment, "clips": time_clips, "start": time_start, "day": time_day}
-    load_model(model)  # refuses a file that cannot be used
-    for name, value in timers[kind](Path(model), *others).items():
-        yield f"{name:>14} {value:10.3f}"
+TIMERS = {"segment": time_segment, "clips": time_clips, "start": time_start, "day": time_day}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.runtime", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kind", choices=sorted(TIMERS))
+    parser.add_argument("model", type=Path, help="an exported .onnx file")
+    parser.add_argument("recording", nargs="?", default="24", help="with day: a sound file, or a number of hours")
+    arguments = parser.parse_args()
+    load_model(arguments.model)  # refuses a file that cannot be used
+    further = [arguments.recording] if arguments.kind == "day" else []
+    for name, value in TIMERS[arguments.kind](arguments.model, *further).items():
+        print(f"{name:>14} {value:10.3f}")
 
 
 if __name__ == "__main__":
-    for line in main(sys.argv[1:]):
-        print(line)
+    main()
