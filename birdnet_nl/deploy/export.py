@@ -36,7 +36,7 @@ from birdnet_nl.evaluation.pooling import MIN_PROBABILITY
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedFile, golden_input
 from birdnet_nl.inference.front_end import pack_bands
-from birdnet_nl.inference.onnx_model import OnnxModel
+from birdnet_nl.inference.model import load_exported
 from birdnet_nl.inference.torch_model import trained_species
 from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS
 from birdnet_nl.models.residual_head import ResidualHead
@@ -99,7 +99,7 @@ def write_checked(target: Path, make_content, classifier: Classifier) -> None:
     with atomic_path(target) as beside:
         beside.write_bytes(content)
         try:
-            OnnxModel.load(beside, tolerance=MAX_DIFFERENCE)
+            load_exported(beside, tolerance=MAX_DIFFERENCE)
         except RunError as error:
             raise RunError(f"the export of {classifier.checkpoint} failed its check against torch: {error}") from None
 

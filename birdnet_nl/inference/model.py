@@ -1,11 +1,12 @@
 """Loading of a model to predict with; torch is imported only for a checkpoint."""
 
 from pathlib import Path
+from typing import Any
 
 from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress, PredictionModel
 from birdnet_nl.util.errors import RunError, require_extra
 
-__all__ = ["FilePrediction", "OnProgress", "PredictionModel", "load_model"]
+__all__ = ["FilePrediction", "OnProgress", "PredictionModel", "load_exported", "load_model"]
 
 EXPORTED = ".onnx"
 
@@ -19,12 +20,23 @@ def load_model(target: Path | str) -> PredictionModel:
     """
     path = Path(target)
     if path.suffix == EXPORTED:
-        from birdnet_nl.inference.onnx_model import OnnxModel
-
-        return OnnxModel.load(path)
+        return load_exported(path)
     if not path.exists():
         raise RunError(f"{path} does not exist; give a .onnx file, a run directory or a .ckpt file")
     require_extra("torch", "train")
     from birdnet_nl.inference.torch_model import TorchModel
 
     return TorchModel.load(path)
+
+
+def load_exported(path: Path, **options: Any) -> PredictionModel:
+    """Load an exported file; the options are those of `OnnxModel.load`."""
+    from birdnet_nl.inference.exported_file import ExportedFile  # ONNX Runtime is imported where it is needed
+    from birdnet_nl.inference.onnx_embeddings import OnnxEmbeddingModel
+    from birdnet_nl.inference.onnx_model import OnnxModel
+
+    file = ExportedFile.read(path)
+    kinds = {"mels": OnnxModel, "embeddings": OnnxEmbeddingModel}
+    if file.metadata.get("kind") not in kinds:
+        raise RunError(f"{path} is damaged (its kind is {file.metadata.get('kind')}); export it again")
+    return kinds[file.metadata["kind"]].load(file, **options)

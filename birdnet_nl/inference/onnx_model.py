@@ -1,7 +1,7 @@
 """Prediction of sound files with an exported model, without torch."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,9 @@ class OnnxModel:
         self._cut = Cut(self.segment_s, **metadata["cut"])
 
     @classmethod
-    def load(cls, path: Path, threads: int = 1, tolerance: float = GOLDEN_TOLERANCE) -> "OnnxModel":
-        """Load a file, and check its prediction for the golden input; raises `RunError` where it cannot be used."""
-        file = ExportedFile.read(Path(path))
-        model = model_class(file.metadata)(file, threads)
+    def load(cls, file: ExportedFile, threads: int = 1, tolerance: float = GOLDEN_TOLERANCE) -> "OnnxModel":
+        """Start a model, and check its prediction for the golden input; raises `RunError` where it cannot be used."""
+        model = cls(file, threads)
         model.check(tolerance)
         return model
 
@@ -64,7 +63,7 @@ class OnnxModel:
         path = self.file.path.with_name(base["file"])
         if not path.is_file():
             raise RunError(f"{self.file.path} needs {path}, which is missing; keep the files of a pack together")
-        model = load_base(path, path.stat().st_mtime_ns, self.threads)
+        model = load_base(type(self), path, path.stat().st_mtime_ns, self.threads)
         if model.file.fingerprint != base["fingerprint"]:
             raise RunError(f"{path} is not the file that {self.file.path} was exported with; export the pack again")
         return model
@@ -161,16 +160,7 @@ class OnnxModel:
         return calibrated, self.calibration.pool(calibrated, activity)
 
 
-def model_class(metadata: Mapping[str, Any]) -> type[OnnxModel]:
-    """Return the class for a kind of exported file."""
-    if metadata["kind"] == "embeddings":
-        from birdnet_nl.inference.onnx_embeddings import OnnxEmbeddingModel
-
-        return OnnxEmbeddingModel
-    return OnnxModel
-
-
 @lru_cache(maxsize=4)
-def load_base(path: Path, modified_ns: int, threads: int) -> OnnxModel:
+def load_base(kind: type[OnnxModel], path: Path, modified_ns: int, threads: int) -> OnnxModel:
     """Load the file that the heads of a pack share, once."""
-    return OnnxModel.load(path, threads)
+    return kind.load(ExportedFile.read(path), threads)
