@@ -107,7 +107,7 @@ def predict_command(
     Example: birdnet-nl predict 20261130_060000.WAV --model merel.onnx --overlap 1.5 --merge -o out
     """
     from birdnet_nl.inference.model import load_model
-    from birdnet_nl.prediction.outputs import check_formats
+    from birdnet_nl.prediction.formats import check_formats
     from birdnet_nl.prediction.predict import Prediction, Request
     from birdnet_nl.prediction.rows import RowOptions
 
@@ -208,6 +208,7 @@ def write_page(prediction: "Prediction") -> None:
                 model=result.model,
                 recorded_at=result.recorded_at.start if result.recorded_at else None,
                 warning=predicted.warning,
+                synthetic=facts.synthetic,
             )
         )
     failed = [(Path(failure.file).name, failure.reason) for failure in prediction.failures]

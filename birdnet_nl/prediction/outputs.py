@@ -1,19 +1,16 @@
-"""Files of a prediction: every format is written in one pass over the results, whole or not at all."""
+"""Output folder of a prediction: files are written whole or not at all, and times run on over files."""
 
-import difflib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from birdnet_nl.prediction.rows import Row, RowOptions
 from birdnet_nl.prediction.stored import STATE
-from birdnet_nl.util.errors import SelectionError, require_extra
 
 MAX_NAME_BYTES = 255
-HTML = "html"  # written by the command, after the tables
 
 
 @dataclass(frozen=True)
@@ -90,48 +87,3 @@ Write = Callable[[FileRows], None]
 def printable(path: Path | str) -> str:
     r"""Return a path as valid text: bytes that are not UTF-8 become `\udc…`."""
     return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-def check_formats(text: str) -> tuple[str, ...]:
-    """Parse `csv,raven`; raises `SelectionError` for a format that does not exist."""
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    possible = [*formats(), HTML]
-    for name in names:
-        if name not in possible:
-            close = difflib.get_close_matches(name, possible, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise SelectionError(f"--format {name} does not exist; {hint}possible are {', '.join(possible)}")
-    if not names:
-        raise SelectionError(f"--format names no format; possible are {', '.join(possible)}")
-    if "parquet" in names:
-        require_extra("pyarrow", "parquet")
-    return tuple(dict.fromkeys(names))
-
-
-def formats() -> dict[str, Callable[[OutputFolder], "contextmanager[Write]"]]:
-    """Return for each format the function that opens its files."""
-    from birdnet_nl.prediction.audacity import audacity_labels
-    from birdnet_nl.prediction.csv_tables import csv_table
-    from birdnet_nl.prediction.json_lines import json_lines
-    from birdnet_nl.prediction.kaleidoscope import kaleidoscope_table
-    from birdnet_nl.prediction.parquet import parquet_table
-    from birdnet_nl.prediction.raven import raven_tables
-
-    return {
-        "csv": csv_table,
-        "raven": raven_tables,
-        "audacity": audacity_labels,
-        "kaleidoscope": kaleidoscope_table,
-        "parquet": parquet_table,
-        "json": json_lines,
-    }
-
-
-def write_tables(out: OutputFolder, names: Iterable[str], files: Iterable[FileRows]) -> None:
-    """Write the tables of these formats; raises `OSError` if the folder cannot be written."""
-    opened = formats()
-    with ExitStack() as stack:
-        writers = [stack.enter_context(opened[name](out)) for name in names if name in opened]
-        for file in files:
-            for write in writers:
-                write(file)

@@ -14,6 +14,7 @@ from birdnet_nl.inference.model import load_model
 from birdnet_nl.prediction.audio_index import AudioIndex
 from birdnet_nl.prediction.csv_tables import RECORDING_COLUMNS, names_of, type_cells, write_csv
 from birdnet_nl.prediction.detections import find_tables
+from birdnet_nl.prediction.formats import check_formats, write_tables
 from birdnet_nl.prediction.inputs import Inputs, list_inputs
 from birdnet_nl.prediction.job import (
     FULL,
@@ -26,7 +27,7 @@ from birdnet_nl.prediction.job import (
 )  # fmt: skip
 from birdnet_nl.prediction.json_lines import values
 from birdnet_nl.prediction.models import LoadModel, ModelSet, open_models, opened
-from birdnet_nl.prediction.outputs import FileRows, OutputFolder, check_formats, printable, write_tables
+from birdnet_nl.prediction.outputs import FileRows, OutputFolder, printable
 from birdnet_nl.prediction.plan import FileResult, plan_tasks, results_of
 from birdnet_nl.prediction.rows import RowOptions
 from birdnet_nl.prediction.stored import STATE, Store
@@ -53,7 +54,7 @@ class Request:
         overlap_s: of consecutive segments; None for that of the training.
         detections: table or folder of tables of another program, whose rows are predicted.
         out: folder of the results; None to keep nothing.
-        formats: of the tables in `out`, see `outputs.formats`.
+        formats: of the tables in `out`, see `formats.FORMATS`.
         workers: processes; None for one per core where there are many files.
         shard: part and number of parts, as (3, 16); None for everything.
         load: loads a model; replaced in tests.
