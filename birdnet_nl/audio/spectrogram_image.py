@@ -8,6 +8,7 @@ import numpy as np
 HEIGHT = 96  # rows, from 0 Hz at the bottom to `max_hz` at the top
 MAX_HZ = 12_000.0
 RANGE_DB = 45.0  # shown above the median of each row
+DYNAMIC_RANGE_DB = 70.0  # below the loudest point; bands that mp3 removed are quieter, and would look loud
 _PALETTE_ANCHORS = (  # matplotlib's "magma" at ten equal steps
     (0, 0, 4), (24, 15, 61), (68, 15, 118), (114, 31, 129), (158, 47, 127),
     (205, 64, 113), (241, 96, 93), (253, 150, 104), (254, 202, 141), (252, 253, 191),
@@ -18,7 +19,7 @@ def spectrogram_png(samples: np.ndarray, sample_rate_hz: int, width: int, max_hz
     """Draw float [samples] as a PNG of `width` columns and `HEIGHT` rows, in dB above the median of each row."""
     max_hz = min(max_hz, sample_rate_hz / 2)
     levels = _levels_db(samples, sample_rate_hz, width, max_hz)
-    levels -= np.median(levels, axis=1, keepdims=True)
+    levels -= np.maximum(np.median(levels, axis=1, keepdims=True), levels.max() - DYNAMIC_RANGE_DB)
     shades = np.clip(levels * (255 / RANGE_DB), 0, 255).astype(np.uint8) & 0xF0  # 16 colours, for a third of the bytes
     return encode_png(shades[::-1])
 

@@ -71,6 +71,7 @@ class PageRecording:
     model: str
     recorded_at: datetime | None = None
     warning: str = ""
+    synthetic: bool = False  # the model was trained on demo recordings
 
 
 def predict_page(
@@ -105,6 +106,7 @@ def predict_page(
         type_words={name: words.get(name, name) for name in [*types, "silent"]},
         max_rows=MAX_ROWS,
         failed=failed,
+        synthetic=any(recording.synthetic for recording in recordings),
         models=sorted({recording.model for recording in recordings}),
         max_khz=MAX_HZ / 1000,
     )

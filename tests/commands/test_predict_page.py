@@ -93,6 +93,11 @@ def test_a_recording_that_was_removed_keeps_its_predictions(tmp_path):
     assert "XC1.wav" in page and page.count("<audio") == 0 and '[[0, 0.0, 3.0, "' in page
 
 
+def test_predictions_of_a_model_of_the_demo_are_marked(tmp_path):
+    assert "SYNTHETIC" in predict_page([recording(tmp_path, synthetic=True)])
+    assert "SYNTHETIC" not in predict_page([recording(tmp_path)])
+
+
 def test_without_a_threshold_every_prediction_is_uncertain(tmp_path):
     page = predict_page([recording(tmp_path, threshold=None)], language="nl")
     assert "onzeker" in page and 'badge uncertain"' in page
