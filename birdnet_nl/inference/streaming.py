@@ -16,7 +16,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from birdnet_nl.audio.decode import mono_blocks
+from birdnet_nl.audio.decode import average_channels, decode_blocks, mono_blocks
+from birdnet_nl.audio.decode_samples import SILENT
 from birdnet_nl.audio.resample_stream import resample_stream
 from birdnet_nl.util.errors import DataError
 
@@ -95,9 +96,10 @@ class SampleBlocks:
     def __iter__(self) -> Iterator[np.ndarray]:
         blocks, stream = mono_blocks(self.path, BLOCK_S), None
         try:
-            for block, self.file_rate_hz in blocks:
+            for block, rate_hz in self._with_silent_files(blocks):
                 if stream is None:
-                    stream = resample_stream(self.file_rate_hz, self.sample_rate_hz, self.as_in_training)
+                    self.file_rate_hz = rate_hz
+                    stream = resample_stream(rate_hz, self.sample_rate_hz, self.as_in_training)
                 self.file_samples += len(block)
                 yield stream.push(block.astype(np.float32))  # a copy: the buffer of the block is used again
         except DataError as error:
@@ -109,6 +111,20 @@ class SampleBlocks:
         if stream is not None:
             yield stream.push(np.empty(0, dtype=np.float32), last=True)
         self.warning = "; ".join(filter(None, (self.warning, blocks.warning)))
+
+    def _with_silent_files(self, blocks: Iterator[tuple[np.ndarray, int]]) -> Iterator[tuple[np.ndarray, int]]:
+        """Yield blocks, also of a file that is refused as silent before its first block; its segments are marked."""
+        first = True
+        try:
+            for entry in blocks:
+                first = False
+                yield entry
+        except DataError as error:
+            if not first or str(error) != SILENT:
+                raise
+            self.warning = str(error)
+            for channels, rate_hz in decode_blocks(self.path, BLOCK_S):
+                yield average_channels(channels), rate_hz
 
     @property
     def duration_s(self) -> float:

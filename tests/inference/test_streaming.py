@@ -120,6 +120,15 @@ def test_digital_silence_is_marked(models, kind, tmp_path):
     assert np.isfinite(predicted.probabilities).all()
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_file_of_silence_is_silent_and_not_an_error(models, kind, channels, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((RATE_HZ * 7, channels)), RATE_HZ)
+    predicted = models[kind].predict_file(tmp_path / "a.wav")
+    assert predicted.silent.tolist() == [True, True, True] and predicted.duration_s == 7
+    assert predicted.warning.startswith("silent") and np.isfinite(predicted.recording).all()
+
+
 @pytest.mark.parametrize("kind", ["torch", "onnx"])
 def test_a_file_that_breaks_off_gives_the_results_so_far(models, kind, tmp_path):
     path = tmp_path / "a.flac"
