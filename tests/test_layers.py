@@ -114,7 +114,7 @@ def test_hydra_is_used_where_runs_and_sweeps_are_composed():
         "birdnet_nl/runs/fit.py",
         "birdnet_nl/runs/train.py",
         "birdnet_nl/species/selection.py",
-        *(f"birdnet_nl/sweep/{name}.py" for name in ("arguments", "job", "sweeper")),
+        *(f"birdnet_nl/sweep/{name}.py" for name in ("arguments", "job", "path_arguments", "sweeper")),
     }
     omegaconf = {name for name in importers_of("omegaconf") if not name.startswith("birdnet_nl/sweep/")}
     assert omegaconf == {
@@ -128,7 +128,7 @@ def test_hydra_is_used_where_runs_and_sweeps_are_composed():
 
 
 def test_only_decode_reads_sound():
-    readers = {"birdnet_nl/audio/decode_blocks.py"}
+    readers = {"birdnet_nl/audio/decode_blocks.py", "birdnet_nl/audio/decode_soundfile.py"}
     synthetic = {name for name in importers_of("soundfile") if name.startswith("birdnet_nl/synthetic/")}
     writers = {"birdnet_nl/audio/encode.py", *synthetic}
     assert importers_of("soundfile") - writers == readers

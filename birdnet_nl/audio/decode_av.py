@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from birdnet_nl.audio.decode_headers import left_out
+from birdnet_nl.audio.decode_layout import left_out
 from birdnet_nl.util.errors import DataError
 
 MISSING_S = 0.15  # more than this less than the stated duration is a cut file; encoders pad by up to 0.1 s
@@ -37,6 +37,8 @@ class AvSound:
             if not self._container.streams.audio:
                 raise DataError("contains no sound, only " + (self._container.streams[0].type or "data"))
             self._stream = self._container.streams.audio[0]
+            if self._stream.codec_context is None:
+                raise DataError("its header names no known encoding of sound")
             self.sample_rate_hz, self.channels = self._stream.rate or 0, self._stream.channels or 0
             self.is_float = self._stream.codec_context.name.startswith(("pcm_f", "wavpack"))
             self.expected_samples = round((self._stated_s() or 0) * self.sample_rate_hz)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from birdnet_nl.audio.decode_blocks import Blocks, decode_blocks
-from birdnet_nl.audio.decode_samples import SILENCE_PEAK, SILENT, Levels, Treatment
+from birdnet_nl.audio.decode_samples import CONSTANT, SILENCE_PEAK, SILENT, Levels, Treatment
 from birdnet_nl.util.errors import DataError
 
 
@@ -25,6 +25,8 @@ def check_levels(levels: Levels, blocks: Blocks) -> tuple[Treatment, str]:
         treatment, changed = replace(treatment, channel=rest.channel), "; ".join(filter(None, (changed, polarity)))
     if (levels.peak if treatment.channel is None else levels.channel_peak) < SILENCE_PEAK:
         raise DataError(SILENT)
+    if treatment.channel is None and levels.is_constant:
+        raise DataError(CONSTANT)
     return treatment, changed
 
 

@@ -5,6 +5,7 @@ one. Files of variable bit rate without a Xing header, and files that were joine
 """
 
 import mmap
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ _BITRATES_KBPS = {  # [version 1 or 2][index] for layer 3
 _SAMPLE_RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # MPEG 1, 2, 2.5
 MIN_FRAMES = 3  # in a row; fewer are bytes of a tag or of another format that look like frames
 ENCODER_PADDING = 8200  # samples at both ends that an encoder may declare as padding, which the decoder removes
+
+_HEADER = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 
 Bytes = bytes | mmap.mmap
 
@@ -38,13 +41,15 @@ class Mp3Frames:
     Attributes:
         runs: runs of the format of most frames.
         left_out_s: duration of the frames of other formats.
-        cut: the last frame is incomplete, or there are fewer frames than the header states.
+        cut: the last frame is incomplete, or there are fewer frames than the header states, without a gap.
+        missing_s: duration of the frames that the header states and that are missing in gaps.
         stated_frames: number of frames in the Xing or Info header, 0 without one.
     """
 
     runs: list[Mp3Run] = field(default_factory=list)
     left_out_s: float = 0.0
     cut: bool = False
+    missing_s: float = 0.0
     stated_frames: int = 0
 
     @property
@@ -84,10 +89,12 @@ def find_frames(data: Bytes) -> Mp3Frames:
     end = runs[-1].end
     next_frame = _frame_at(data, end)
     stated_frames = _stated_frames(data[runs[0].start : runs[0].start + 200])
+    fewer = max(0, stated_frames - sum(run.frames for run in runs))
     return Mp3Frames(
         [run for run in runs if (run.sample_rate_hz, run.channels) == main],
         sum(seconds for _, seconds in others),
-        (next_frame is not None and end + next_frame[0] > len(data)) or stated_frames > sum(run.frames for run in runs),
+        (next_frame is not None and end + next_frame[0] > len(data)) or (fewer > 0 and len(runs) == 1),
+        fewer * samples_per_frame(main[0]) / main[0] if len(runs) > 1 else 0.0,
         stated_frames,
     )
 
@@ -110,10 +117,16 @@ def _runs(data: Bytes, position: int) -> Iterator[Mp3Run]:
             _, _, sample_rate_hz = _frame_at(data, start)
             yield Mp3Run(start, position, frames, sample_rate_hz, 1 if data[start + 3] >= 0xC0 else 2)
         else:
-            position = data.find(b"\xff", start + 1)
+            position = _next_header(data, start + 1)
             continue
         if position < length and data[position] != 0xFF:
-            position = data.find(b"\xff", position + 1)
+            position = _next_header(data, position + 1)
+
+
+def _next_header(data: Bytes, position: int) -> int:
+    """Return the place of the next two bytes that may begin a frame; -1 without one."""
+    found = _HEADER.search(data, position)
+    return found.start() if found else -1
 
 
 def end_of_id3(data: Bytes) -> int:

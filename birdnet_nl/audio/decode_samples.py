@@ -5,6 +5,7 @@ point numbers in the range of integers is scaled. Two channels of opposite polar
 silence; the louder one is used.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +16,11 @@ SILENCE_PEAK = 1e-4
 """Peak (-80 dB re full scale) below which a recording counts as silent."""
 MAX_LEVEL = 64.0  # times full scale: 36 dB above it, which recorders of 32-bit float do not reach by sound
 MAX_ABSURD_SHARE = 1e-3  # of all samples
+CLICK_SAMPLES = 100  # a file of so few samples may be constant
 INTEGER_PEAKS = {16: 2.0**15, 24: 2.0**23, 32: 2.0**31}  # by bits
 CANCELLED_SHARE = 0.01  # of the power of a channel; independent channels keep 1/channels
 SILENT = "silent (largest sample below -80 dB)"
+CONSTANT = "silent (all samples have nearly the same value)"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Levels:
         loud: over all channels, above `MAX_LEVEL` and not absurd.
         loud_peak: largest of them.
         peak: of the average of the channels, without the samples above.
+        lowest, highest: of the same.
         channel_peak: of all channels, without the samples above.
         power: sums of squares of each channel, and of their average in the end; empty for a single channel.
     """
@@ -86,6 +90,8 @@ class Levels:
     loud: int = 0
     loud_peak: float = 0.0
     peak: float = 0.0
+    lowest: float = math.inf
+    highest: float = -math.inf
     channel_peak: float = 0.0
     power: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
@@ -98,7 +104,9 @@ class Levels:
             peak = _peak(block)
         self.channel_peak = max(self.channel_peak, peak)
         mono = average_channels(block)
-        self.peak = max(self.peak, peak if block.shape[1] == 1 else _peak(mono))
+        lowest, highest = float(mono.min()), float(mono.max())
+        self.peak = max(self.peak, highest, -lowest)
+        self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
         if block.shape[1] > 1:
             columns = [*block.T, mono]
             power = np.array([float(np.dot(column, column)) for column in columns])
@@ -114,6 +122,11 @@ class Levels:
         self.loud += int(loud.sum())
         self.loud_peak = max(self.loud_peak, float(size[loud].max(initial=0)))
         return np.where(absurd | loud, np.float32(0), block)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the average of the channels differs from one value, such as the offset of a recorder, by no sound."""
+        return self.samples > CLICK_SAMPLES and self.highest - self.lowest < SILENCE_PEAK
 
     def treatment(self, channels: int) -> tuple[Treatment, str]:
         """Decide how to treat the file, and return why; raises `DataError` where it is no sound."""

@@ -59,7 +59,7 @@ def test_every_problem_is_reported(messy):
     assert len(problems.pop("recordings.csv: files without a row")) == 18
     assert problems == {
         "left out: silent (largest sample below -80 dB)": ["XC102.wav"],
-        "left out: cannot be decoded (Format not recognised)": ["XC103.flac"],
+        "left out: cannot be decoded (its content is text)": ["XC103.flac"],
         f"left out: {TWO_TYPES}": ["XC107.wav (as song/XC4.wav)", "XC4.wav (as call/XC107.wav)"],
         f"left out: {DUPLICATE}": ["XC104.wav (as song/XC1.wav)"],
         f"left out: {SAME_SOUND}": ["XC2.wav (as song/XC105.flac)"],
