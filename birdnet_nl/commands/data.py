@@ -1,6 +1,5 @@
 """`birdnet-nl data`: show the recordings on disk before anything is trained."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.species.table import Species, all_species, match_species
-from birdnet_nl.util.console import display_path, progress_bar, screen
+from birdnet_nl.util.console import display_path, output_console, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError, require_extra
+from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview
@@ -46,6 +45,7 @@ def data_command(
     Example: birdnet-nl data koolmees --html koolmees.html
     """
     from birdnet_nl.commands.data_tables import print_many_species, print_species
+    from birdnet_nl.commands.output import print_json
     from birdnet_nl.data.training_rules import TrainingRules
     from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
 
@@ -56,15 +56,15 @@ def data_command(
             f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
         )
     chosen = dict.fromkeys(all_species() if all_ else (match for name in names for match in match_species(name)))
-    root, rules = root.expanduser(), TrainingRules(flight_call=flight_call)
-    overviews, without, unusable = inspect_species(list(chosen), root, rules, cache.expanduser() / FACTS_FILE)
+    root, rules = user_path(root), TrainingRules(flight_call=flight_call)
+    overviews, without, unusable = inspect_species(list(chosen), root, rules, user_path(cache) / FACTS_FILE)
     if not overviews:
         raise DataError("; ".join([_no_recordings(without, root), *unusable]))
-    out = Console(highlight=False)
+    out = output_console()
     if html:
         html = write_page(html, overviews, without, rules, root)
     if json_:
-        typer.echo(json.dumps(data_values(overviews, without, rules, root), ensure_ascii=False))
+        print_json(data_values(overviews, without, rules, root))
     elif all_ or len(overviews) > 1:
         print_many_species(out, overviews, without, rules, root, of_all=all_)
     else:

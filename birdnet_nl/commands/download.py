@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,8 +17,9 @@ from birdnet_nl.recordings.manifest import TYPE_FOLDERS
 from birdnet_nl.recordings.rate_limit import DELAY_S, HOURLY_BUDGET
 from birdnet_nl.recordings.recording import QUALITIES
 from birdnet_nl.species.table import match_species
-from birdnet_nl.util.console import progress_bar, screen
+from birdnet_nl.util.console import output_console, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError
+from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
@@ -87,7 +87,7 @@ def download_command(
         )
     except ValueError as error:
         raise SelectionError(str(error)) from None
-    root = root.expanduser()
+    root = user_path(root)
     key = os.environ.get(KEY_VARIABLE, "")
     with XenoCanto(key, base_url=url or BASE_URL, delay_s=delay_s, hourly_budget=hourly_budget) as client:
         with progress_bar() as bar:
@@ -114,7 +114,7 @@ def download_command(
 
 
 def print_plan(plan: "Plan", filters: Filters) -> None:
-    out = Console(highlight=False)  # standard output: with --plan this is the result
+    out = output_console()  # standard output: with --plan this is the result
     table = Table("species", title="Recordings: to fetch (+ on disk already)", title_justify="left")
     for name in ("on Xeno-canto", *filters.types, "MB", "protected"):
         table.add_column(name, justify="right")
@@ -173,10 +173,10 @@ def import_command(
         with progress_bar() as bar:
             task = bar.add_task("importing", total=None)
             report = import_recordings(
-                source.expanduser(),
-                root.expanduser(),
+                user_path(source),
+                user_path(root),
                 how=how,
-                audio=audio.expanduser() if audio else None,
+                audio=user_path(audio) if audio else None,
                 flight_call=flight_call,
                 on_file=lambda path: bar.advance(task),
             )

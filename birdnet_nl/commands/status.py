@@ -1,6 +1,5 @@
 """`birdnet-nl status`: progress of a sweep, its results, its failures and the command that resumes it."""
 
-import json
 import time
 from dataclasses import asdict
 from datetime import datetime
@@ -42,6 +41,8 @@ def status_command(
 
     Example: birdnet-nl status --html status.html
     """
+    from birdnet_nl.commands.output import print_json, write_file
+
     out, folder = output_console(), user_path(folder)
     if disk:
         from birdnet_nl.commands.prune import disk_values, print_disk_usage
@@ -49,13 +50,12 @@ def status_command(
 
         report = measure_disk(folder, user_path(cache), user_path(models))
         if json_:
-            typer.echo(json.dumps(disk_values(report), ensure_ascii=False, indent=1))
+            print_json(disk_values(report), indent=1)
         else:
             print_disk_usage(out, report)
         return
     from rich.live import Live
 
-    from birdnet_nl.commands.output import write_file
     from birdnet_nl.commands.status_report import continue_line, render_status, status_page
     from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
     from birdnet_nl.sweep.table import exit_code
@@ -69,7 +69,7 @@ def status_command(
     if not status.rows:
         raise DataError(f"{folder} holds no runs; start some with python train.py")
     if json_:
-        typer.echo(json.dumps(status_values(status), ensure_ascii=False, indent=1, allow_nan=False))
+        print_json(status_values(status), indent=1)
     elif out.is_terminal and not once:
         with Live(render_status(status, language, all_), console=out, auto_refresh=False) as live:
             while exit_code(status.rows, status.is_running) == 2:

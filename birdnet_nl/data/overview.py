@@ -150,18 +150,20 @@ class SpeciesOverview:
         for item in self.recordings:
             if item.facts.reason or item.duplicate_of:
                 same = f" (as {item.duplicate_of})" if item.duplicate_of else ""
-                files[f"left out: {item.facts.reason or item.left_out}"].append(f"{item.recording.path.name}{same}")
+                files[f"left out: {item.facts.reason or item.left_out}"].append(
+                    f"{printable_path(item.recording.path.name)}{same}"
+                )
         for item in self.recordings:
             for oddity in item.oddities:
-                files[oddity].append(item.recording.path.name)
+                files[oddity].append(printable_path(item.recording.path.name))
         for id, paths in self.repeated_ids.items():
             files["the same number more than once"].append(f"{id} ({', '.join(path.parent.name for path in paths)})")
         for path, reason in (entry for listing in self.content.listings for entry in listing.left_out_below):
             files[f"left out: {reason}"].append(path)
         for listing in self.content.listings:
             for path, first in listing.same_file.items():
-                name = f"{printable_path(path.relative_to(listing.folder))} (as {first.relative_to(listing.folder)})"
-                files[f"left out: {SAME_FILE}"].append(name)
+                name, used = (printable_path(at.relative_to(listing.folder)) for at in (path, first))
+                files[f"left out: {SAME_FILE}"].append(f"{name} (as {used})")
         files["recordings.csv: rows without a file"] += map(printable_path, self.content.rows_without_file)
         files["recordings.csv: files without a row"] += self.content.files_without_row
         files["recordings.csv: rows that fit several files, not used"] += self.content.ambiguous_rows

@@ -15,7 +15,7 @@ import numpy as np
 
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 from birdnet_nl.util.errors import DataError, RunError, TooFewRecordingsError
-from birdnet_nl.util.files import atomic_path
+from birdnet_nl.util.files import FILE_NAMES, atomic_path
 
 SPLITS = ("train", "val", "test")
 PATH_PARTS = 3  # last parts of a path that identify a file below any root: species, type, name
@@ -129,7 +129,7 @@ def _move_groups(assignment: np.ndarray, counts: np.ndarray, target: np.ndarray)
 
 def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, str]) -> None:
     """Write a CSV file with a row per recording, and its licence, which also concerns the trained model."""
-    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as beside, beside.open("w", encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
         for r in recordings:
@@ -139,7 +139,7 @@ def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, 
 
 def read_splits(path: Path) -> dict[str, str]:
     """Read the split of each recording by id from a file of `write_splits`."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         return {row["id"]: row["split"] for row in csv.DictReader(file)}
 
 
@@ -186,7 +186,7 @@ def read_inherited(path: Path, numbers_are_unique: bool = True) -> InheritedSpli
     """
     of_file, of_number, of_group = {}, {}, {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
             for row in csv.DictReader(file):
                 recording = Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"])
                 of_file[recording.path.parts[-PATH_PARTS:]] = row["split"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.util.files import FILE_NAMES
 from birdnet_nl.util.run_directory import METRICS, SPLITS_FILE, read_json
 
 METRIC_NAMES = {
@@ -59,7 +60,7 @@ def read_evidence(classifier: Classifier) -> Evidence:
 def _read_sources(splits: Path) -> list[Source]:
     if not splits.is_file():
         return []
-    with splits.open(encoding="utf-8", newline="") as file:
+    with splits.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("split") in ("train", "val")]
     return [Source(row["id"], row.get("recordist") or "", row.get("licence") or "") for row in rows]
 

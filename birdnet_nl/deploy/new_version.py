@@ -16,7 +16,7 @@ from birdnet_nl.comparison.finished_runs import FinishedRun
 from birdnet_nl.deploy.promotion import WORSE, Decision, Promotion
 from birdnet_nl.deploy.versions import MANIFEST, MODEL, Version, model_bytes, read_version, sha256_of
 from birdnet_nl.util.errors import RunError
-from birdnet_nl.util.files import atomic_path, write_text_atomic
+from birdnet_nl.util.files import FILE_NAMES, atomic_path, write_text_atomic
 from birdnet_nl.util.run_directory import BEST
 
 RUN_FILES = ("splits.csv", "predictions.csv", "metrics.json", "config.yaml")  # copied as evidence for the model
@@ -138,7 +138,7 @@ def count_licences(splits: Path) -> dict[str, int]:
     """Count the recordings of a run by licence, the most frequent first; empty without `splits.csv`."""
     if not splits.is_file():
         return {}
-    with splits.open(encoding="utf-8", newline="") as file:
+    with splits.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         counts = Counter(row.get("licence") or "not stated" for row in csv.DictReader(file))
     return dict(counts.most_common())
 

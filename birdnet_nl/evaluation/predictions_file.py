@@ -11,7 +11,7 @@ import numpy as np
 
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError, RunError
-from birdnet_nl.util.files import atomic_path
+from birdnet_nl.util.files import FILE_NAMES, atomic_path
 from birdnet_nl.util.run_directory import METRICS, finish_advice
 
 RECORDING_COLUMNS = ("recording_id", "file", "species", "recordist", "true_type")
@@ -65,7 +65,7 @@ def recording_predictions(
 
 def write_predictions(path: Path, predictions: Sequence[RecordingPrediction]) -> None:
     types = list(predictions[0].probabilities)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*RECORDING_COLUMNS, *(f"p_{name}" for name in types), "predicted_type", "certain", "segments"])
         for row in predictions:
@@ -78,7 +78,7 @@ def write_predictions(path: Path, predictions: Sequence[RecordingPrediction]) ->
 def read_predictions(path: Path) -> list[RecordingPrediction]:
     """Read a run's `predictions.csv`; raises `RunError` when it does not exist or is incomplete."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
             return [_parse_row(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
         is_finished = (path.parent / METRICS).is_file()

@@ -10,6 +10,7 @@ from birdnet_nl.audio.cache import content_hash
 from birdnet_nl.data.splits import SPLITS, group_of
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.files import FILE_NAMES
 
 TRAINING_SPLITS = ("train", "val")  # validation chose the epoch, the temperature, the pooling and the threshold
 
@@ -71,7 +72,7 @@ def read_trained_on(path: Path, synthetic: bool, split_by: str) -> TrainedOn | N
         return None
     splits = SPLITS if split_by == "segment" else TRAINING_SPLITS
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=FILE_NAMES, newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] in splits]
         recordings = [Recording(row["id"], Path(row["file"]), "", row["type"], "", row["recordist"]) for row in rows]
         type_counts = Counter(row["type"] for row in rows if row["split"] == "train" and row["type"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from birdnet_nl.recordings.folder_rows import rows_of_folder
 from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
-from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order
+from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order, printable_path
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
 from birdnet_nl.recordings.row_matching import Row, merge_rows, number_in_name
 from birdnet_nl.species.table import Species, find_species, normalise_name
@@ -27,11 +27,12 @@ SEGMENT_FILE = re.compile(r"(?P<recording>.+)_seg(?P<number>\d+)", re.IGNORECASE
 def recording_id(path: Path, folder: Path | None = None) -> str:
     """Return `XC123` if the file's name contains a Xeno-canto number, else the path below `folder` without suffix.
 
-    Without `folder`, the name alone.
+    Without `folder`, the name alone. Bytes that are not UTF-8 are written as in `printable_path`.
     """
     if number := number_in_name(path.stem):
         return number
-    return path.relative_to(folder or path.parent).with_suffix("").as_posix()
+    id = path.relative_to(folder or path.parent).with_suffix("").as_posix()
+    return id if id.isascii() else printable_path(id)
 
 
 def species_of_folder(folder: Path) -> Species | None:

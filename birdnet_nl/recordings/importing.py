@@ -24,7 +24,7 @@ from birdnet_nl.recordings.manifest import (
     write_attribution,
 )
 from birdnet_nl.recordings.metadata import read_tags, species_in
-from birdnet_nl.recordings.row_matching import Row, path_parts
+from birdnet_nl.recordings.row_matching import Row, path_parts, readable_name
 from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.recordings.table_files import match_table
 from birdnet_nl.species.table import Species
@@ -47,7 +47,12 @@ class IdentifiedFile:
 
     @property
     def name(self) -> str:
-        return f"XC{self.row['xc_id']}{self.path.suffix.lower()}" if self.row.get("xc_id") else self.path.name
+        """Name of the placed file, without bytes that are not UTF-8."""
+        return (
+            f"XC{self.row['xc_id']}{self.path.suffix.lower()}"
+            if self.row.get("xc_id")
+            else readable_name(self.path.name)
+        )
 
 
 @dataclass(frozen=True)
@@ -220,7 +225,14 @@ def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
 
 def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, how: str, report: ImportReport) -> None:
     parts_of_rows = [(row, path_parts(row.get("file", ""))) for row in read_rows(folder)]
-    present = {row.get("xc_id") or "/".join(parts) for row, parts in parts_of_rows if folder.joinpath(*parts).exists()}
+    in_place = {
+        readable_name(file.path.relative_to(folder).as_posix()) for file in files if file.path.is_relative_to(folder)
+    }
+    present = {
+        row.get("xc_id") or "/".join(parts)
+        for row, parts in parts_of_rows
+        if "/".join(parts) in in_place or folder.joinpath(*parts).exists()
+    }
     by_key: dict[str, list[IdentifiedFile]] = defaultdict(list)
     for file in files:
         by_key[file.row.get("xc_id") or file.name].append(file)
@@ -241,7 +253,8 @@ def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, 
             report.used.add(file.path)
             report.types[file.vocalization_type] += 1
             report.species[species.slug] += 1
-            if key in present or _place_of(file, folder).relative_to(folder).as_posix() in present:
+            place = _place_of(file, folder).relative_to(folder).as_posix()
+            if key in present or readable_name(place) in present:
                 report.present += 1
                 continue
             path = _place(file, folder, how)

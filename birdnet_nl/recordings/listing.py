@@ -138,9 +138,6 @@ class _Walk:
             Path(entry.path).stat()  # raises for a broken link
             self._leave_out(entry.path, "not a regular file")  # a pipe or socket would block the reader
         elif is_sound_name(entry.name) or ("." not in entry.name and _starts_like_sound(entry.path)):
-            if not entry.path.isprintable() and not _is_utf8(entry.path):
-                self._leave_out(entry.path, "its name is not in UTF-8; rename it")
-                return
             status = entry.stat() if is_link else None
             identity = (status.st_dev, status.st_ino) if status else (device, entry.inode())
             self.sounds.append((entry.path, identity, is_link))
@@ -188,14 +185,6 @@ def _explain(error: OSError, entry: os.DirEntry) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return f"a broken link to {printable_path(Path(entry.path).readlink())}"
     return f"a link that cannot be followed ({error.strerror})"
-
-
-def _is_utf8(path: str) -> bool:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:  # undecodable bytes are surrogates
-        return False
-    return True
 
 
 def _starts_like_sound(path: str) -> bool:

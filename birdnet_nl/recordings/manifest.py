@@ -10,7 +10,7 @@ from pathlib import Path
 from birdnet_nl.recordings.csv_table import read_csv, read_csv_table
 from birdnet_nl.recordings.labels import ALARM, CALL, MULTILABEL, OTHER, SONG
 from birdnet_nl.recordings.listing import MANIFEST
-from birdnet_nl.recordings.row_matching import NUMBER_CELL, Row, path_key, path_parts
+from birdnet_nl.recordings.row_matching import NUMBER_CELL, Row, path_key, path_parts, readable_name
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import write_text_atomic
@@ -89,7 +89,7 @@ def add_rows(folder: Path, rows: Iterable[Row]) -> None:
     for row in read_rows(folder):
         put(row, len(merged))
     for row in rows:
-        new = {name: value if name == "file" else " ".join(value.split()) for name, value in row.items()}
+        new = {name: readable_name(value) if name == "file" else " ".join(value.split()) for name, value in row.items()}
         same = sorted({at for key in _identities(new) for at in positions[key] if key in identities[at]})
         for position in same[1:]:
             put({}, position)

@@ -5,6 +5,7 @@ one file has: so that backslashes, absolute paths of another computer, capitals 
 not matter. Nothing is guessed: where several files fit, the row is reported.
 """
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -23,6 +24,7 @@ Row = dict[str, str]
 Key = tuple[str, ...]
 DRIVE = re.compile(r"[A-Za-z]:")
 XENO_CANTO_NUMBER = re.compile(r"XC\s*(\d+)", re.IGNORECASE)
+UNDECODABLE = re.compile("[\udc80-\udcff]")
 NUMBER_CELL = re.compile(r"(?:XC)?\s*0*(\d+)(?:\.0*)?", re.IGNORECASE)  # spreadsheets write 123.0
 
 
@@ -40,10 +42,19 @@ def path_parts(text: str) -> Key:
 
 
 def name_key(name: str) -> str:
-    """Return a name without differences of case, of composed and decomposed accents, and of the number of blanks."""
+    """Return a name without differences of case, of composed and decomposed accents, and of the number of blanks.
+
+    Bytes of a file name that are not UTF-8 are read as CP1252, as those of a table are.
+    """
     if name.isascii():
         return " ".join(name.casefold().split())
+    name = readable_name(name)
     return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).split())
+
+
+def readable_name(name: str) -> str:
+    """Return a name with its bytes that are not UTF-8 read as CP1252."""
+    return UNDECODABLE.sub(lambda match: os.fsencode(match[0]).decode("cp1252", errors="replace"), name)
 
 
 def path_key(parts: Iterable[str]) -> Key:

@@ -4,8 +4,10 @@ A file is read to its end, because headers are not reliable; a minute of sound t
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from birdnet_nl.audio.decode_mono import Measured, measure
+if TYPE_CHECKING:
+    from birdnet_nl.audio.decode_mono import Measured
 
 SOUND_SUFFIXES = frozenset({
     ".mp3", ".mp2", ".mpga", ".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf",
@@ -16,11 +18,13 @@ SOUND_SUFFIXES = frozenset({
 """Suffixes in lower case of files that are taken for sound; their content decides how they are decoded."""
 
 
-def read_sound_facts(path: Path) -> Measured:
+def read_sound_facts(path: Path) -> "Measured":
     """Measure a file as training would read it, whatever its name; `reason` says why it cannot be used.
 
     The duration is 0 where nothing can be decoded.
     """
+    from birdnet_nl.audio.decode_mono import measure
+
     return measure(path)
 
 

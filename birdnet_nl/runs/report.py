@@ -18,6 +18,7 @@ from rich.markup import escape
 from birdnet_nl import __version__
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import SPLITS
+from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info, warn
@@ -73,7 +74,7 @@ def print_data_summary(data: SpeciesDataModule) -> None:
     if prepared.unusable:
         info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
         for file in prepared.unusable:
-            info(f"[yellow]  {escape(file.path.name)}: {escape(file.reason)}[/]")
+            info(f"[yellow]  {escape(printable_path(file.path.name))}: {escape(file.reason)}[/]")
     log_warnings(prepared.warnings)
 
 
@@ -82,7 +83,7 @@ def log_warnings(warnings: Mapping[Path, str]) -> None:
     if warnings:
         info(f"[yellow]{len(warnings)} used {'file has' if len(warnings) == 1 else 'files have'} faults:[/]")
         for path, warning in warnings.items():
-            info(f"[yellow]  {escape(path.name)}: {escape(warning)}[/]")
+            info(f"[yellow]  {escape(printable_path(path.name))}: {escape(warning)}[/]")
 
 
 def describe_run(

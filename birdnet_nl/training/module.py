@@ -222,10 +222,9 @@ class SegmentClassifier(L.LightningModule):
 
     @property
     def remedy(self) -> str:
-        """Values to change when a training diverges."""
+        """Values to change when a training diverges; not the precision, because bf16 has the range of float32."""
         lr = getattr(self.make_optimizer, "keywords", {}).get("lr")
-        bf16 = " or engine.precision=fp32" if "bf16" in str(self.trainer.precision) else ""
-        return f"a smaller optimizer.lr (now {lr:g}){bf16}" if lr else "other parameters"
+        return f"a smaller optimizer.lr (now {lr:g})" if lr else "other parameters"
 
     def validation_step(self, batch: Batch, index: int) -> None:
         mel_db, types, recordings = batch

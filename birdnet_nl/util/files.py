@@ -10,6 +10,8 @@ from pathlib import Path
 
 from birdnet_nl.util.errors import SetupError
 
+FILE_NAMES = "surrogateescape"  # error handler for tables with file names: bytes that are not UTF-8 stay as they are
+
 
 @contextmanager
 def atomic_path(path: Path, sync: bool = True) -> Iterator[Path]:

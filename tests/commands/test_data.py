@@ -116,9 +116,9 @@ def test_files_texts_and_rows_that_are_not_used_are_listed(run, root, tmp_path, 
     assert "type texts not understood: jubelt <zeer> 2, 2023 1" in output
     assert "23 files: 11 used, 10 left out (" in output and "2 not audio (.txt 1, .csv 1)" in output
     assert "1 × left out: a broken link to nowhere.mp3: call/gone.mp3" in output
-    assert "1 × left out: its name is not in UTF-8; rename it: song/J\\xfcrgen.mp3" in output
+    assert "left out: cannot be decoded (its content is text): J\\xfcrgen.mp3" in output
     assert "1 × recordings.csv: rows without a file: D:\\call\\gone [x].mp3" in output
-    assert "18 × recordings.csv: files without a row" in output
+    assert "19 × recordings.csv: files without a row" in output
     values = json.loads(run("koolmees", "--json", "--root", root).stdout)["species"][0]
     assert values["not_understood"] == {"jubelt <zeer>": 2, "2023": 1}
     assert values["file_counts"]["files"] == 23 and values["file_counts"]["rows_without_file"] == 1

@@ -138,6 +138,13 @@ def test_written_splits_are_read_back(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["splits.csv"]
 
 
+def test_names_of_files_that_are_not_utf8_are_read_back(tmp_path):
+    path = tmp_path / "splits.csv"
+    write_splits(path, [Recording("a", Path("d\udce4ta/song/J\udcfc.mp3"), "merel", "song", "song")], {"a": "val"})
+    assert b"d\xe4ta/song/J\xfc.mp3" in path.read_bytes() and read_splits(path) == {"a": "val"}
+    assert list(read_inherited(path).of_file.values()) == ["val"]
+
+
 def test_each_recording_is_tested_in_one_fold_and_recordists_stay_together():
     recordings = random_recordings(random.Random(3), 90, 30, types=3, known=0.8)
     tested: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """predictions.csv is read as written, and a broken file raises."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +67,9 @@ def test_a_probability_that_is_no_finite_number_is_neither_written_nor_read(pred
     path.write_text(text.replace(",0.9,", f",{value},"))
     with pytest.raises(RunError, match=r"is not the list of predictions"):
         read_predictions(path)
+
+
+def test_the_name_of_a_file_that_is_not_utf8_is_read_back(predictions, tmp_path):
+    rows = [dataclasses.replace(predictions[0], file="d\udce4ta/J\udcfc.mp3")]
+    write_predictions(tmp_path / "predictions.csv", rows)
+    assert read_predictions(tmp_path / "predictions.csv")[0].file == "d\udce4ta/J\udcfc.mp3"

@@ -267,3 +267,22 @@ def test_the_manifest_of_real_recordings_is_used(real_rows, tmp_path):
     rows = imported_rows(tmp_path / "out")
     assert {id: row["type"] for id, row in rows.items()} == {id: row["type"] for id, row in real_rows.items()}
     assert report.placed == len(real_rows)
+
+
+def test_names_that_are_not_utf8_are_placed_under_a_readable_name_and_found_again(put, tmp_path):
+    path = put("koolmees/zang/plain.mp3")
+    odd = path.rename(path.with_name("J\udcfcrgen.mp3"))
+    root = tmp_path / "d\udce4ta"
+    assert import_recordings(tmp_path / "in", root).placed == 1
+    folder = root / "xeno-canto-koolmees"
+    assert (folder / "song" / "Jürgen.mp3").samefile(odd) and read_rows(folder)[0]["file"] == "song/Jürgen.mp3"
+    assert import_recordings(tmp_path / "in", root).present == 1
+
+
+def test_a_file_in_place_whose_name_is_not_utf8_keeps_its_row(put, tmp_path):
+    path = put("xeno-canto-koolmees/song/plain.mp3")
+    odd, folder = path.rename(path.with_name("J\udcfcrgen.mp3")), path.parents[1]
+    assert [import_recordings(tmp_path / "in", tmp_path / "in").placed for _ in range(2)] == [1, 0]
+    (folder / "recordings.csv").write_text("file,rec\nsong/Jürgen.mp3,Ann\n", encoding="cp1252")
+    (recording,) = read_species_folder(folder, get_species("koolmees"))
+    assert (recording.path, recording.recordist, recording.id) == (odd, "Ann", "song/J\\xfcrgen")
