@@ -88,8 +88,9 @@ class CropDataset(Dataset):
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
         with ThreadPoolExecutor(max_workers=joblib.cpu_count(), thread_name_prefix="activity") as pool:
-            activities = pool.map(lambda id: activity_of(mels[id], params), recording_ids)
-            self.activity = [window_activity(activity, self.shape[1]) for activity in activities]
+            frames = self.shape[1]
+            windows = pool.map(lambda id: window_activity(activity_of(mels[id], params), frames), recording_ids)
+            self.activity = list(windows)
 
     def __getitems__(self, places: list[Place]) -> Batch:
         recordings, starts, types = self.places(places)

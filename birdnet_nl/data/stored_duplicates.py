@@ -20,13 +20,13 @@ FOLDER = "near-duplicates"
 
 
 class LoadedMels(Mapping[str, np.ndarray]):
-    """Mels that are mapped from disk at each access: a process may have about a thousand files open."""
+    """Mels that are read from disk at each access: a process may have about a thousand files mapped."""
 
     def __init__(self, mels: Mapping[str, CachedMel]) -> None:
         self.mels = mels
 
     def __getitem__(self, id: str) -> np.ndarray:
-        return self.mels[id].load()
+        return self.mels[id].read()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.mels)

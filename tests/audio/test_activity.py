@@ -69,3 +69,8 @@ def test_activity_is_cached_beside_the_mel_and_recomputed_when_truncated(tmp_pat
     np.testing.assert_array_equal(activity_of(mel, small_mel), first + 1)
     cached.write_bytes(cached.read_bytes()[:50])
     np.testing.assert_array_equal(activity_of(mel, small_mel), first)
+
+
+def test_the_activity_of_a_cached_mel_is_that_of_its_values(sound_in_noise, wide_mel):
+    mel = (sound_in_noise() - 20).astype(np.float16)  # with values below zero, whose bits sort the other way round
+    np.testing.assert_array_equal(frame_activity(mel, wide_mel), frame_activity(mel.astype(np.float32), wide_mel))

@@ -8,7 +8,8 @@ from scipy.signal import resample_poly
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import log_mel
 from birdnet_nl.data import near_duplicates
-from birdnet_nl.data.near_duplicates import find_near_duplicates, matching_outlines, outline
+from birdnet_nl.data.near_duplicates import find_near_duplicates, matching_outlines
+from birdnet_nl.data.outlines import outline
 
 RATE_HZ = 32000
 
