@@ -149,7 +149,7 @@ def cache_mels(
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)  # in each worker
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="mel")
-    futures = {}
+    futures, wait = {}, True
     try:
         for recording in recordings:
             if known := index.get(recording.path):
@@ -169,8 +169,11 @@ def cache_mels(
             except DataError as error:
                 unusable[recording.id] = UnusableFile(recording.path, str(error))
             on_progress()
+    except KeyboardInterrupt:  # the files that are decoded now, which may be long, are not waited for
+        wait = False
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=wait, cancel_futures=True)
         torch.set_num_threads(threads_before)
         index.write()
     ids = [recording.id for recording in recordings]

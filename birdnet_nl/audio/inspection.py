@@ -1,7 +1,7 @@
 """Inspection of sound files: duration, peak, clipping, and the reason why a file cannot be used.
 
 Every file is decoded once, in blocks. The facts are cached by path, size and modification time, so that a second
-inspection decodes nothing.
+inspection decodes nothing. What was wrong with a file is not believed after PyAV, which reads more, was installed.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from birdnet_nl.audio.decode_av import has_av
 from birdnet_nl.audio.decode_blocks import decode_blocks
 from birdnet_nl.audio.decode_mono import check_levels
 from birdnet_nl.audio.decode_samples import Levels
@@ -118,7 +119,7 @@ class FactsCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._known: dict[str, tuple[list[int], FileFacts]] = {}
-        self._lines = 0
+        self._lines, self._has_av = 0, has_av()
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
                 for line in file:
@@ -128,8 +129,10 @@ class FactsCache:
         self._lines += 1
         try:
             entry = json.loads(line)
-            if entry["format"] == FORMAT_VERSION:
-                self._known[entry["path"]] = (entry["stamp"], FileFacts(**entry["facts"]))
+            facts = FileFacts(**entry["facts"])
+            is_faulty = bool(facts.reason or facts.warning)
+            if entry["format"] == FORMAT_VERSION and not (is_faulty and self._has_av and not entry.get("av")):
+                self._known[entry["path"]] = (entry["stamp"], facts)
         except (ValueError, KeyError, TypeError):
             return  # a truncated line, or one of another format version
 
@@ -144,17 +147,17 @@ class FactsCache:
         self._known[key] = (stamp, facts)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(key, stamp, facts))
+            file.write(self._line(key, stamp, facts))
 
     def compact(self) -> None:
         """Rewrite the file when most of its lines are outdated."""
         if self._lines <= 2 * len(self._known) + 100:
             return
-        write_text_atomic(self.path, "".join(_line(key, *known) for key, known in self._known.items()))
+        write_text_atomic(self.path, "".join(self._line(key, *known) for key, known in self._known.items()))
 
-
-def _line(key: str, stamp: list[int], facts: FileFacts) -> str:
-    return json.dumps({"format": FORMAT_VERSION, "path": key, "stamp": stamp, "facts": asdict(facts)}) + "\n"
+    def _line(self, key: str, stamp: list[int], facts: FileFacts) -> str:
+        entry = {"format": FORMAT_VERSION, "path": key, "stamp": stamp, "av": self._has_av, "facts": asdict(facts)}
+        return json.dumps(entry) + "\n"
 
 
 def _stamp(path: Path) -> list[int] | None:

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.audio.threads import single_threaded_torch
 from birdnet_nl.data.dataset import Batch, check_mels, gather_mels
 
 Place = tuple[int, int]  # index of a recording, first frame
@@ -87,7 +88,7 @@ class CropDataset(Dataset):
         self.paths = [mels[id].path for id in recording_ids]
         self.shape = (params.n_mels, params.segment_frames(segment_s))
         self.padding_db = params.padding_db
-        with ThreadPoolExecutor(max_workers=joblib.cpu_count(), thread_name_prefix="activity") as pool:
+        with single_threaded_torch(), ThreadPoolExecutor(joblib.cpu_count(), thread_name_prefix="activity") as pool:
             frames = self.shape[1]
             windows = pool.map(lambda id: window_activity(activity_of(mels[id], params), frames), recording_ids)
             self.activity = list(windows)

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from birdnet_nl.audio.cache import CachedMel
+from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import training_shares
 from birdnet_nl.data.deduplicate import near_duplicates_within_species
-from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
+from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, file_warnings
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.recordings.labels import types_in
 from birdnet_nl.recordings.recording import Recording
@@ -19,11 +20,17 @@ from birdnet_nl.recordings.recording import Recording
 
 @dataclass(frozen=True)
 class MultilabelRecordings:
-    """Recordings for training only, with their mels and their types by recording id."""
+    """Recordings for training only, with their mels and their types by recording id, and files that are not used."""
 
     recordings: list[Recording] = field(default_factory=list)
     mels: dict[str, CachedMel] = field(default_factory=dict)
     types: dict[str, list[str]] = field(default_factory=dict)
+    unusable: list[UnusableFile] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> dict[Path, str]:
+        """Files of which only a part is used, or that were changed to be used, and what."""
+        return file_warnings(self.recordings, self.mels)
 
 
 class MultilabelBatch(NamedTuple):
@@ -58,12 +65,14 @@ def find_multilabel(
         if recording.vocalization_type is None and group_of(recording) not in held_out
     }
     candidates = [r for r in recordings if names.get(r.id) and names[r.id] <= set(prepared.types)]
-    mels, _ = make_mels(candidates)
+    mels, unusable = make_mels(candidates)
     candidates = [recording for recording in candidates if recording.id in mels]
     duplicates = _duplicates_of_prepared(candidates, mels, prepared, mel)
     kept = [recording for recording in candidates if recording.id not in duplicates]
     types = {recording.id: sorted(names[recording.id], key=prepared.types.index) for recording in kept}
-    return MultilabelRecordings(kept, {id: mels[id] for id in types}, types)
+    reason = "holds the same sound as a recording of one type"
+    same = [UnusableFile(recording.path, reason) for recording in candidates if recording.id in duplicates]
+    return MultilabelRecordings(kept, {id: mels[id] for id in types}, types, [*unusable, *same])
 
 
 def _duplicates_of_prepared(

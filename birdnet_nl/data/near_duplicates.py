@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from birdnet_nl.audio.mel import MelParams, band_centres_hz
+from birdnet_nl.audio.threads import single_threaded_torch
 from birdnet_nl.data.fingerprints import propose_pairs
 from birdnet_nl.data.outlines import (
     OUTLINE_BANDS,
@@ -82,7 +83,7 @@ def find_near_duplicates(
         first, second, shift = match
         return NearDuplicate(first, second, mel_correlation(levels(first), levels(second), shift * block, 2 * block))
 
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="duplicates") as pool:
+    with single_threaded_torch(), ThreadPoolExecutor(workers, thread_name_prefix="duplicates") as pool:
         ids = list(mels)
         parts = [ids[start : start + READ_TOGETHER] for start in range(0, len(ids), READ_TOGETHER)]
         blocks = dict(zip(ids, chain.from_iterable(pool.map(read, parts)), strict=True))

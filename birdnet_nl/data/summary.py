@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from birdnet_nl.audio.cache import UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset
 from birdnet_nl.data.dataset import SegmentDataset
@@ -50,6 +52,16 @@ class DataSummary:
         return self.prepared.splits | {recording.id: "train" for recording in self.multilabel.recordings}
 
     @property
+    def unusable(self) -> list[UnusableFile]:
+        """Files without a mel, and duplicates, also of recordings of several types."""
+        return [*self.prepared.unusable, *self.multilabel.unusable]
+
+    @property
+    def warnings(self) -> dict[Path, str]:
+        """Used files of which only a part is used, or that were changed to be used, and what."""
+        return self.prepared.warnings | self.multilabel.warnings
+
+    @property
     def training_recordings(self) -> list[Recording]:
         """Recordings in the order of the recording indices of training batches."""
         by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
@@ -87,7 +99,7 @@ class DataSummary:
     def file_summary(self) -> FileSummary:
         """Counts of all files below the species' folders: used, left out with the reason, not audio."""
         used = {recording.path for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
-        reasons = {file.path: file.reason for file in self.prepared.unusable}
+        reasons = {file.path: file.reason for file in self.unusable}
         for recording in (recording for content in self.contents for recording in content.recordings):
             if recording.path not in used:
                 reasons.setdefault(recording.path, type_reason(recording, self.types, self.flight_call))

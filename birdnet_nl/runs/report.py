@@ -71,11 +71,11 @@ def print_data_summary(data: SpeciesDataModule) -> None:
     files = data.file_summary()
     for line in [files.line()] * bool(files.files) + files.manifest_lines():
         info(f"[dim]{escape(line)}[/]")
-    if prepared.unusable:
-        info(f"[yellow]{len(prepared.unusable)} files left out:[/]")
-        for file in prepared.unusable:
+    if data.unusable:
+        info(f"[yellow]{len(data.unusable)} files left out:[/]")
+        for file in data.unusable:
             info(f"[yellow]  {escape(printable_path(file.path.name))}: {escape(file.reason)}[/]")
-    log_warnings(prepared.warnings)
+    log_warnings(data.warnings)
 
 
 def log_warnings(warnings: Mapping[Path, str]) -> None:
@@ -120,9 +120,9 @@ def describe_run(
         "left_out": {
             "types": prepared.left_out_types,
             "unclear": dict(prepared.unclear),
-            "files": {str(file.path): file.reason for file in prepared.unusable},
+            "files": {str(file.path): file.reason for file in data.unusable},
         },
-        "faults": {str(path): warning for path, warning in prepared.warnings.items()},
+        "faults": {str(path): warning for path, warning in data.warnings.items()},
         "data_fingerprint": prepared.fingerprint,
         "weights": sum(parameter.numel() for parameter in module.network.parameters()),
         "embeddings": module.metadata["embeddings"],

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 import time
 from dataclasses import fields, replace
 
@@ -226,3 +227,24 @@ def test_a_damaged_spectrogram_is_listed_and_its_recording_keeps_the_others(
     mels, (file,) = cached_spectrograms(spectrogram_folder, emsn_mel)
     assert file.path.name == "XC1_seg001.npy" and reason in file.reason
     assert mels["XC1"].frames == 2 * 282 and mels["XC2"].frames == 3 * 282
+
+
+def test_an_interruption_does_not_wait_for_the_files_that_are_decoded(make_sound, small_mel, tmp_path, monkeypatch):
+    release, started = threading.Event(), threading.Event()
+
+    def wait(path, params, cache_dir):
+        started.set()
+        release.wait(20)
+
+    def interrupt(futures):
+        started.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache_module, "cache_mel", wait)
+    monkeypatch.setattr(cache_module, "as_completed", interrupt)
+    recording = Recording("XC1", tmp_path / "XC1.wav", "merel", "song", "song")
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        cache_mels([recording], small_mel, tmp_path / "cache", 1)
+    assert time.monotonic() - began < 10
+    release.set()

@@ -139,3 +139,16 @@ def test_an_unreadable_file_gives_the_reason_of_the_mel_cache(tmp_path, small_me
     with pytest.raises(DataError) as error:
         cache_mel(folder, small_mel, tmp_path / "cache")
     assert str(error.value) == reason
+
+
+def test_what_is_wrong_with_a_file_is_found_again_after_pyav_was_installed(write, tmp_path, monkeypatch):
+    good, bad, store = write("a.wav", tone()), tmp_path / "b.m4a", tmp_path / "facts.jsonl"
+    bad.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
+    monkeypatch.setattr(inspection, "has_av", lambda: False)
+    before = inspect_files([good, bad], FactsCache(store), 1)
+    assert FactsCache(store).get(bad) == before[bad] != FileFacts()
+    monkeypatch.setattr(inspection, "has_av", lambda: True)
+    assert FactsCache(store).get(bad) is None
+    assert FactsCache(store).get(good) == before[good]
+    inspect_files([bad], FactsCache(store), 1)
+    assert FactsCache(store).get(bad) is not None

@@ -71,15 +71,33 @@ def test_flight_calls_follow_their_rule(find):
 
 
 def test_duplicates_of_a_recording_of_one_type_are_left_out(find, plain, tmp_path):
-    assert find(path=plain[1].path) == MultilabelRecordings()
+    assert reasons_of(find(path=plain[1].path)) == {
+        plain[1].path.name: "holds the same sound as a recording of one type"
+    }
     samples, _ = soundfile.read(plain[0].path, dtype="float32")
     soundfile.write(tmp_path / "excerpt.wav", samples[RATE_HZ : 5 * RATE_HZ], RATE_HZ)
-    assert find(path=tmp_path / "excerpt.wav") == MultilabelRecordings()
+    multilabel = find(path=tmp_path / "excerpt.wav")
+    assert reasons_of(multilabel) == {"excerpt.wav": reason}
+    assert not multilabel.recordings
 
 
-def test_a_file_that_cannot_be_decoded_is_left_out(find, tmp_path):
+def reasons_of(multilabel):
+    return {file.path.name: file.reason for file in multilabel.unusable}
+
+
+def test_a_file_that_cannot_be_decoded_is_left_out_with_the_reason(find, tmp_path):
     (tmp_path / "XC98.mp3").write_bytes(b"no sound")
-    assert find(path=tmp_path / "XC98.mp3") == MultilabelRecordings()
+    multilabel = find(path=tmp_path / "XC98.mp3")
+    assert reasons_of(multilabel)["XC98.mp3"].startswith("cannot be decoded")
+    assert not multilabel.recordings
+
+
+def test_faults_of_a_file_that_is_used_are_known(find, tmp_path, sing):
+    soundfile.write(tmp_path / "XC97.wav", sing(99, 3.0, RATE_HZ), RATE_HZ)
+    content = (tmp_path / "XC97.wav").read_bytes()
+    (tmp_path / "XC97.wav").write_bytes(content[: len(content) * 2 // 3])
+    warnings = find(path=tmp_path / "XC97.wav").warnings
+    assert "cut off after 2.0 s" in warnings[tmp_path / "XC97.wav"]
 
 
 def test_the_batch_joins_the_embeddings_and_shares_of_all_recordings(tmp_path):
