@@ -70,10 +70,9 @@ def test_flight_calls_follow_their_rule(find):
     assert find(type_text="flight call, song", flight_call="leave_out").types == {"XC99": ["song"]}
 
 
-def test_duplicates_of_a_recording_of_one_type_are_left_out(find, plain, tmp_path):
-    assert reasons_of(find(path=plain[1].path)) == {
-        plain[1].path.name: "holds the same sound as a recording of one type"
-    }
+def test_duplicates_of_a_recording_of_one_type_are_left_out_with_the_reason(find, plain, tmp_path):
+    reason = "holds the same sound as a recording of one type"
+    assert reasons_of(find(path=plain[1].path)) == {plain[1].path.name: reason}
     samples, _ = soundfile.read(plain[0].path, dtype="float32")
     soundfile.write(tmp_path / "excerpt.wav", samples[RATE_HZ : 5 * RATE_HZ], RATE_HZ)
     multilabel = find(path=tmp_path / "excerpt.wav")
