@@ -53,7 +53,7 @@ def data_command(
         raise SelectionError("no species named; try birdnet-nl data koolmees, or --all")
     if flight_call not in FLIGHT_CALL_CHOICES:
         raise SelectionError(
-            f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
+            f"--flight-call {flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
         )
     chosen = dict.fromkeys(all_species() if all_ else (match for name in names for match in match_species(name)))
     root, rules = user_path(root), TrainingRules(flight_call=flight_call)

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -167,8 +168,11 @@ def import_command(
 
     Example: birdnet-nl import ~/vogelgeluiden
     """
-    from birdnet_nl.recordings.importing import import_recordings
+    from birdnet_nl.recordings.importing import METHODS, import_recordings
+    from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
 
+    check_choice("--how", how, METHODS)
+    check_choice("--flight-call", flight_call, FLIGHT_CALL_CHOICES)
     try:
         with progress_bar() as bar:
             task = bar.add_task("importing", total=None)
@@ -203,6 +207,12 @@ def import_command(
             f"{source} holds nothing that could be placed; give a folder with Xeno-canto's files, or one with "
             "<species>/<type>/*.mp3"
         )
+
+
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Raise `SelectionError` where the value of an option is not one of `choices`."""
+    if value not in choices:
+        raise SelectionError(f"{option} {value} is not possible; choose one of {', '.join(choices)}")
 
 
 def _print_refused(refused: list[tuple[str, str]]) -> None:

@@ -29,7 +29,7 @@ from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.recordings.table_files import match_table
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import atomic_path
+from birdnet_nl.util.files import atomic_path, did_you_mean
 
 METHODS = ("reference", "copy", "link")
 TABLES = (MANIFEST, "train_metadata.csv")  # read automatically if they are in the imported folder
@@ -178,7 +178,10 @@ def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple
         named = {path for path, _, _ in rows_with_path}
         report.reasons |= {path: f"not in {source.name}" for path in listing.sounds if path not in named}
         return listing, [Candidate(path, row, species, path.parent) for path, row, species in rows_with_path]
-    raise DataError(f"{source} is neither a folder nor a .csv or .json file; give the folder that holds the recordings")
+    raise DataError(
+        f"{source} is neither a folder nor a .csv or .json file{did_you_mean(source)}; give the folder that holds the "
+        "recordings"
+    )
 
 
 def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:

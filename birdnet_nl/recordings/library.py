@@ -18,6 +18,7 @@ from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.recordings.row_matching import Row, path_parts, row_number
 from birdnet_nl.species.table import Species, find_species, match_species
 from birdnet_nl.util.errors import DataError, SetupError
+from birdnet_nl.util.files import did_you_mean
 
 if TYPE_CHECKING:
     import pandas
@@ -43,7 +44,9 @@ def find_folders(root: str | Path) -> dict[Species, list[Path]]:
     """Return the species folders below `root` by species; raises `DataError` if `root` is not a folder."""
     root = Path(root).expanduser()
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder; give the one that holds xeno-canto-<species>/<type>/*.mp3")
+        raise DataError(
+            f"{root} is not a folder{did_you_mean(root)}; give the one that holds xeno-canto-<species>/<type>/*.mp3"
+        )
     return species_folders(root)
 
 

@@ -1,5 +1,6 @@
 """Values of `species=` on the command line: the Hydra group `species`, and the names that Hydra cannot read."""
 
+import difflib
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -97,6 +98,9 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         has_species = True
     has_experiment = any(argument.startswith(("experiment=", "+experiment=")) for argument in arguments)
     if not has_species and not has_experiment and not NO_JOB & options:
+        keys = {argument.partition("=")[0] for argument in arguments}
+        if close := difflib.get_close_matches("species", keys, n=1, cutoff=0.75):
+            raise SelectionError(f"{close[0]} is not a parameter; did you mean species?")
         raise SelectionError(
             "no species given; add for example species=koolmees (one of 232), or data.pool=[koolmees,merel]; see --help"
         )

@@ -13,6 +13,7 @@ from yaml import YAMLError
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import did_you_mean, write_text_atomic
 from birdnet_nl.util.printed_commands import train_command
+from birdnet_nl.util.value_types import parse_json
 
 CONFIG, SPLITS_FILE, METRICS, PREDICTIONS = "config.yaml", "splits.csv", "metrics.json", "predictions.csv"
 BEST, LAST = Path("checkpoints/best.ckpt"), Path("checkpoints/last.ckpt")
@@ -60,7 +61,7 @@ def _nonfinite_names(content: Any, name: str = "") -> Iterator[str]:
 def read_json(path: Path) -> Any:
     """Return the content of a file of a run; numbers that are not finite, of version 0.1, are None."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+        return parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):  # also of a text in another encoding
         raise RunError(f"{path} is not complete JSON; delete it, then {finish_advice(path.parent)}") from None
     except OSError as error:

@@ -1,6 +1,7 @@
 """Check of the types in a file that was read: a damaged or foreign file is found before its values are used."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,25 @@ def _is(value: Any, expected: Any) -> bool:
     return isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
 
 
+def parse_json(text: str) -> Any:
+    """Return the content of a JSON text; numbers that are not finite, or beyond the range of a float, are None."""
+    return json.loads(text, parse_constant=lambda name: None, parse_float=_number, parse_int=_number)
+
+
+def _number(text: str) -> int | float | None:
+    number = float(text)
+    if not math.isfinite(number):
+        return None
+    return int(text) if text.removeprefix("-").isdigit() else number
+
+
 def read_json_table(path: Path) -> dict[str, Any]:
-    """Return the table in a JSON file, with None for `NaN`; raises `OSError`, or `ValueError` for a damaged file."""
+    """Return the table in a JSON file; raises `OSError`, or `ValueError` for a damaged file.
+
+    Numbers that are not finite are None, as in `parse_json`.
+    """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: None)
+        table = parse_json(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(table, dict):

@@ -183,7 +183,7 @@ def test_the_root_may_come_from_the_environment_and_a_second_call_changes_nothin
         (["koolmes"], "did you mean koolmees"),
         (["zwarte_mees"], "zwarte_mees: no recordings in"),
         (["zwarte_mees", "vink"], "none of the 2 species has recordings in"),
-        (["koolmees", "--flight-call", "song"], "flight_call=song is not possible; choose one of call, leave_out"),
+        (["koolmees", "--flight-call", "song"], "--flight-call song is not possible; choose one of call, leave_out"),
         (["koolmees", "--root", "/nowhere"], "/nowhere is not a folder; give the one that holds"),
     ],
 )

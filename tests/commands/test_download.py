@@ -20,7 +20,7 @@ import pytest
         (["download", "koolmees", "--type", "zang"], "type zang is not possible; choose"),
         (["download", "koolmees", "--min-quality", "f"], "quality F is not possible"),
         (["import", "nowhere"], "is neither a folder nor a .csv or .json file"),
-        (["import", ".", "--how", "move"], "how=move is not possible; choose one of reference, copy, link"),
+        (["import", ".", "--how", "move"], "--how move is not possible; choose one of reference, copy, link"),
     ],
 )
 def test_an_error_is_one_sentence(refuses, words, text):

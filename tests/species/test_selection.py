@@ -42,6 +42,7 @@ def test_lists_priorities_and_patterns_select_their_species_once_and_in_order():
         (["-m", "species=merel,kolmees"], "did you mean koolmees"),
         (["trainer=fast"], "no species given; add for example species=koolmees"),
         ([], "no species given"),
+        (["speces=koolmees"], "speces is not a parameter; did you mean species?"),
         (["species=merel", "data.pool=all"], "exclude each other"),
     ],
 )
