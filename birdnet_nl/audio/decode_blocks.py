@@ -22,6 +22,7 @@ from birdnet_nl.util.errors import DataError
 SAMPLE_RATES_HZ = (1_000, 1_000_000)  # bat detectors record at 384 and 500 kHz
 MAX_CHANNELS = 64
 MAX_BLOCK_VALUES = 1 << 23  # samples times channels of a block: 32 MB
+CUT_HEADER = {MP4: "it is cut off: its index is missing", "wav": "it is cut off, or damaged: it holds no sound"}
 INSTALL_AV = 'pip install "birdnet-nl[formats]"'
 
 
@@ -61,7 +62,7 @@ def _open_with_av(path: Path, layout: Layout) -> AvSound:
     try:
         return AvSound(path)
     except DataError as error:
-        reason = "it is cut off: its index is missing" if layout.cut and layout.format == MP4 else error
+        reason = CUT_HEADER.get(layout.format, error) if layout.cut else error
         raise DataError(f"cannot be decoded ({layout.format}: {reason})") from error
 
 

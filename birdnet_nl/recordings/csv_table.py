@@ -18,7 +18,9 @@ BYTE_ORDER_MARKS = (  # UTF-32 first, since its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"),
 )  # fmt: skip
+MAX_CELL = 1 << 24  # letters; Python's own limit is 131,072
 MAX_LINES_IN_RECORD = 500  # with more lines between two quotation marks, one of them is missing
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods, xls
 UNCLOSED = "a quotation mark is not closed there, so that rows would be lost; close it, or write it twice inside a text"
 
 
@@ -38,7 +40,10 @@ def read_csv_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     same heading the first value counts. Raises `DataError` with the line where the file is damaged.
     """
     try:
-        return parse_csv(decode_text(path.read_bytes()))
+        content = path.read_bytes()
+        if content.startswith(WORKBOOKS):
+            raise DataError(f"{path} is a workbook of a spreadsheet, not CSV; save it as CSV from there")
+        return parse_csv(decode_text(content))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); change its permissions or move it away") from None
     except BrokenTableError as error:
@@ -71,6 +76,7 @@ def _decode_line(line: bytes) -> str:
 
 def parse_csv(text: str) -> tuple[list[str], list[dict[str, str]]]:
     """Return the headings of a table, and its rows by heading; raises `BrokenTableError`."""
+    csv.field_size_limit(MAX_CELL)
     lines = list(io.StringIO(text, newline=""))  # splits at \r, \n and \r\n, and keeps them for quoted values
     skipped = 0
     separator = None

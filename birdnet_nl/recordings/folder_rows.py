@@ -10,6 +10,7 @@ from pathlib import Path
 from birdnet_nl.recordings.listing import is_hidden, is_sound_name
 from birdnet_nl.recordings.manifest import MANIFEST, read_manifest_rows
 from birdnet_nl.recordings.row_matching import (
+    WEB_ADDRESS,
     FileIndex,
     Key,
     Row,
@@ -169,6 +170,8 @@ def _add(
         if on_disk & {row_number(row), number_in_name(path.name)} or path in known:
             continue
         found.without_file.append(row_name(row))
+        if WEB_ADDRESS.match(row["file"]):
+            continue
         if parts and path.relative_to(folder).with_suffix("").as_posix() not in on_disk and _may_be_file(path):
             found.missing.append((path, row))
             known.add(path)

@@ -130,7 +130,7 @@ def _sounds_in_phrase(names: list[str]) -> list[str]:
 def _clauses(text: str) -> list[list[str]]:
     """Split a text into clauses, and give each word the name of its rule, or "" without one."""
     text = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
-    text = re.sub(r"(\w{3,}?)-?like\b", rf"\1 {LIKE}", text)
+    text = re.sub(r"(?<=\w{3})-?like\b", f" {LIKE}", text)
     text = re.sub(r"'s\b", "", re.sub(r"\b(d|l|un|qu)'", r"\1 ", text)).replace("'", "")
     text = re.sub(r"\s[-–—]+\s|[–—→>\\]", " & ", text)
     text = re.sub(r"\b(ad|evtl|imm|juv|poss|prob)\.", r"\1", text)

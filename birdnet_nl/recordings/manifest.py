@@ -23,8 +23,8 @@ COLUMNS = (
 )  # fmt: skip
 COLUMN_NAMES = {  # our name, and the names in Xeno-canto's API and other tools
     "file": ("file", "path", "filename", "file_name", "filepath"),
-    "id": ("xc_id", "id", "catnr"),
-    "type": ("type", "type_text"),
+    "id": ("xc_id", "id", "catnr", "catalogue_number", "recording_id"),
+    "type": ("type", "type_text", "songtype", "vocalization_type"),
     "recordist": ("recordist", "rec", "author"),
     "quality": ("quality", "q", "rating"),
     "licence": ("licence", "license", "lic"),

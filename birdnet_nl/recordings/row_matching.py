@@ -24,8 +24,10 @@ Row = dict[str, str]
 Key = tuple[str, ...]
 DRIVE = re.compile(r"[A-Za-z]:")
 XENO_CANTO_NUMBER = re.compile(r"XC\s*(\d+)", re.IGNORECASE)
+ADDRESS = re.compile(r"^(?:https?:)?//(?:www\.)?xeno-canto\.org/(?:XC)?(\d+)\b", re.IGNORECASE)
+WEB_ADDRESS = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 UNDECODABLE = re.compile("[\udc80-\udcff]")
-NUMBER_CELL = re.compile(r"(?:XC)?\s*0*(\d+)(?:\.0*)?", re.IGNORECASE)  # spreadsheets write 123.0
+NUMBER_CELL = re.compile(r"(?:XC)?[\s-]*0*(\d+)(?:\.0*)?", re.IGNORECASE)  # spreadsheets write 123.0
 
 
 def path_parts(text: str) -> Key:
@@ -75,6 +77,8 @@ def number_in_name(name: str) -> str:
 def row_number(row: Mapping[str, str]) -> str:
     """Return the Xeno-canto number of a row as `XC123`, from its own column or the name of its file; else nothing."""
     if match := NUMBER_CELL.fullmatch(row.get("id", "")):
+        return f"XC{match[1]}"
+    if match := ADDRESS.search(row.get("file", "")):
         return f"XC{match[1]}"
     return number_in_name(re.split(r"[/\\]", row.get("file", ""))[-1])
 

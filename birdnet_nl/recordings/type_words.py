@@ -43,6 +43,7 @@ SEPARATE_SOUNDS = ("subsong", "mimicry", "duet", "wings", "drumming", "flight ca
 VOICE = "voice without a type"
 SOUNDS = {"song", "call", VOICE, *SEPARATE_SOUNDS, *KINDS_OF_CALL}
 PARTS = {*SOUNDS, "in flight", "contact"}  # of a compound such as "alarmcall"
+MAX_LETTERS = 40  # of a word; a longer one is no word, and looking for its parts takes quadratic time
 LIKE = "~"  # in place of the end of "song-like"
 
 _TYPO_WORDS = (
@@ -90,6 +91,8 @@ def _vocabulary() -> tuple[dict[tuple[str, ...], str], frozenset[str]]:
 @lru_cache(maxsize=65536)
 def _resolve(word: str) -> tuple[str, ...]:
     """Return the singular of a word, the parts of a compound ("alarmcall"), or the word that it is a typo of."""
+    if len(word) > MAX_LETTERS:
+        return (word,)
     phrases, known = _vocabulary()
     singulars = [word, *(word[: -len(end)] + new for end, new in _PLURALS if word.endswith(end) and len(word) > 3)]
     if singular := next((singular for singular in singulars if singular in known), ""):

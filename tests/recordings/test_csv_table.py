@@ -77,3 +77,15 @@ def test_lines_of_two_encodings_are_read_line_by_line(tmp_path):
 def test_a_damaged_file_raises_with_its_line(tmp_path, text, message):
     with pytest.raises(DataError, match=rf"recordings\.csv is damaged: {message}"):
         read(tmp_path, text)
+
+
+def test_a_very_long_cell_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text('file,rec,rmk\na.wav,Jan,"' + "x, " * 70_000 + '"\n', encoding="utf-8")
+    assert [row["rec"] for row in read_csv(tmp_path / "a.csv")] == ["Jan"]
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_workbook_called_csv_is_named(tmp_path, start):
+    (tmp_path / "a.csv").write_bytes(start + bytes(range(256)))
+    with pytest.raises(DataError, match="is a workbook of a spreadsheet, not CSV"):
+        read_csv(tmp_path / "a.csv")

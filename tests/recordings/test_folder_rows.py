@@ -224,3 +224,30 @@ def test_a_damaged_manifest_gives_rows_or_an_error_that_names_it(fuzzed, manifes
     rows = read_manifest_rows(fuzzed / "recordings.csv")
     named = sum(1 for recordist in recordists.values() if recordist)
     assert named <= len(rows) and len(found.rows_without_file) + len(found.ambiguous_rows) <= len(rows)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://xeno-canto.org/1/download", "//xeno-canto.org/1/download", "https://www.xeno-canto.org/1",
+        "https://xeno-canto.org/sounds/uploaded/ABC/XC1-merel.mp3",
+    ],
+)  # fmt: skip
+def test_an_address_of_xeno_canto_gives_the_number(tmp_path, text, write_manifest):
+    folder = tmp_path / "xeno-canto-merel"
+    (folder / "song").mkdir(parents=True)
+    (folder / "song" / "XC1.mp3").write_bytes(b"x")
+    (folder / "recordings.csv").write_text(f"file,rec\n{text},Jan\n{text.replace('1', '2')},Piet\n", encoding="utf-8")
+    content = read_species_folders([folder], get_species("merel"))
+    assert [(recording.id, recording.recordist) for recording in content.recordings] == [("XC1", "Jan")]
+    assert content.rows_without_file == [text.replace("1", "2")]
+
+
+def test_the_list_that_xeno_canto_exports_is_read(tmp_path):
+    folder = tmp_path / "xeno-canto-merel"
+    (folder / "sounds").mkdir(parents=True)
+    (folder / "sounds" / "XC1.mp3").write_bytes(b"x")
+    text = '"Common name","Recordist","Songtype","Catalogue number"\n"Blackbird","Jan","alarm call","XC1"\n'
+    (folder / "recordings.csv").write_text(text, encoding="utf-8")
+    (recording,) = read_species_folders([folder], get_species("merel")).recordings
+    assert (recording.recordist, recording.vocalization_type) == ("Jan", "alarm")

@@ -1,6 +1,7 @@
 """Classification of type texts as recordists write them."""
 
 import csv
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -210,3 +211,10 @@ def test_the_rules_cover_real_texts_and_agree_with_their_folders():
     differences = Counter(classify_type(text) for text, folder in rows if classify_type(text) != folder)
     assert set(differences) <= {MULTILABEL}  # stricter than the folders, which ignore a second type
     assert differences.total() <= 0.06 * len(rows)
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "alarm" * 20_000, "calll" * 20_000, "x" * 50_000 + "roep"])
+def test_a_very_long_word_takes_no_quadratic_time(text):
+    start = time.perf_counter()
+    assert classify_type(f"{text}, song") == "song"
+    assert time.perf_counter() - start < 1
