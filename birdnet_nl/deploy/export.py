@@ -1,4 +1,7 @@
-"""Export of a trained classifier to one ONNX file: audio samples in, calibrated probabilities out."""
+"""Export of a trained classifier to one ONNX file: audio samples in, calibrated probabilities out.
+
+A classifier of BirdNET's embeddings takes embeddings instead, see `deploy.export_birdnet`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,15 +15,18 @@ import torch
 from birdnet_nl import __version__
 from birdnet_nl.audio.activity import NOISE_DB, _bird_bands
 from birdnet_nl.audio.mel import MelParams, log_mel, mel_filterbank
+from birdnet_nl.deploy.export_birdnet import describe_birdnet, follows_birdnet, predict_golden, serialize_birdnet
 from birdnet_nl.deploy.export_embeddings import (
     add_classifier,
     add_embedding,
     add_features_of_segments,
     add_modulation,
     add_modulation_maps,
+    describe_classifier,
     has_onnx_form,
     modulation_order,
     modulation_strides,
+    without_head,
 )
 from birdnet_nl.deploy.export_front_end import add_mel, add_own_median
 from birdnet_nl.deploy.export_graph import Constants, Graph, serialize
@@ -38,8 +44,6 @@ from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedF
 from birdnet_nl.inference.front_end import pack_bands
 from birdnet_nl.inference.model import load_exported
 from birdnet_nl.inference.torch_model import trained_species
-from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS
-from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
@@ -60,6 +64,8 @@ def export_model(classifier: Classifier, target: Path, name: str, credits: Mappi
     check_exportable(classifier)
     metadata = describe(classifier, name) | dict(credits)
     serialize_network = _serialize_cnn if classifier.embedding_model is None else _serialize_embeddings
+    if follows_birdnet(classifier):
+        serialize_network = serialize_birdnet
     write_checked(target, lambda golden: serialize_network(classifier, metadata | {"golden": golden}), classifier)
 
 
@@ -84,18 +90,21 @@ def check_exportable(classifier: Classifier) -> None:
     if embeddings is None and not is_exportable(network):
         name = type(network).__name__
         raise RunError(f"{classifier.checkpoint} is a {name}, which has no ONNX form; predict with the run itself")
-    if embeddings is not None and not has_onnx_form(embeddings, network):
+    if embeddings is not None and not has_onnx_form(embeddings, network) and not follows_birdnet(classifier):
         raise RunError(
             f"{classifier.checkpoint} needs embeddings of {embeddings.name}, which has no ONNX form; predict with the "
-            "run itself, or train with trainer=distilled or trainer=turbo"
+            "run itself, or train with trainer=birdnet, distilled, frozen or turbo"
         )
 
 
 def write_checked(target: Path, make_content, classifier: Classifier) -> None:
     """Write content with the prediction for the golden input, which must be that of torch."""
-    sound = golden_input(_sample_rate_hz(classifier), _segment_samples(classifier))
-    expected = predict_clip(classifier, sound)
-    content = make_content({"input": GOLDEN_FORMULA, "probabilities": expected.tolist()})
+    if follows_birdnet(classifier):
+        golden = predict_golden(classifier)
+    else:
+        sound = golden_input(_sample_rate_hz(classifier), _segment_samples(classifier))
+        golden = {"input": GOLDEN_FORMULA, "probabilities": predict_clip(classifier, sound).tolist()}
+    content = make_content(golden)
     with atomic_path(target) as beside:
         beside.write_bytes(content)
         try:
@@ -142,7 +151,7 @@ def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes
 def _serialize_embeddings(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes:
     constants, frames, types = Constants(), MEL.segment_frames(metadata["segment_s"]), len(classifier.types)
     embeddings, network = classifier.embedding_model, classifier.network
-    base = network.base if isinstance(network, ResidualHead) else network
+    base = without_head(network)
     dimensions = base.pooling.num_features // len(base.pooling.kinds)
 
     def normalised(graph: Graph, mel_db: str) -> str:
@@ -192,12 +201,10 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
     """Return the metadata of an exported file, plain values."""
     metadata, calibration = classifier.metadata, classifier.calibration
     embeds = classifier.embedding_model is not None
-    params = MEL if embeds else classifier.mel
-    bands, cut = mel_filterbank(params), classifier.mel
-    return {
+    cut = classifier.mel
+    common = {
         "birdnet_nl": __version__,
         "format": FORMAT,
-        "kind": "embeddings" if embeds else "mels",
         "name": name,
         "types": classifier.types,
         "species": [asdict(get_species(slug)) for slug in trained_species(metadata)],
@@ -206,7 +213,6 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "trained_with": metadata["version"],
         "data_fingerprint": metadata.get("data_fingerprint"),
         "synthetic": bool(metadata["synthetic"]),
-        "sample_rate_hz": params.sample_rate_hz,
         "segment_s": metadata["segment_s"],
         "segment_hop_s": metadata["segment_hop_s"],
         "temperature": calibration.temperature,
@@ -214,11 +220,19 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "pooling": calibration.pooling,
         "threshold": classifier.threshold,
         "target_accuracy": classifier.target_accuracy,
+        "cut": {"sample_rate_hz": cut.sample_rate_hz, "hop_samples": cut.hop_samples, "by_sample": embeds},
+    }
+    if follows_birdnet(classifier):
+        return common | describe_birdnet(classifier)
+    params = MEL if embeds else classifier.mel
+    bands = mel_filterbank(params)
+    return common | {
+        "kind": "embeddings" if embeds else "mels",
+        "sample_rate_hz": params.sample_rate_hz,
         "mel": asdict(params),
         "bands": pack_bands(bands.bins, bands.weights.toarray()),
         "segment_frames": params.segment_frames(metadata["segment_s"]),
         "padding_db": params.padding_db,
-        "cut": {"sample_rate_hz": cut.sample_rate_hz, "hop_samples": cut.hop_samples, "by_sample": embeds},
         **(_describe_embeddings(classifier) if embeds else {"activity": _describe_activity(params)}),
     }
 
@@ -228,16 +242,10 @@ def _describe_activity(params: MelParams) -> dict[str, Any]:
 
 
 def _describe_embeddings(classifier: Classifier) -> dict[str, Any]:
-    network = classifier.network
-    pooling = (network.base if isinstance(network, ResidualHead) else network).pooling
     return {
         "embeddings": classifier.metadata["embeddings"],
         "modulation": {"strides": modulation_strides(), "order": modulation_order()},
-        "pooling_of_embeddings": {
-            "kinds": pooling.kinds,
-            "typical_variance": pooling.typical_variance.numpy().astype("<f4").tobytes().hex(),
-            "prior_segments": PRIOR_SEGMENTS,
-        },
+        **describe_classifier(classifier.network),
     }
 
 

@@ -121,6 +121,8 @@ def _training_lines(report: Mapping[str, Any], metadata: Mapping[str, Any]) -> l
         for split, of_split in counts.items()
     ]
     lines.append(f"- parameter set {metadata['parameter_set']}, data {metadata['data_fingerprint']}")
+    if metadata.get("kind") == "birdnet":
+        lines.append("- a classifier of BirdNET's embeddings: predicting sound needs the extra birdnet-nl[birdnet]")
     if metadata.get("base"):
         lines.append("- a head for this species on a network for all species, which comes with the pack")
     return lines

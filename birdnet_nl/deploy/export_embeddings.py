@@ -1,5 +1,7 @@
 """Embedding networks of this package as ONNX nodes, and the classifier of their embeddings."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import torch
@@ -27,14 +29,31 @@ from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS, NystroemFeatu
 from birdnet_nl.models.residual_head import ResidualHead
 
 
+def without_head(network: nn.Module) -> nn.Module:
+    """Return the base of a head on embeddings, or the network itself."""
+    return network.base if isinstance(network, ResidualHead) else network
+
+
+def describe_classifier(network: nn.Module) -> dict[str, Any]:
+    """Describe how a `RecordingClassifier`, or the base of a head, pools the segments of a recording, plain values."""
+    pooling = without_head(network).pooling
+    variance = pooling.typical_variance.numpy().astype("<f4").tobytes().hex()
+    return {
+        "pooling_of_embeddings": {
+            "kinds": pooling.kinds,
+            "typical_variance": variance,
+            "prior_segments": PRIOR_SEGMENTS,
+        }
+    }
+
+
 def has_onnx_form(embeddings: EmbeddingModel, network: nn.Module) -> bool:
     """Whether the embedding networks and the classifier are ones that can be exported."""
-    base = network.base if isinstance(network, ResidualHead) else network
     others = [type(part) for part in embeddings.parts[1:]]
     return (
         isinstance(embeddings, Distilled | FrozenCnn)
         and others == [Modulation]
-        and isinstance(base, RecordingClassifier)
+        and isinstance(without_head(network), RecordingClassifier)
     )
 
 
@@ -186,7 +205,7 @@ def add_features_of_segments(graph: Graph, vectors: str, classifier: RecordingCl
 
 def add_classifier(graph: Graph, features: str, network: nn.Module) -> str:
     """Add `forward_head` of a `RecordingClassifier`, or of a head on one: [batch, num_features] -> [batch, types]."""
-    base = network.base if isinstance(network, ResidualHead) else network
+    base = without_head(network)
     shifted = graph.add("Sub", features, graph.constant(array(base.shift)))
     scaled = graph.add("Mul", shifted, graph.constant(array(base.scale)))
     if base.landmarks is not None:

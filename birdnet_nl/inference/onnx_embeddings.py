@@ -43,7 +43,7 @@ class OnnxEmbeddingModel(OnnxModel):
             return logits
         return self._head.run(["logits"], {"features": features, "base_logits": logits})[0]
 
-    def _new_collected(self) -> CollectedEmbeddings:
+    def _new_collected(self, species: str = "") -> CollectedEmbeddings:
         pooling = self.metadata["pooling_of_embeddings"]
         variance = np.frombuffer(bytes.fromhex(pooling["typical_variance"]), dtype="<f4")
         return CollectedEmbeddings(

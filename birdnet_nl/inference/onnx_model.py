@@ -113,7 +113,7 @@ class OnnxModel:
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
         """See `PredictionModel.predict_file`."""
-        hop_s, collected = segment_hop_s or self.segment_hop_s, self._new_collected()
+        hop_s, collected = segment_hop_s or self.segment_hop_s, self._new_collected(species)
         blocks = SampleBlocks(Path(path), self.sample_rate_hz)
 
         def progress(count: int) -> None:
@@ -128,7 +128,7 @@ class OnnxModel:
         """Predict one sound file: a pandas frame with one row per segment, or a list of dicts without pandas."""
         return as_table(self, Path(path), self.predict_file(path, **options))
 
-    def _new_collected(self) -> Collected:
+    def _new_collected(self, species: str = "") -> Collected:
         return Collected()
 
     def _add_segments(

@@ -16,6 +16,7 @@ from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.inference.front_end import sample_front_end
 from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.records import as_table
 from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, cut_windows, report_progress, segments
@@ -24,7 +25,6 @@ from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS, RecordingClas
 from birdnet_nl.species.table import Species, find_species, pooled_species
 
 BATCH_SIZE = 64
-SAMPLES_EXACT_S, SAMPLES_STEP_S = 120.0, 60.0  # of stretches of samples, which no median is taken over
 
 
 class TorchModel:
@@ -200,13 +200,6 @@ def mel_front_end(params: MelParams) -> FrontEnd:
     relative = params.normalisation == "band_median"
     return FrontEnd(
         params.sample_rate_hz, params.n_fft, params.hop_samples, lambda samples: log_mel(samples, raw), relative
-    )
-
-
-def sample_front_end(sample_rate_hz: int) -> FrontEnd:
-    """Front end of networks that take samples."""
-    return FrontEnd(
-        sample_rate_hz, 0, 1, lambda samples: samples[None], False, np.float32, SAMPLES_EXACT_S, SAMPLES_STEP_S
     )
 
 

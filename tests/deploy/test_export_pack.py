@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from birdnet_nl.cli import app
 from birdnet_nl.deploy.export_pack import export_pack
 from birdnet_nl.deploy.versions import Version, sha256_of
-from birdnet_nl.inference.model import load_model
+from birdnet_nl.inference.model import load_exported, load_model
 from birdnet_nl.inference.torch_model import TorchModel
 from birdnet_nl.species.table import all_species, get_species
 from birdnet_nl.util.errors import RunError
@@ -46,7 +46,9 @@ def make_version(folder: Path, models: dict[str, dict], name: str = "2026Q4") ->
     entries = {}
     for slug, options in models.items():
         path = folder / name / slug / "best.ckpt"
-        if "kind" in options:
+        if options.get("kind") == "birdnet":
+            factory.make_birdnet_checkpoint(path, head=True, seed=options["seed"], species=asdict(get_species(slug)))
+        elif "kind" in options:
             factory.make_embedding_checkpoint(path, **options)
         else:
             factory.make_checkpoint(path, slug=slug, **options)
@@ -135,6 +137,17 @@ def test_a_head_without_its_base_is_refused_in_one_sentence(pack, tmp_path):
     (alone / base).unlink()
     with pytest.raises(RunError, match=r"needs .*base-.*, which is missing; keep the files of a pack together"):
         load_model(alone / "koolmees.onnx")
+
+
+def test_heads_on_birdnets_embeddings_share_their_base_and_name_its_licence(tmp_path):
+    models = {"koolmees": {"kind": "birdnet", "seed": 1}, "merel": {"kind": "birdnet", "seed": 2}}
+    exported = export_pack(make_version(tmp_path / "models", models), tmp_path / "pack")
+    assert exported.bases == 1 and not exported.left_out
+    fingerprints = {load_exported(tmp_path / "pack" / f"{slug}.onnx").fingerprint for slug in models}
+    assert len(fingerprints) == 2
+    card = (tmp_path / "pack/cards/merel.md").read_text()
+    assert "embeddings of birdnet: CC BY-NC-SA 4.0" in card and "needs the extra birdnet-nl[birdnet]" in card
+    assert "BirdNET V2.4, K. Lisa Yang Center" in (tmp_path / "pack/ATTRIBUTION.md").read_text()
 
 
 def test_a_pack_is_never_written_over_and_never_half_written(pack, tmp_path):

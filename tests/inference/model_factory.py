@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.mel import WIDE_COARSE, MelParams
+from birdnet_nl.embeddings.birdnet import BirdNet
 from birdnet_nl.embeddings.distilled import DistillationNetwork, Distilled
 from birdnet_nl.embeddings.frozen_cnn import FrozenCnn
 from birdnet_nl.embeddings.modulation import BLOCKS as MODULATION
@@ -86,6 +87,38 @@ def make_embedding_checkpoint(path: Path, kind: str = "frozen", head: bool = Fal
         nn.init.normal_(built.head.weight, 0, 0.05)
     content = make_content(network, PEAK, "koolmees") | {
         "embeddings": embeddings.describe(), "embedding_state": embeddings.state(), "pooling": "network", **metadata,
+    }  # fmt: skip
+    weights = {f"network.{name}": value for name, value in built.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": weights, "birdnet_nl": content}, path)
+    return path
+
+
+def make_birdnet_checkpoint(
+    path: Path, head: bool = False, seed: int = 0, species_score: bool = True, **metadata: Any
+) -> Path:
+    """Write a checkpoint of a classifier of BirdNET's embeddings, fitted to random ones, or of a head on it."""
+    classifier = {
+        "_target_": "birdnet_nl.models.recording_classifier.RecordingClassifier", "types": 3,
+        "blocks": [BirdNet.dimensions], "pooling": ["mean", "std"], "l2": 0.05, "landmarks": 8, "gamma": 0.3,
+        "species_score": species_score,
+    }  # fmt: skip
+    network = {**HEAD, "base": classifier} if head else classifier
+    torch.manual_seed(5)
+    built = build_network(network)
+    base = built.base if head else built
+    vectors, recordings = torch.rand(60, 1 + BirdNet.dimensions), torch.arange(20).repeat_interleave(3)
+    base.fit_statistics(vectors, recordings)
+    features = base.forward_features(vectors, recordings)
+    base.fit_scaler(features)
+    base.fit_landmarks(features, None)
+    nn.init.normal_(base.head.weight, 0, 3)
+    if head:
+        torch.manual_seed(seed)
+        nn.init.normal_(built.head.weight, 0, 0.05)
+    content = make_content(network, PEAK, "koolmees") | {
+        "embeddings": BirdNet().describe(), "embedding_state": None, "pooling": "network", "parameter_set": "birdnet",
+        **metadata,
     }  # fmt: skip
     weights = {f"network.{name}": value for name, value in built.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)

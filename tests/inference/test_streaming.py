@@ -11,9 +11,10 @@ import soundfile
 from birdnet_nl.audio.mel import WIDE_COARSE, log_mel
 from birdnet_nl.deploy.export import export_model
 from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.inference.front_end import sample_front_end
 from birdnet_nl.inference.model import load_model
 from birdnet_nl.inference.streaming import ALIGNMENT, SampleBlocks, in_background, stretches
-from birdnet_nl.inference.torch_model import TorchModel, mel_front_end, sample_front_end
+from birdnet_nl.inference.torch_model import TorchModel, mel_front_end
 from birdnet_nl.util.errors import DataError
 
 spec = importlib.util.spec_from_file_location("model_factory", Path(__file__).with_name("model_factory.py"))
