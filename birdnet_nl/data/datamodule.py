@@ -13,6 +13,7 @@ from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
 from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_content, with_own_ids
@@ -170,6 +171,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
 
     def prepare(self) -> None:
         recordings = self._read_recordings()
+        held = HeldBlocks()  # for the second search for duplicates, among recordings of several types
         with progress_bar() as bar:
             total = sum(recording.vocalization_type in self.types for recording in recordings)
             task = bar.add_task("decoding and computing mels", total=total)
@@ -189,9 +191,12 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
                 folds=self.folds,
                 fold=self.fold,
                 inherited=self.inherited,
+                held=held,
             )
             if self._uses_multilabel:
-                self.multilabel = find_multilabel(recordings, self.prepared, make_mels, self.mel, self.flight_call)
+                self.multilabel = find_multilabel(
+                    recordings, self.prepared, make_mels, self.mel, self.flight_call, held
+                )
         self._cut()
         if self.embeddings is not None:
             self.embedded = self._embed()

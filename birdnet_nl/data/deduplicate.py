@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.near_duplicates import NearDuplicate
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.data.stored_duplicates import stored_near_duplicates
 from birdnet_nl.data.training_rules import MIN_COMPARED_S
@@ -15,17 +16,20 @@ from birdnet_nl.recordings.recording import Recording
 
 
 def remove_duplicates(
-    recordings: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
+    recordings: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
+    params: MelParams,
+    held: HeldBlocks | None = None,
 ) -> tuple[list[Recording], list[UnusableFile], list[NearDuplicate]]:
     """Return the recordings without duplicates, the files left out with the reason, and the near-duplicate pairs.
 
     Of duplicates with the same type the longest is kept; of duplicates with different types none is. Files with equal
-    content are found among all recordings, near-duplicates within a species.
+    content are found among all recordings, near-duplicates within a species. `held` keeps outlines for another search.
     """
     kept, equal = _keep_one_per_sound(
         recordings, lambda recording: mels[recording.id].content, mels, "has the same content as"
     )
-    pairs = near_duplicates_within_species(kept, mels, params)
+    pairs = near_duplicates_within_species(kept, mels, params, held=held)
     sound_id = _connect(pairs)
     kept, near = _keep_one_per_sound(
         kept, lambda recording: sound_id.get(recording.id, recording.id), mels, "holds the same sound as"
@@ -38,13 +42,14 @@ def near_duplicates_within_species(
     mels: Mapping[str, CachedMel],
     params: MelParams,
     new: Collection[str] | None = None,
+    held: HeldBlocks | None = None,
 ) -> list[NearDuplicate]:
     """Return the pairs of recordings of the same species; with `new` only those with at least one of these ids."""
     of_species: dict[str, dict[str, CachedMel]] = defaultdict(dict)
     for recording in recordings:
         if mels[recording.id].frames >= MIN_COMPARED_S * params.frames_per_s:
             of_species[recording.species][recording.id] = mels[recording.id]
-    return [pair for own in of_species.values() for pair in stored_near_duplicates(own, params, new)]
+    return [pair for own in of_species.values() for pair in stored_near_duplicates(own, params, new, held)]
 
 
 def _connect(pairs: Iterable[NearDuplicate]) -> dict[str, str]:

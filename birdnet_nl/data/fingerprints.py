@@ -52,31 +52,37 @@ class Signs:
         recording = np.repeat(np.arange(len(levels), dtype=np.int32), lengths)
         return cls(joined, np.concatenate([[0], np.cumsum(lengths)]), recording, words)
 
-    def fingerprints(self, bands: slice, start: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def fingerprints(self, bands: slice, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Compute fingerprints that begin in the columns from `start` to `end`, with the context in the lower bits.
 
-        Returns their columns, the fingerprints int64 [columns] and the bits of the least certain signs int64
-        [`UNCERTAIN_SIGNS`, columns]. A fingerprint with a level of exactly 0, as in digital silence, is left out.
+        Returns their columns and the fingerprints, int64 [columns]. A fingerprint with a level of exactly 0, as in
+        digital silence, is left out.
         """
         own = self.levels[bands, start : end + CONTEXT_COLUMNS[-1]]
         count = min(end, self.levels.shape[1] - KEY_COLUMNS[-1]) - start
         if count <= 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 0), np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         own = np.pad(own, ((0, 0), (0, max(0, count + CONTEXT_COLUMNS[-1] - own.shape[1]))))
         values = np.concatenate([own[:, column : column + count] for column in KEY_COLUMNS])  # [signs, columns]
         fingerprints = np.zeros(count, np.int64)
         for band in own:
             for column in CONTEXT_COLUMNS:
                 fingerprints = fingerprints << 1 | (band[column : column + count] > 0)
-        context_bits = len(own) * len(CONTEXT_COLUMNS)
         for bit, row in enumerate(values):
-            fingerprints |= (row > 0).astype(np.int64) << (bit + context_bits)
-        uncertainty = np.abs(values)
-        weakest = np.argpartition(uncertainty, min(UNCERTAIN_SIGNS, len(values) - 1), axis=0)[:UNCERTAIN_SIGNS]
+            fingerprints |= (row > 0).astype(np.int64) << (bit + _context_bits(bands))
         columns = np.arange(start, start + count)
         inside = self.recording[columns] == self.recording[columns + KEY_COLUMNS[-1]]
-        usable = inside & (uncertainty.min(axis=0) > 0)
-        return columns[usable], fingerprints[usable], np.int64(1) << (weakest[:, usable] + context_bits)
+        usable = inside & (values != 0).all(axis=0)
+        return columns[usable], fingerprints[usable]
+
+    def uncertain_bits(self, bands: slice, columns: np.ndarray) -> np.ndarray:
+        """Return the bits of the least certain signs of the fingerprints that begin in `columns`.
+
+        Returns int64 [`UNCERTAIN_SIGNS`, columns].
+        """
+        certainty = np.abs(np.concatenate([self.levels[bands, columns + column] for column in KEY_COLUMNS]))
+        weakest = np.argpartition(certainty, min(UNCERTAIN_SIGNS, len(certainty) - 1), axis=0)[:UNCERTAIN_SIGNS]
+        return np.int64(1) << (weakest + _context_bits(bands))
 
 
 def propose_pairs(
@@ -120,7 +126,8 @@ def propose_pairs(
         for bands in dict.fromkeys([(0, used), (n_bands - used, n_bands)]):
             index = _Index(signs, slice(*bands))
             for looked_up in (signs, between):
-                pairs += pool.map(partial(alike, index, looked_up), _chunks(looked_up))
+                chunks = (chunk for chunk in _chunks(looked_up) if is_new[looked_up.recording[slice(*chunk)]].any())
+                pairs += pool.map(partial(alike, index, looked_up), chunks)
     return [(first, second) for first, second in np.unique(np.concatenate(pairs), axis=0).tolist()]
 
 
@@ -129,8 +136,8 @@ class _Index:
 
     def __init__(self, signs: Signs, bands: slice) -> None:
         self.signs, self.bands = signs, bands
-        self.context_bits = (bands.stop - bands.start) * len(CONTEXT_COLUMNS)
-        parts = [signs.fingerprints(bands, *chunk)[:2] for chunk in _chunks(signs)]
+        self.context_bits = _context_bits(bands)
+        parts = [signs.fingerprints(bands, *chunk) for chunk in _chunks(signs)]
         columns, fingerprints = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(fingerprints)
         self.columns, self.fingerprints = columns[order], fingerprints[order]
@@ -143,10 +150,10 @@ class _Index:
 
         `is_new`, bool [recordings], marks those of which one must be in each pair; only their columns are looked up.
         """
-        columns, fingerprints, uncertain = signs.fingerprints(self.bands, *chunk)
+        columns, fingerprints = signs.fingerprints(self.bands, *chunk)
         own_new = is_new[signs.recording[columns]]
-        columns, fingerprints, uncertain = columns[own_new], fingerprints[own_new], uncertain[:, own_new]
-        for changed in (np.int64(0), *uncertain):
+        columns, fingerprints = columns[own_new], fingerprints[own_new]
+        for changed in (np.int64(0), *signs.uncertain_bits(self.bands, columns)):
             own, other = self._look_up(columns, fingerprints ^ changed)
             different = signs.recording[own] != self.signs.recording[other]
             yield own[different], other[different]
@@ -162,6 +169,10 @@ class _Index:
             last[many] = first[many] + MAX_ENTRIES
         counts = last - first
         return np.repeat(columns, counts), self.columns[_ranges(first, counts)]
+
+
+def _context_bits(bands: slice) -> int:
+    return (bands.stop - bands.start) * len(CONTEXT_COLUMNS)
 
 
 def _chunks(signs: Signs) -> Iterator[tuple[int, int]]:

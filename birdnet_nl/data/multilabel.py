@@ -12,6 +12,7 @@ from birdnet_nl.audio.cache import CachedMel, UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import training_shares
 from birdnet_nl.data.deduplicate import near_duplicates_within_species
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, file_warnings
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.recordings.labels import types_in
@@ -53,10 +54,12 @@ def find_multilabel(
     make_mels: MakeMels,
     mel: MelParams,
     flight_call: str,
+    held: HeldBlocks | None = None,
 ) -> MultilabelRecordings:
     """Select the recordings that name several types, or one beside another sound, all of them types of the network.
 
-    Recordings by recordists of the validation and test splits are left out, and so are duplicates of `prepared`.
+    Recordings by recordists of the validation and test splits are left out, and so are duplicates of `prepared`, whose
+    outlines are in `held` where they were computed for the search among themselves.
     """
     held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
     names = {
@@ -67,7 +70,7 @@ def find_multilabel(
     candidates = [r for r in recordings if names.get(r.id) and names[r.id] <= set(prepared.types)]
     mels, unusable = make_mels(candidates)
     candidates = [recording for recording in candidates if recording.id in mels]
-    duplicates = _duplicates_of_prepared(candidates, mels, prepared, mel)
+    duplicates = _duplicates_of_prepared(candidates, mels, prepared, mel, held)
     kept = [recording for recording in candidates if recording.id not in duplicates]
     types = {recording.id: sorted(names[recording.id], key=prepared.types.index) for recording in kept}
     reason = "holds the same sound as a recording of one type"
@@ -76,7 +79,11 @@ def find_multilabel(
 
 
 def _duplicates_of_prepared(
-    candidates: Sequence[Recording], mels: Mapping[str, CachedMel], prepared: PreparedRecordings, params: MelParams
+    candidates: Sequence[Recording],
+    mels: Mapping[str, CachedMel],
+    prepared: PreparedRecordings,
+    params: MelParams,
+    held: HeldBlocks | None,
 ) -> set[str]:
     """Return the ids of candidates with the content of a prepared recording, or a near-duplicate of one."""
     contents = {mel.content for mel in prepared.mels.values()}
@@ -84,7 +91,7 @@ def _duplicates_of_prepared(
     species = {recording.species for recording in candidates}
     others = [recording for recording in prepared.recordings if recording.species in species]
     all_mels, candidate_ids = {**prepared.mels, **mels}, {recording.id for recording in candidates}
-    for pair in near_duplicates_within_species([*candidates, *others], all_mels, params, candidate_ids):
+    for pair in near_duplicates_within_species([*candidates, *others], all_mels, params, candidate_ids, held):
         new = {pair.first, pair.second} - prepared.mels.keys()
         duplicates |= new if len(new) == 1 else set()
     return duplicates

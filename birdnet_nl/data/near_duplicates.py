@@ -27,6 +27,7 @@ from birdnet_nl.data.outlines import (
     OUTLINE_ROWS,
     OUTLINES_PER_S,
     Blocks,
+    HeldBlocks,
     band_levels,
     compute_blocks,
     half_of,
@@ -61,13 +62,19 @@ class NearDuplicate:
 
 
 def find_near_duplicates(
-    mels: Mapping[str, np.ndarray], params: MelParams, workers: int = 1, new: Collection[str] | None = None
+    mels: Mapping[str, np.ndarray],
+    params: MelParams,
+    workers: int = 1,
+    new: Collection[str] | None = None,
+    held: HeldBlocks | None = None,
 ) -> list[NearDuplicate]:
     """Find the pairs of recordings with the same sound among `mels`, [mels, frames] in dB by recording id.
 
     With `new` only pairs with at least one of these ids, where the others were compared before.
-    Each mel is read when it is needed and not held, so that `mels` may load them from disk.
+    Each mel is read when it is needed and not held, so that `mels` may load them from disk. Blocks in `held` are not
+    computed again; the others are added to it.
     """
+    held = HeldBlocks() if held is None else held
     block, common_bands = max(1, round(params.frames_per_s / OUTLINES_PER_S)), _common_bands(params)
     min_blocks = MIN_COMPARED_S * params.frames_per_s / block
     few = len(mels) <= FEW_RECORDINGS
@@ -84,9 +91,11 @@ def find_near_duplicates(
         return NearDuplicate(first, second, mel_correlation(levels(first), levels(second), shift * block, 2 * block))
 
     with single_threaded_torch(), ThreadPoolExecutor(workers, thread_name_prefix="duplicates") as pool:
-        ids = list(mels)
-        parts = [ids[start : start + READ_TOGETHER] for start in range(0, len(ids), READ_TOGETHER)]
-        blocks = dict(zip(ids, chain.from_iterable(pool.map(read, parts)), strict=True))
+        missing = [id for id in mels if id not in held.by_id]
+        parts = [missing[start : start + READ_TOGETHER] for start in range(0, len(missing), READ_TOGETHER)]
+        computed = dict(zip(missing, chain.from_iterable(pool.map(read, parts)), strict=True))
+        blocks = {id: computed[id] if id in computed else held.by_id[id] for id in mels}
+        held.add(computed)
         if few:
             every = matching_outlines({id: own.outline for id, own in blocks.items()}, min_blocks)
             matches = (match for match in every if new is None or not {*match[:2]}.isdisjoint(new))

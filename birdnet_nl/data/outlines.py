@@ -4,7 +4,7 @@ Many recordings are computed together, one after the other in one array. Levels 
 that loudness, frequency response and front end have little influence.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ SURROUNDINGS_S = 2.0
 BELOW_MEDIAN_DB = 3.0  # lower levels are clipped, because mp3 removes quiet sound
 ABOVE_MEDIAN_DB = 30.0
 TOGETHER_FRAMES = 40_000  # of recordings computed together, to bound memory; a longer one is computed alone
+MAX_HELD_BYTES = 300_000_000  # of blocks held for another search; some 20 kB for a recording of 20 s
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,22 @@ class Blocks:
     def outline(self) -> np.ndarray:
         """The outline: 1 where a broad band is louder than its surroundings, else -1; int8 [bands, blocks]."""
         return np.sign(self.levels).astype(np.int8)
+
+
+class HeldBlocks:
+    """Blocks by recording id, held for another search with the same front end, up to `MAX_HELD_BYTES`."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Blocks] = {}
+        self.n_bytes = 0
+
+    def add(self, blocks: Mapping[str, Blocks]) -> None:
+        """Hold further blocks, as many as there is room for."""
+        for id, own in blocks.items():
+            n_bytes = own.rows.nbytes + own.levels.nbytes + own.levels_between.nbytes
+            if id not in self.by_id and self.n_bytes + n_bytes <= MAX_HELD_BYTES:
+                self.by_id[id] = own
+                self.n_bytes += n_bytes
 
 
 def half_of(block: int) -> int:

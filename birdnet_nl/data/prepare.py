@@ -11,6 +11,7 @@ from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels, cache_sp
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.near_duplicates import NearDuplicate
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.splits import SPLITS, InheritedSplits
 from birdnet_nl.data.training_rules import ChosenTypes, choose_types
 from birdnet_nl.recordings.file_summary import format_counts
@@ -87,12 +88,13 @@ def prepare_recordings(
     folds: int | None = None,
     fold: int | None = None,
     inherited: InheritedSplits | None = None,
+    held: HeldBlocks | None = None,
 ) -> PreparedRecordings:
     """Compute mels, leave out what cannot be used and assign splits.
 
     `subject` is the slug of the species, or of the pool of species, in error messages. With `inherited` splits every
-    type is kept, however few recordings it has, because the base run was trained on it. Raises `DataError` when fewer
-    than two types remain.
+    type is kept, however few recordings it has, because the base run was trained on it. `held` keeps outlines for
+    `find_multilabel`. Raises `DataError` when fewer than two types remain.
     """
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
@@ -111,7 +113,8 @@ def prepare_recordings(
             f"{subject}: none of the {len(plain)} files in {folder} can be used "
             f"(first: {unusable[0].path.name} {unusable[0].reason}{others}); repair or replace them"
         )
-    usable, duplicates, near = remove_duplicates([recording for recording in plain if recording.id in mels], mels, mel)
+    plain = [recording for recording in plain if recording.id in mels]
+    usable, duplicates, near = remove_duplicates(plain, mels, mel, held)
     if inherited is None:
         chosen = choose_types(usable, types, shares, min_recordings, seed, folds, fold)
     else:

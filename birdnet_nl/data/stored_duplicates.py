@@ -14,6 +14,7 @@ import numpy as np
 from birdnet_nl.audio.cache import CachedMel, params_key
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.near_duplicates import VERSION, NearDuplicate, find_near_duplicates
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.util.files import touch_cached, write_text_atomic
 
 FOLDER = "near-duplicates"
@@ -36,12 +37,16 @@ class LoadedMels(Mapping[str, np.ndarray]):
 
 
 def stored_near_duplicates(
-    mels: Mapping[str, CachedMel], params: MelParams, new: Collection[str] | None = None
+    mels: Mapping[str, CachedMel],
+    params: MelParams,
+    new: Collection[str] | None = None,
+    held: HeldBlocks | None = None,
 ) -> list[NearDuplicate]:
     """Return the near-duplicates among `mels`, by recording id; from the cache where the same were compared before.
 
     With `new`, only pairs with at least one of these ids. A file that is damaged is made again. Recordings of equal
-    content are no pair, but each is in the pairs of the others.
+    content are no pair, but each is in the pairs of the others. `held` keeps the outlines, by content, for the next
+    search with the same `params`.
     """
     ids_of: dict[str, list[str]] = defaultdict(list)
     for id, mel in mels.items():
@@ -55,7 +60,7 @@ def stored_near_duplicates(
     target = next(iter(mels.values())).path.parent / FOLDER / f"{_key(by_content, params, new_contents)}.json"
     pairs = _read(target, by_content)
     if pairs is None:
-        pairs = find_near_duplicates(LoadedMels(by_content), params, joblib.cpu_count(), new_contents)
+        pairs = find_near_duplicates(LoadedMels(by_content), params, joblib.cpu_count(), new_contents, held)
         with suppress(OSError):  # a cache that may not be written, or a full disk: compared again next time
             write_text_atomic(target, json.dumps([[pair.first, pair.second, pair.correlation] for pair in pairs]))
     return [

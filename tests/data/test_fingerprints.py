@@ -1,6 +1,7 @@
 """The index proposes the pairs of equal sounds among many recordings, in bounded time."""
 
 import numpy as np
+import pytest
 
 from birdnet_nl.data import fingerprints
 from birdnet_nl.data.near_duplicates import find_near_duplicates
@@ -52,3 +53,20 @@ def test_many_recordings_alike_for_seconds_are_compared_in_bounded_time(wide_mel
     find_near_duplicates({id: mel.astype(np.float16) for id, mel in mels.items()}, wide_mel)
     columns = 180 * 50
     assert sum(compared) <= columns * 2 * 2 * (1 + fingerprints.UNCERTAIN_SIGNS) * fingerprints.MAX_ENTRIES
+
+
+def test_pairs_with_new_recordings_are_those_of_all_pairs_that_have_one():
+    """Also where the columns are looked up in many parts, most of them without a new recording."""
+    rng = np.random.default_rng(0)
+    smooth = [rng.normal(size=(8, 101)) for _ in range(40)]
+    levels = [((own[:, 1:] + own[:, :-1]) / 2).astype(np.float32) for own in smooth]
+    levels += [levels[n][:, 8 * (n % 3) :] for n in range(0, 40, 4)]
+    between = [(own + np.roll(own, -1, axis=1)) / 2 for own in levels]
+    new = [n in (4, 40, 45) for n in range(len(levels))]
+    whole = fingerprints.propose_pairs(levels, between, 16, 0.8, 0.42)
+    assert {(n, 40 + n // 4) for n in range(0, 40, 4)} <= set(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprints, "CHUNK_COLUMNS", 64)
+        assert fingerprints.propose_pairs(levels, between, 16, 0.8, 0.42) == whole
+        own = fingerprints.propose_pairs(levels, between, 16, 0.8, 0.42, new=new)
+    assert own == [pair for pair in whole if new[pair[0]] or new[pair[1]]] != []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from birdnet_nl.data import outlines
-from birdnet_nl.data.outlines import compute_blocks, outline
+from birdnet_nl.data.outlines import HeldBlocks, compute_blocks, outline
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +35,14 @@ def test_a_broad_band_is_compared_with_its_surroundings_of_two_seconds():
 
 def test_a_recording_shorter_than_a_block_has_an_empty_outline():
     assert outline(np.zeros((64, 3), dtype=np.float16), 8).shape == (8, 0)
+
+
+def test_blocks_are_held_until_the_memory_for_them_is_full(mels, monkeypatch):
+    blocks = dict(zip("abc", compute_blocks(mels, 8), strict=True))
+    sizes = {id: own.rows.nbytes + own.levels.nbytes + own.levels_between.nbytes for id, own in blocks.items()}
+    monkeypatch.setattr(outlines, "MAX_HELD_BYTES", sizes["a"] + sizes["b"])
+    held = HeldBlocks()
+    held.add(blocks)
+    held.add(blocks)  # those that are held already take no further room
+    assert held.by_id == {"a": blocks["a"], "b": blocks["b"]}
+    assert held.n_bytes == sizes["a"] + sizes["b"]

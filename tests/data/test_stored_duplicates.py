@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from birdnet_nl.audio.cache import CachedMel, params_key, write_mel
-from birdnet_nl.data import stored_duplicates
+from birdnet_nl.data import near_duplicates, stored_duplicates
 from birdnet_nl.data.near_duplicates import NearDuplicate
+from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.stored_duplicates import stored_near_duplicates
 
 
@@ -86,3 +87,19 @@ def test_files_of_equal_content_are_in_the_pairs_of_others(mels, small_mel):
 def test_a_cache_that_cannot_be_written_is_no_error(mels, small_mel):
     (mels["XCa"].path.parent / stored_duplicates.FOLDER).write_text("a file in its place")
     assert len(stored_near_duplicates(mels, small_mel)) == 1
+
+
+def test_outlines_of_the_first_search_serve_the_second(mels, small_mel, monkeypatch):
+    computed, compute = [], near_duplicates.compute_blocks
+
+    def count_mels(read, block):
+        own = list(read)
+        computed.append(len(own))
+        return compute(own, block)
+
+    monkeypatch.setattr(near_duplicates, "compute_blocks", count_mels)
+    held, first = HeldBlocks(), {id: mels[id] for id in ("XCa", "XCc")}
+    assert stored_near_duplicates(first, small_mel, held=held) == []
+    pairs = stored_near_duplicates(mels, small_mel, new={"XCb", "XCd"}, held=held)
+    assert pairs == stored_near_duplicates(mels, small_mel) != []
+    assert computed == [2, 2, 4]
