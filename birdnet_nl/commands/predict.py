@@ -11,7 +11,8 @@ from birdnet_nl.util.errors import BirdnetNlError, SelectionError
 from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
-    from birdnet_nl.prediction.predict import Prediction
+    from birdnet_nl.prediction.plan import FileResult
+    from birdnet_nl.prediction.prediction import Prediction
 
 DEFAULT_OUT = Path("predictions")  # with --format or --detections and without -o
 MAX_ON_SCREEN = 100  # files without -o
@@ -108,7 +109,7 @@ def predict_command(
     """
     from birdnet_nl.inference.model import load_model
     from birdnet_nl.prediction.formats import check_formats
-    from birdnet_nl.prediction.predict import Prediction, Request
+    from birdnet_nl.prediction.prediction import Prediction, Request
     from birdnet_nl.prediction.rows import RowOptions
 
     try:
@@ -185,34 +186,34 @@ def write_page(prediction: "Prediction") -> None:
     import numpy as np
 
     from birdnet_nl.commands.output import write_file
-    from birdnet_nl.commands.predict_page import PageRecording, predict_page
+    from birdnet_nl.commands.predict_page import predict_page
+    from birdnet_nl.commands.predict_page_totals import PageRecording
     from birdnet_nl.prediction.outputs import OutputFolder
 
     request = prediction.request
-    recordings = []
-    for result in prediction.results():
+
+    def page_recording(result: "FileResult") -> PageRecording:
         facts, predicted = result.stored.model, result.stored.prediction
         starts_s = predicted.starts_s
-        recordings.append(
-            PageRecording(
-                path=result.file.path,
-                species=request.options.common_name(result.species) if result.species else "",
-                types=facts.types,
-                starts_s=starts_s,
-                ends_s=np.minimum(starts_s + facts.segment_s, np.maximum(predicted.duration_s, starts_s)),
-                probabilities=predicted.probabilities,
-                recording=predicted.recording,
-                silent=predicted.silent,
-                duration_s=predicted.duration_s,
-                threshold=facts.threshold,
-                model=result.model,
-                recorded_at=result.recorded_at.start if result.recorded_at else None,
-                warning=predicted.warning,
-                synthetic=facts.synthetic,
-            )
+        return PageRecording(
+            path=result.file.path,
+            species=request.options.common_name(result.species) if result.species else "",
+            types=facts.types,
+            starts_s=starts_s,
+            ends_s=np.minimum(starts_s + facts.segment_s, np.maximum(predicted.duration_s, starts_s)),
+            probabilities=predicted.probabilities,
+            recording=predicted.recording,
+            silent=predicted.silent,
+            duration_s=predicted.duration_s,
+            threshold=facts.threshold,
+            model=result.model,
+            recorded_at=result.recorded_at.start if result.recorded_at else None,
+            warning=predicted.warning,
+            synthetic=facts.synthetic,
         )
+
     failed = [(Path(failure.file).name, failure.reason) for failure in prediction.failures]
-    page = predict_page(recordings, failed, request.options.language)
+    page = predict_page(map(page_recording, prediction.results()), failed, request.options.language)
     part = f".{request.shard[0]}-of-{request.shard[1]}" if request.shard else ""
     write_file(OutputFolder(request.out, part).combined("predictions.html"), page, "-o")
 

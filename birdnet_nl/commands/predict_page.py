@@ -5,11 +5,8 @@ recordings; the table lists every segment.
 """
 
 import base64
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from birdnet_nl.audio.decode import mono_blocks
 from birdnet_nl.audio.encode import encode_mp3
 from birdnet_nl.audio.spectrogram_image import MAX_HZ, spectrogram_png
 from birdnet_nl.commands.output import render_page
+from birdnet_nl.commands.predict_page_totals import MAX_ROWS, PageRecording, PageTotals, is_certain, printable_name
 from birdnet_nl.util.errors import DataError
 
 EXCERPT_S = 60.0  # a longer recording is shown by its most confident excerpts
@@ -27,7 +25,6 @@ MANY_EXCERPT_S = 15.0  # the same on a page with many recordings
 MANY = 100  # recordings
 EXCERPTS = 4  # of a longer recording; half as many on a page with many recordings
 SOUND_BUDGET_S = 45 * 60.0  # of all players together; later excerpts have an image and no sound
-MAX_ROWS = 20_000  # of the table of segments
 MAX_RECORDINGS = 1_000  # with a section of their own
 IMAGE_WIDTH = 700
 COLOURS = {"song": "var(--song)", "call": "var(--call)", "alarm": "var(--alarm)"}
@@ -45,145 +42,48 @@ WORDS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PageRecording:
-    """Predictions of one file as the page shows them.
-
-    Attributes:
-        types: names of the types, in the order of the columns of `probabilities`.
-        starts_s, ends_s: of the segments in seconds, [segments].
-        probabilities: of the segments, [segments, types].
-        recording: probabilities of the whole recording, [types].
-        silent: segments of digital silence, bool [segments].
-        threshold: a smaller probability is uncertain; None where every prediction is.
-    """
-
-    path: Path
-    species: str
-    types: Sequence[str]
-    starts_s: np.ndarray
-    ends_s: np.ndarray
-    probabilities: np.ndarray
-    recording: np.ndarray
-    silent: np.ndarray
-    duration_s: float
-    threshold: float | None
-    model: str
-    recorded_at: datetime | None = None
-    warning: str = ""
-    synthetic: bool = False  # the model was trained on demo recordings
-
-
 def predict_page(
-    recordings: Sequence[PageRecording],
+    recordings: Iterable[PageRecording],
     failed: Sequence[tuple[str, str]] = (),
     language: str = "en",
     on_progress: Callable[[], None] = lambda: None,
 ) -> str:
     """Render the page; `failed` gives name and reason of files without a prediction.
 
-    `on_progress` is called for each recording.
+    `recordings` are read once, and only the first MAX_RECORDINGS are kept, so that an iterator of any length needs the
+    same memory. `on_progress` is called for each recording that is shown.
     """
     words = WORDS.get(language, {})
-    types = list(dict.fromkeys(name for recording in recordings for name in recording.types))
-    shown = recordings[:MAX_RECORDINGS]
-    sections = _sections(shown, on_progress)
+    totals, shown = PageTotals(), []
+    for recording in recordings:
+        totals.add(recording)
+        if len(shown) < MAX_RECORDINGS:
+            shown.append(recording)
+    types = totals.types
     return render_page(
         "predict",
         title="birdnet_nl",
         language=language,
         word=lambda text: words.get(text, text),
         colours=dict(zip(types, map(_colour, types, range(len(types))), strict=True)),
-        tiles=_tiles(recordings, failed, words),
-        by_species=_by_species(recordings, types),
-        by_hour=_by_hour(recordings, types),
-        sections=sections,
-        not_shown=len(recordings) - len(shown),
-        rows=_rows(recordings),
-        table_recordings=[
-            [_name(recording.path), recording.species, f"{recording.recorded_at or ''}"] for recording in recordings
-        ],
+        tiles=[(value, words.get(label, label)) for value, label in totals.tiles(len(failed))],
+        by_species=totals.by_species(),
+        by_hour=totals.by_hour(),
+        sections=_sections(shown, on_progress),
+        not_shown=totals.recordings - len(shown),
+        rows=totals.rows,
+        table_recordings=totals.table_recordings,
         type_words={name: words.get(name, name) for name in [*types, "silent"]},
         max_rows=MAX_ROWS,
         failed=failed,
-        synthetic=any(recording.synthetic for recording in recordings),
-        models=sorted({recording.model for recording in recordings}),
+        synthetic=totals.synthetic,
+        models=sorted(totals.models),
         max_khz=MAX_HZ / 1000,
     )
 
 
-def _name(path: Path) -> str:
-    """Return the file's name with bytes that are not UTF-8 replaced."""
-    return path.name.encode("utf-8", "replace").decode()
-
-
 def _colour(name: str, index: int) -> str:
     return COLOURS.get(name, OTHER_COLOURS[index % len(OTHER_COLOURS)])
-
-
-def _is_certain(recording: PageRecording, probabilities: np.ndarray) -> np.ndarray:
-    """Return the mask of certain predictions among `probabilities` [items, types]."""
-    if recording.threshold is None:
-        return np.zeros(len(probabilities), dtype=bool)
-    return probabilities.max(axis=1) >= recording.threshold
-
-
-def _tiles(recordings: Sequence[PageRecording], failed: Sequence, words: dict[str, str]) -> list[tuple[Any, str]]:
-    segments = sum(len(recording.starts_s) for recording in recordings)
-    minutes = sum(recording.duration_s for recording in recordings) / 60
-    tiles = [(len(recordings), "recordings"), (f"{minutes:.1f}", "minutes"), (segments, "segments")]
-    if failed:
-        tiles.append((len(failed), "failed"))
-    return [(value, words.get(label, label)) for value, label in tiles]
-
-
-def _count_types(recordings: Iterable[PageRecording], types: Sequence[str]) -> list[int]:
-    """Count the segments of each type, without silent and uncertain ones; then the uncertain ones."""
-    counts: Counter[str] = Counter()
-    for recording in recordings:
-        certain, best = _is_certain(recording, recording.probabilities), recording.probabilities.argmax(axis=1)
-        for index, name in enumerate(recording.types):
-            counts[name] += int((certain & ~recording.silent & (best == index)).sum())
-        counts["uncertain"] += int((~certain & ~recording.silent).sum())
-    return [counts[name] for name in [*types, "uncertain"]]
-
-
-def _by_species(recordings: Sequence[PageRecording], types: Sequence[str]) -> list[tuple[str, int, list[int]]]:
-    of_species: dict[str, list[PageRecording]] = {}
-    for recording in recordings:
-        of_species.setdefault(recording.species, []).append(recording)
-    return [(name, len(own), _count_types(own, types)) for name, own in sorted(of_species.items())]
-
-
-def _by_hour(recordings: Sequence[PageRecording], types: Sequence[str]) -> list[list[int]]:
-    """Count the certain segments of each type by hour of the day, [24][types]; empty where no time is known."""
-    hours = np.zeros((24, len(types)), dtype=int)
-    for recording in recordings:
-        if recording.recorded_at is None:
-            continue
-        time = recording.recorded_at
-        start_s = 3600 * time.hour + 60 * time.minute + time.second
-        certain = _is_certain(recording, recording.probabilities) & ~recording.silent
-        hour = ((start_s + recording.starts_s[certain]) // 3600 % 24).astype(int)
-        columns = np.array([types.index(name) for name in recording.types])
-        np.add.at(hours, (hour, columns[recording.probabilities[certain].argmax(axis=1)]), 1)
-    return hours.tolist() if any(recording.recorded_at for recording in recordings) else []
-
-
-def _rows(recordings: Sequence[PageRecording]) -> list[list[Any]]:
-    """List the segments for the table: recording, start, end, type, probability, certain, silent."""
-    rows: list[list[Any]] = []
-    for number, recording in enumerate(recordings):
-        certain = _is_certain(recording, recording.probabilities)
-        for index in range(min(len(recording.starts_s), MAX_ROWS - len(rows))):
-            probabilities = recording.probabilities[index]
-            best = int(probabilities.argmax())
-            rows.append([
-                number, round(float(recording.starts_s[index]), 2), round(float(recording.ends_s[index]), 2),
-                recording.types[best], round(float(probabilities[best]), 3), int(certain[index]),
-                int(recording.silent[index]),
-            ])  # fmt: skip
-    return rows
 
 
 def _sections(recordings: Sequence[PageRecording], on_progress: Callable[[], None]) -> list[dict[str, Any]]:
@@ -234,13 +134,13 @@ def _section(
         drawn, problem = [], f"{error}"
     return {
         "number": number,
-        "name": _name(recording.path),
+        "name": printable_name(recording.path),
         "species": recording.species,
         "recorded_at": recording.recorded_at.strftime("%Y-%m-%d %H:%M:%S") if recording.recorded_at else "",
         "duration_s": recording.duration_s,
         "type": recording.types[best],
         "probability": float(recording.recording[best]),
-        "certain": bool(_is_certain(recording, recording.recording[None])[0]),
+        "certain": bool(is_certain(recording, recording.recording[None])[0]),
         "probabilities": list(zip(recording.types, map(float, recording.recording), strict=True)),
         "warning": recording.warning,
         "problem": problem,
@@ -274,7 +174,7 @@ def _excerpt(
 ) -> dict[str, Any]:
     length_s = max(end_s - start_s, 1e-3)
     inside = np.flatnonzero((recording.ends_s > start_s) & (recording.starts_s < end_s))
-    certain = _is_certain(recording, recording.probabilities)
+    certain = is_certain(recording, recording.probabilities)
     lane = [
         {
             "left": 100 * max(0.0, float(recording.starts_s[index] - start_s)) / length_s,

@@ -10,7 +10,7 @@ from birdnet_nl.util.console import screen
 
 if TYPE_CHECKING:
     from birdnet_nl.prediction.job import Task
-    from birdnet_nl.prediction.predict import Prediction
+    from birdnet_nl.prediction.prediction import Prediction
 
 LONG_BYTES = 20_000_000  # of a file whose own progress is shown
 

@@ -10,11 +10,12 @@ from rich.table import Table
 from birdnet_nl.prediction.csv_tables import TYPES
 from birdnet_nl.prediction.outputs import printable
 from birdnet_nl.prediction.rows import UNCERTAIN, Row, RowOptions
+from birdnet_nl.prediction.typed_detections import DUPLICATE
 from birdnet_nl.util.console import display_path, output_console, screen, warn
 
 if TYPE_CHECKING:
     from birdnet_nl.prediction.plan import FileResult
-    from birdnet_nl.prediction.predict import Prediction
+    from birdnet_nl.prediction.prediction import Prediction
 
 MAX_ROWS = 60  # segments of one file on the screen
 MAX_FAILURES = 20
@@ -114,8 +115,11 @@ def print_summary(prediction: "Prediction", quiet: bool) -> None:
     if quiet or (prediction.request.out is None and len(prediction.tasks) == 1 and not failed):
         return
     if prediction.typed:
-        values = ", ".join(f"{count:,} {value}" for value, count in prediction.typed.counts.most_common())
-        count = sum(prediction.typed.counts.values())
+        found = Counter(prediction.typed.counts)
+        duplicates = found.pop(DUPLICATE, 0)  # typed in their own tables, and once in the joined ones
+        values = ", ".join(f"{count:,} {value}" for value, count in found.most_common())
+        values += f"; {duplicates:,} in several tables" if duplicates else ""
+        count = found.total()
         screen.print(f"{count:,} detection{'' if count == 1 else 's'}: {values or 'none'}", soft_wrap=True)
         _print_lines([f"{path.name} {reason}" for path, reason in prediction.skipped_tables], "yellow")
     types = ", ".join(f"{value} {count:,}" for value, count in counts.most_common())

@@ -36,6 +36,7 @@ BIRDNET_PI_COLUMNS = (
     "Date", "Time", "Sci_Name", "Com_Name", "Confidence", "Lat", "Lon", "Cutoff", "Week", "Sens", "Overlap",
 )  # fmt: skip
 AUDACITY_ROLES = {START: 0, END: 1, LABEL: 2, CONFIDENCE: 3}
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 OURS = "vocalization_type"
 TABLE_ENDINGS = re.compile(
     r"(\.selection|\.selections|\.table|\.results?|\.kaleidoscope|\.birdnet(_nl)?|\.bat|\.\d|_labels?|\.labels?"
@@ -72,6 +73,7 @@ class DetectionTable:
         roles: position of the column of each role.
         columns: names of the columns; empty for a table without a header.
         skipped: records before the first detection: `sep=` and the header.
+        decimal_comma: numbers are written as `0,91`.
     """
 
     path: Path
@@ -81,6 +83,7 @@ class DetectionTable:
     encoding: str = ""
     delimiter: str = ""
     skipped: int = 0
+    decimal_comma: bool = False
 
     @property
     def is_parquet(self) -> bool:
@@ -183,14 +186,21 @@ def open_table(path: Path, relative: str) -> DetectionTable:
     for delimiter in sorted(delimiters, key=lambda mark: -header.count(mark)):
         columns = tuple(cell.strip().strip('"') for cell in header.split(delimiter))
         if delimiter == "\t" and not skipped and _is_audacity(columns):
-            return DetectionTable(path, relative, AUDACITY_ROLES, (), encoding, delimiter)
+            comma = _has_decimal_comma(header, delimiter)
+            return DetectionTable(path, relative, AUDACITY_ROLES, (), encoding, delimiter, decimal_comma=comma)
         if delimiter == ";" and re.fullmatch(r"\d{4}-\d\d-\d\d", columns[0]) and len(columns) >= 5:
             return DetectionTable(path, relative, _roles(BIRDNET_PI_COLUMNS), (), encoding, delimiter)
         try:
-            return DetectionTable(path, relative, _roles(columns), columns, encoding, delimiter, skipped + 1)
+            comma = any(_has_decimal_comma(line, delimiter) for line in lines[skipped + 1 :])
+            return DetectionTable(path, relative, _roles(columns), columns, encoding, delimiter, skipped + 1, comma)
         except DataError as error:
             reasons.append(error)
     raise reasons[0]  # with the delimiter that is most frequent
+
+
+def _has_decimal_comma(line: str, delimiter: str) -> bool:
+    """Return whether the first row of a table writes numbers as `0,91`."""
+    return delimiter != "," and any(DECIMAL_COMMA.fullmatch(cell.strip().strip('"')) for cell in line.split(delimiter))
 
 
 def _is_audacity(columns: Sequence[str]) -> bool:

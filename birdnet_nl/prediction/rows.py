@@ -188,6 +188,7 @@ def window_row(row: Row, start_s: float | None, end_s: float | None, stored: Sto
     if start_s is None or end_s is None:
         start_s = max(0.0, (prediction.duration_s - segment_s) / 2)
         end_s = min(start_s + segment_s, prediction.duration_s)
+        row = replace(row, start_s=start_s, end_s=end_s)
     first = int(np.searchsorted(prediction.starts_s, start_s - segment_s))  # only segments first to last can overlap
     last = int(np.searchsorted(prediction.starts_s, end_s, side="right"))
     starts = prediction.starts_s[first:last]

@@ -27,6 +27,7 @@ MAX_SOURCES = 10_000
 MAX_IN_MEMORY = 32  # predictions of recordings
 NOT_A_BIRD = ""  # in place of a type
 DUPLICATE = "duplicate"
+NUMBER_CELLS = slice(TYPE_COLUMNS.index("type_confidence"), TYPE_COLUMNS.index("uncertain"))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,10 @@ class TypedDetections:
                 if detection is not None:
                     row, _ = self.row(detection, table)
                     self._count(row)
-                    file.write(record.extended(type_cells(row, self.options), delimiter, table.width))
+                    cells = type_cells(row, self.options)
+                    if table.decimal_comma:
+                        cells[NUMBER_CELLS] = [cell.replace(".", ",") for cell in cells[NUMBER_CELLS]]
+                    file.write(record.extended(cells, delimiter, table.width))
                 elif index == table.skipped - 1 and table.columns:
                     header = record.text + delimiter + join_cells(TYPE_COLUMNS, delimiter)
                     file.write(header + record.line_end)

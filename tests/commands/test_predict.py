@@ -147,6 +147,9 @@ def test_detections_are_counted_by_what_they_got(cli, tmp_path, clip, model):
     result = cli("predict", clip, *words)
     assert result.exit_code == 0
     assert "4 detections: 1 typed, 1 no model, 1 not a bird, 1 no audio" in result.output
+    (tmp_path / "results" / "clip.BirdNET.results.txt").write_text("0.0\t3.0\tGreat Tit\t0.9\n")
+    result = cli("predict", clip, *words, "--format", "csv")
+    assert "5 detections: 2 typed," in result.output and "; 1 in several tables" in result.output
 
 
 def test_help_shows_examples_and_groups(cli):

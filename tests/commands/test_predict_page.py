@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import weakref
 from datetime import datetime
 
 import numpy as np
@@ -12,10 +13,10 @@ import soundfile
 from birdnet_nl.commands.predict_page import (
     EXCERPTS,
     MANY_EXCERPT_S,
-    PageRecording,
     predict_page,
     read_excerpts,
 )
+from birdnet_nl.commands.predict_page_totals import PageRecording
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RATE_HZ = 16_000
@@ -91,6 +92,28 @@ def test_a_recording_that_was_removed_keeps_its_predictions(tmp_path):
     item.path.unlink()
     page = predict_page([item])
     assert "XC1.wav" in page and page.count("<audio") == 0 and '[[0, 0.0, 3.0, "' in page
+
+
+def test_recordings_are_read_once_and_only_those_that_are_shown_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("birdnet_nl.commands.predict_page.MAX_RECORDINGS", 2)
+    monkeypatch.setattr("birdnet_nl.commands.predict_page_totals.MAX_ROWS", 4)
+    kept = []
+
+    def recordings():
+        for number in range(30):
+            item = recording(tmp_path, f"XC{number}.wav", seed=number, species="ab"[number % 2])
+            item.probabilities[:] = [0.9, 0.05, 0.05]
+            kept.append(weakref.ref(item.probabilities))
+            yield item
+            del item
+            assert sum(reference() is not None for reference in kept) <= 4
+
+    page = predict_page(recordings())
+    assert page.count("<section") == 2 and "28 further recordings" in page
+    assert [re.findall(r"<td>(\d*)</td>", row) for row in re.findall(r"<tr><td>[ab]</td>(.*?)</tr>", page)] == [
+        ["15", "45", "", "", ""]
+    ] * 2
+    assert "XC1.wav" in page and "XC2.wav" not in page
 
 
 def test_predictions_of_a_model_of_the_demo_are_marked(tmp_path):

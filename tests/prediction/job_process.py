@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fake_model import load_fake
 
-from birdnet_nl.prediction.predict import Prediction, Request
+from birdnet_nl.prediction.prediction import Prediction, Request
 
 if __name__ == "__main__":
     recordings, model, out, *workers = sys.argv[1:]

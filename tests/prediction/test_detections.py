@@ -1,6 +1,7 @@
 """Detections of other programs: recognised by their columns, returned in their own format with ours at the end."""
 
 import csv
+import io
 from pathlib import Path
 
 import pandas
@@ -8,7 +9,7 @@ import pytest
 from fake_model import load_fake
 
 from birdnet_nl.prediction.detections import find_tables, open_table, parse_seconds
-from birdnet_nl.prediction.predict import Prediction, Request
+from birdnet_nl.prediction.prediction import Prediction, Request
 from birdnet_nl.prediction.rows import RowOptions
 from birdnet_nl.util.errors import DataError, SelectionError
 
@@ -159,6 +160,16 @@ def test_hawkears_and_tables_of_excel_with_semicolons_and_commas_in_numbers(pred
     assert text.splitlines()[0] == "sep=;" and types_of(text.partition("\n")[2], ";") == ["song"]
 
 
+def test_numbers_are_written_with_a_comma_where_the_table_does(predict):
+    head = "File;Start (s);End (s);Common name;Confidence\n"
+    comma = f"{head}south/a.wav;3,0;6,0;Koolmees;0,91\n"
+    point = f"{head}south/a.wav;3.0;6.0;Koolmees, zang;0.91\n"
+    with_comma, with_point = predict({"comma.csv": comma, "point.csv": point})
+    frame = pandas.read_csv(io.StringIO(with_comma), sep=";", decimal=",")
+    assert frame["type_confidence"].tolist() == [0.8] and frame["p_alarm"].tolist() == [0.1]
+    assert with_point.splitlines()[1].split(";")[5:8] == ["song", "0.8000", "0.8000"]
+
+
 def test_the_rows_of_birdnet_pi_find_their_clips(predict, tmp_path, write_sound):
     clips = tmp_path / "By_Date" / "2026-05-01"
     clip = ("silent", 1.5), ("song", 3), ("silent", 1.5)  # the detection is in the middle
@@ -170,8 +181,10 @@ def test_the_rows_of_birdnet_pi_find_their_clips(predict, tmp_path, write_sound)
         "2026-05-01;06:12:33;Parus major;Koolmees;0.85;52.3;6.4;0.7;18;1.25;0.0\n"
         "2026-05-01;06:12:34;Parus major;Koolmees;0.85;52.3;6.4;0.7;18;1.25;0.0\n"
     )
-    result = predict({"BirdDB.txt": table}, inputs=(tmp_path / "By_Date",))
+    result = predict({"BirdDB.txt": table}, inputs=(tmp_path / "By_Date",), formats=("csv",))
     assert types_of(result, ";") == ["alarm", "song", "no audio"]
+    frame = pandas.read_csv(tmp_path / "out" / "segments.csv")  # has the windows that were predicted
+    assert frame["Start (s)"].tolist() == [1.5, 1.5, 0] and frame["End (s)"].tolist() == [4.5, 4.5, 0]
     body = table.partition("\n")[2]
     headless = predict({"BirdDB.txt": body}, inputs=(tmp_path / "By_Date",))
     assert [line.split(";")[11] for line in headless.splitlines()] == ["alarm", "song", "no audio"]

@@ -11,9 +11,10 @@ import pandas
 import pytest
 from fake_model import load_fake
 
-from birdnet_nl.prediction import predict as predict_module
+from birdnet_nl.prediction import prediction as prediction_module
 from birdnet_nl.prediction.csv_tables import COLUMNS
-from birdnet_nl.prediction.predict import Prediction, Request, predict_files
+from birdnet_nl.prediction.predict import predict_files
+from birdnet_nl.prediction.prediction import Prediction, Request
 from birdnet_nl.prediction.rows import RowOptions
 from birdnet_nl.util.errors import RunError
 
@@ -220,7 +221,7 @@ def test_a_full_or_locked_disk_ends_the_job_with_one_sentence(recordings, pack, 
     def fail(*_):
         raise OSError(number, "no")
 
-    monkeypatch.setattr(predict_module.Store, "write", fail)
+    monkeypatch.setattr(prediction_module.Store, "write", fail)
     with pytest.raises(RunError, match=text):
         run(recordings, pack, tmp_path / "out")
 
@@ -230,7 +231,7 @@ def test_a_disk_that_is_full_when_the_tables_are_written_keeps_the_predictions(r
         raise OSError(errno.ENOSPC, "no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(predict_module, "write_tables", fail)
+        patch.setattr(prediction_module, "write_tables", fail)
         with pytest.raises(RunError, match="all predictions are kept: repeat the command"):
             run(recordings, pack, tmp_path / "out")
     monkeypatch.setenv("FAKE_MODEL_LOG", str(tmp_path / "log"))
