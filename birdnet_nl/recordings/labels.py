@@ -87,12 +87,14 @@ def _sounds_in(names: list[str]) -> list[str]:
             phrases.append([])
         else:
             phrases[-1].append(name)
+    last_call = max((index for index, phrase in enumerate(phrases) if "call" in phrase), default=-1)
+    is_one_list, has_call = "with" not in names, bool({"call", *KINDS_OF_CALL} & set(names))
     sounds = []
     for index, phrase in enumerate(phrases):
         found = _sounds_in_phrase(phrase)
-        before_call = any("call" in later for later in phrases[index + 1 :]) and "with" not in names
+        before_call = index < last_call and is_one_list
         shares_call = before_call and len(phrase) <= 2 and _BEFORE_CALL & set(phrase)  # "soft and alarm calls"
-        is_kind = {"call", *KINDS_OF_CALL} & set(names) and phrase in (["in flight"], ["contact"])  # "alarm/contact"
+        is_kind = has_call and phrase in (["in flight"], ["contact"])  # "alarm/contact"
         if not found and (shares_call or is_kind or names == ["contact"]):
             found = _sounds_in_phrase([*phrase, "call"])
         sounds += found

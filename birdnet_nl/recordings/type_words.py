@@ -65,14 +65,15 @@ def rule_names(clause: str) -> list[str]:
     tokens = re.findall(rf"[^\W\d_]+|[?/&+{LIKE}]", clause)
     words = [word for token in tokens for word in _resolve(token)]
     names: list[str] = []
-    while words:
-        length = next((n for n in (4, 3, 2, 1) if tuple(words[:n]) in phrases), 0)
-        if words[0] == LIKE:
+    start = 0
+    while start < len(words):
+        length = next((n for n in (4, 3, 2, 1) if tuple(words[start : start + n]) in phrases), 0)
+        if words[start] == LIKE:
             is_about_sound = names[-1:] and names[-1] in SOUNDS - {VOICE}
             names[-1:] = ["doubt" if is_about_sound else ""]  # "song-like", but not "flute-like"
         else:
-            names.append(phrases[tuple(words[:length])] if length else "")
-        words = words[length or 1 :]
+            names.append(phrases[tuple(words[start : start + length])] if length else "")
+        start += length or 1
     return names
 
 

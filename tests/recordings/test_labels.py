@@ -213,8 +213,11 @@ def test_the_rules_cover_real_texts_and_agree_with_their_folders():
     assert differences.total() <= 0.06 * len(rows)
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "alarm" * 20_000, "calll" * 20_000, "x" * 50_000 + "roep"])
-def test_a_very_long_word_takes_no_quadratic_time(text):
+LONG = ["a" * 100_000, "alarm" * 20_000, "calll" * 20_000, "x" * 50_000 + "roep", "x " * 50_000, " - " * 30_000]
+
+
+@pytest.mark.parametrize("text", LONG, ids=["letter", "alarm", "calll", "roep", "words", "hyphens"])
+def test_a_very_long_text_takes_no_quadratic_time(text):
     start = time.perf_counter()
     assert classify_type(f"{text}, song") == "song"
     assert time.perf_counter() - start < 1
