@@ -19,6 +19,7 @@ from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recordin
 from birdnet_nl.evaluation.report import draw_evaluation, write_plots
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.predict import predict
+from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.runs.evaluation_report import (
     count_types,
@@ -166,7 +167,8 @@ def _write(
     if report["synthetic"]:
         write_text_atomic(out / SYNTHETIC, "Trained or evaluated on synthetic demo recordings.\n")
     write_predictions(out / PREDICTIONS, predictions)
-    title = f"{report['species']['dutch']} · {report['parameter_set']} · on {Path(report['evaluated']['data']).name}"
+    data = printable_path(Path(report["evaluated"]["data"]).name)
+    title = f"{report['species']['dutch']} · {report['parameter_set']} · on {data}"
     if includes_training_recordings(report):
         title += " · TRAINED ON THESE"
     plots = draw_evaluation(report, evaluation, title)

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,13 @@ def read_json(path: Path) -> Any:
 
 
 def claim(run_dir: Path, config: DictConfig) -> None:
-    """Claim `run_dir` for a new run; raises `RunError` when it holds a run already."""
+    """Claim `run_dir` for a new run; raises `RunError` when it holds a run already, or its path is not in UTF-8."""
+    path = os.fsencode(run_dir.absolute())
+    if (name := path.decode(errors="backslashreplace")) != path.decode(errors="replace"):
+        raise RunError(
+            f"{name} has a name that is not in UTF-8, and TensorBoard cannot write there; choose another folder with "
+            "paths.logs=…, or rename it (recordings may have such names)"
+        )
     run_dir.mkdir(parents=True, exist_ok=True)
     text = OmegaConf.to_yaml(config, resolve=True)  # before the file is opened: a kill would leave it empty
     try:

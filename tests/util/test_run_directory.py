@@ -141,3 +141,8 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, content):
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(RunError, match=r"config\.yaml cannot be read as the configuration of a run"):
         read_finished_config(tmp_path)
+
+
+def test_a_run_directory_whose_name_is_not_utf8_is_refused_before_the_training(tmp_path):
+    with pytest.raises(RunError, match=r"w\\xe9ird/run has a name that is not in UTF-8"):
+        claim(tmp_path / "w\udce9ird" / "run", OmegaConf.create({}))
