@@ -137,8 +137,10 @@ def parse_seconds(text: str) -> float | None:
     return float(sum(part * 60**power for power, part in enumerate(reversed(parts))))
 
 
-def find_tables(target: Path) -> tuple[list[DetectionTable], list[tuple[Path, str]]]:
+def find_tables(target: Path, skip: Path | None = None) -> tuple[list[DetectionTable], list[tuple[Path, str]]]:
     """Return the tables in a file or below a folder, and the files that are none, with the reason.
+
+    Nothing below `skip`, the output folder, is read unless it is the folder itself or above it.
 
     Raises `DataError` if there is no table.
     """
@@ -146,6 +148,9 @@ def find_tables(target: Path) -> tuple[list[DetectionTable], list[tuple[Path, st
         raise DataError(f"--detections {target} does not exist; give a table or a folder of tables")
     folder = target if target.is_dir() else target.parent
     paths = sorted(path for path in target.rglob("*") if _may_be_table(path, folder)) if target.is_dir() else [target]
+    own = skip.resolve() if skip else None
+    if own and own != folder.resolve() and own.is_relative_to(folder.resolve()):
+        paths = [path for path in paths if not path.resolve().is_relative_to(own)]
     tables, others = [], []
     for path in paths:
         try:

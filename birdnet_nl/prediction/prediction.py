@@ -146,7 +146,7 @@ class Prediction:
 
     def _plan_detections(self, species: Species | None) -> list[Task]:
         request = self.request
-        tables, self.skipped_tables = find_tables(request.detections)
+        tables, self.skipped_tables = find_tables(request.detections, skip=request.out)
         if request.out:
             check_targets(tables, request.out)
         tables, damaged = readable_tables(shard_of(tables, request.shard))

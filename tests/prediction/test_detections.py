@@ -287,3 +287,15 @@ def test_times_are_read_as_seconds_or_as_clock_times():
     assert [parse_seconds(text) for text in ("3", "3,5", "00:01:03.50", "", "x", "1:2:3:4")] == [
         3.0, 3.5, 63.5, None, None, None,
     ]  # fmt: skip
+
+
+def test_an_output_folder_below_the_tables_is_not_read_again(tmp_path, station, write_pack):
+    (station / "a.csv").write_text(f"{ANALYZER}\n0.0,3.0,Parus major,Great Tit,0.9,north/a.wav\n")
+    pack, out = write_pack(tmp_path / "pack", "koolmees"), station / "out"
+    for _ in range(2):
+        formats = ("csv", "audacity", "kaleidoscope")
+        request = Request([station], pack, detections=station, out=out, formats=formats, load=load_fake)
+        prediction = Prediction(request)
+        prediction.run()
+        prediction.write()
+        assert prediction.typed.counts == {"typed": 1} and prediction.skipped_tables == []
