@@ -88,6 +88,12 @@ def test_calibration_and_decision_are_described_with_the_reason_for_none():
         describe_decision(REPORT)
         == "uncertain (below 0.62, where validation reached 80%): 25%, 83% of the rest correct"
     )
+    choice = {"recordings": 210, "certain_share": 0.25, "accuracy": 0.7, "reached": True, "curve": []}
+    assert "where 210 other recordings reached 80%" in describe_decision(REPORT | {"threshold_choice": choice})
+    out_of_reach = describe_decision(REPORT | {"threshold_choice": choice | {"reached": False}})
+    assert "80% was out of reach on 210 other recordings: there the most certain 25% were 70% correct" in out_of_reach
+    too_few = choice | {"recordings": 0, "reached": False, "certain_share": None, "accuracy": None}
+    assert "too few validation recordings" in describe_decision(REPORT | {"threshold_choice": too_few})
     none = REPORT["decision"] | {"threshold": None, "accuracy_certain": None, "certain_share": 0.0}
     assert describe_decision({"decision": none}).startswith("uncertain: all;")
     nothing_certain = REPORT["decision"] | {"accuracy_certain": None, "certain_share": 0.0}
