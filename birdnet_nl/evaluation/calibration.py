@@ -16,8 +16,9 @@ MIN_RECORDINGS = 10  # of validation; with fewer, nothing is fitted
 LOG_TEMPERATURES = (math.log(0.1), math.log(10.0))  # range of the fit
 NETWORK_POOLING = "network"  # of a network that predicts whole recordings
 SPECIES_PRIOR_STD = 0.5  # of the logarithm of a species' temperature around that of all species
-BIAS_PENALTY = 10.0  # of the squared bias, against the recordings' squared differences in recall
-SHARPNESS = 4.0  # of the smooth substitute for the predicted type, so that recall has a gradient
+BIAS_STD = 0.3  # of the bias of a type around none
+PREDICTION_VARIANCE = 0.2  # of whether a recording is predicted correctly
+SHARPNESS = 4.0  # of the smooth substitute for the predicted type in a recall
 MIN_LOSS_DIFFERENCE = 0.01  # in log loss; a smaller one does not decide on the pooling
 MIN_CERTAIN = 10  # validation recordings above a threshold; the accuracy of fewer is not reliable
 CERTAIN_SHARE = 0.25  # of the validation recordings, offered where no threshold reaches the wanted accuracy
@@ -153,7 +154,8 @@ def _fit_bias(validation: Predictions, calibration: Calibration) -> tuple[float,
         pooled = replace(calibration, bias=tuple(bias.tolist())).recording_probabilities(validation)
         chosen = soften(pooled, 1 / SHARPNESS).double()[torch.arange(len(truth)), truth]
         recall = torch.zeros(types, dtype=torch.float64).index_add(0, truth, chosen) / counts
-        return float(len(truth) * (recall - recall.mean()).square().sum()) + BIAS_PENALTY * float(bias @ bias) / 2
+        differences = float((counts * (recall - recall.mean()).square()).sum())
+        return differences / (2 * PREDICTION_VARIANCE) + float(bias @ bias) / (2 * BIAS_STD**2)
 
     bias = minimize(loss_at, np.zeros(types), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4}).x
     return tuple((bias - bias.mean()).round(4).tolist())

@@ -113,9 +113,9 @@ def test_a_type_between_two_others_is_not_predicted_too_rarely(whole):
     assert after.mean() > before.mean()
 
 
-def test_few_recordings_hardly_change_the_bias():
-    few, many = (calibrate(as_predictions(*between_two_others(count))).bias[1] for count in (12, 300))
-    assert 0 < few < many / 2
+def test_the_fewer_recordings_the_smaller_the_bias():
+    few, some, many = (calibrate(as_predictions(*between_two_others(count))).bias[1] for count in (12, 36, 300))
+    assert 0.1 < few < some < many
 
 
 def test_there_is_no_bias_without_recordings_of_a_type():
@@ -223,7 +223,9 @@ def test_predictions_for_whole_recordings_are_only_softened():
     whole = replace(segments, whole=(logits * 2).softmax(dim=1))
     calibration = calibrate(whole)
     assert calibration.pooling == "network" and calibration.temperature == pytest.approx(2, rel=0.25)
-    torch.testing.assert_close(calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature))
+    torch.testing.assert_close(
+        calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature, calibration.bias)
+    )
 
 
 def binary_predictions(confidence: list[float], correct: list[int]) -> tuple[np.ndarray, np.ndarray]:
