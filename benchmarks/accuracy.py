@@ -36,6 +36,7 @@ VARIANTS = {
     "turbo": "trainer=turbo",
     "turbo from random weights": "trainer=turbo model.pretrained=null",
     "birdnet_svm": "trainer=birdnet_svm",
+    "birdnet_combined": "trainer=birdnet_combined",
     "birdnet": "trainer=birdnet",
     "birdnet without synthetic recordings": "trainer=birdnet data.synthetic_recordings=0",
     "birdnet, linear": "trainer=birdnet model.landmarks=0 model.l2=0.1",

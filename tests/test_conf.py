@@ -118,7 +118,7 @@ def test_a_recipe_on_embeddings_sets_everything_it_needs(compose_config, recipe,
 
 
 def test_the_layers_of_embeddings_have_the_sizes_of_the_model(compose_config):
-    for recipe in ("birdnet", "birdnet_svm", "frozen"):
+    for recipe in ("birdnet", "birdnet_svm", "birdnet_combined", "frozen"):
         cfg = compose_config("species=koolmees", f"trainer={recipe}")
         model = instantiate(cfg.embeddings)
         parts = [model] + ([model.concatenated_with] if model.concatenated_with else [])
@@ -142,7 +142,9 @@ def test_every_data_source_is_built(compose_config, make_recordings_folder, tmp_
     assert type(data.shares) is dict  # plain values, so that nothing of Hydra's is passed on
 
 
-@pytest.mark.parametrize("recipe", ["legacy", "fast", "turbo", "birdnet", "birdnet_svm", "distilled", "frozen"])
+@pytest.mark.parametrize(
+    "recipe", ["legacy", "fast", "turbo", "birdnet", "birdnet_svm", "birdnet_combined", "distilled", "frozen"]
+)
 def test_the_module_of_every_recipe_is_built(compose_config, recipe):
     cfg = compose_config("species=koolmees", f"trainer={recipe}", "parameter_set=test")
     module = instantiate(cfg.module, _convert_="all")

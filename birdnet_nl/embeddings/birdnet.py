@@ -63,6 +63,7 @@ class BirdNetEmbedding(BirdNet):
     name = "birdnet_embedding"
     version = "2.4"
     dimensions = 1024
+    embeds_synthetic = False  # the classifier of it is trained on real recordings only
 
     def load(self) -> Embed:
         network, column_of = _load_network(), species_columns()
@@ -81,6 +82,13 @@ class BirdNetEmbedding(BirdNet):
             return np.concatenate([[score], network.get_tensor(embedding_index)[0]])
 
         return embed
+
+
+class BirdNetLayersAndEmbedding(BirdNet):
+    """The layers as `BirdNet`, with which it shares the cache, then BirdNET's own embedding."""
+
+    def __init__(self) -> None:
+        self.concatenated_with = BirdNetEmbedding()
 
 
 def _load_network() -> Any:

@@ -1,4 +1,4 @@
-"""Support vector machine on the mean embedding of a recording, weighted by the species score."""
+"""Support vector machine on the mean embedding of a recording, alone and beside a `RecordingClassifier`."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from birdnet_nl.models.recording_classifier import check_l2
+from birdnet_nl.models.recording_classifier import RecordingClassifier, check_l2
 
 MIN_WEIGHT = 1e-3  # of a segment in which the recognizer finds nothing of the species
 RESIZED = ("vectors", "coefficients")  # buffers whose length is the number of support vectors
@@ -15,6 +15,8 @@ RESIZED = ("vectors", "coefficients")  # buffers whose length is the number of s
 
 class SupportVectorClassifier(nn.Module):
     """Embeddings of segments, [segments, 1 + dimensions], to logits of recordings, [recordings, types].
+
+    The first column is the species score, and the last `num_features` columns are used.
 
     A support vector machine with a Gaussian kernel decides between each pair of types; one linear layer turns its
     decision values into logits. `training/support_vectors.py` fits both.
@@ -49,8 +51,8 @@ class SupportVectorClassifier(nn.Module):
         """Average [segments, 1 + dimensions], with the index of each one's recording, to [recordings, dimensions]."""
         segments = segments.float()
         weights = segments[:, :1].sigmoid() + MIN_WEIGHT
-        zeros = segments.new_zeros(int(recordings.max()) + 1, segments.shape[1])
-        sums = zeros.index_add(0, recordings, torch.cat([weights, segments[:, 1:] * weights], dim=1))
+        zeros = segments.new_zeros(int(recordings.max()) + 1, 1 + self.num_features)
+        sums = zeros.index_add(0, recordings, torch.cat([weights, segments[:, -self.num_features :] * weights], dim=1))
         return sums[:, 1:] / sums[:, :1]
 
     def forward_head(self, features: torch.Tensor) -> torch.Tensor:
@@ -83,3 +85,38 @@ class SupportVectorClassifier(nn.Module):
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, getattr(self, name).new_zeros(stored.shape))
         super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+class CombinedClassifier(nn.Module):
+    """Product of the probabilities of a `RecordingClassifier` and of a `SupportVectorClassifier`.
+
+    Embeddings of segments, [segments, 1 + dimensions], to logits of recordings, [recordings, types].
+
+    Args:
+        types: number of vocalization types, in the order of the checkpoint's list.
+        blocks: sizes of the parts of an embedding; the last one is the support vector machine's.
+        c: of the support vector machine.
+        settings: of the `RecordingClassifier`.
+    """
+
+    def __init__(self, types: int, blocks: Sequence[int], c: float = 2.0, **settings: Any) -> None:
+        super().__init__()
+        self.of_layers = RecordingClassifier(types, blocks[:-1], **settings)
+        self.machine = SupportVectorClassifier(types, blocks[-1:], c)
+        self.num_features = self.of_layers.num_features + self.machine.num_features
+
+    @property
+    def l2(self) -> float:
+        return self.of_layers.l2
+
+    def forward(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        return self.forward_head(self.forward_features(segments, recordings))  # -> [recordings, types]
+
+    def forward_features(self, segments: torch.Tensor, recordings: torch.Tensor) -> torch.Tensor:
+        parts = [part.forward_features(segments, recordings) for part in (self.of_layers, self.machine)]
+        return torch.cat(parts, dim=1)  # -> [recordings, num_features]
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        of_layers, of_embedding = features.split([self.of_layers.num_features, self.machine.num_features], dim=1)
+        logits = (self.of_layers.forward_head(of_layers), self.machine.forward_head(of_embedding))
+        return sum(part.log_softmax(dim=1) for part in logits)

@@ -52,8 +52,8 @@ def check_values(cfg: DictConfig) -> None:
         if value > MAX_FLOAT32:
             raise ValueError(f"{name}={value} is too large; the largest number of the weights is {MAX_FLOAT32:.1e}")
     check_target_accuracy(cfg.evaluation.target_accuracy)
-    takes_embeddings = {"SegmentClassifier": False, "EmbeddingClassifier": True, "SupportVectorProbe": True}
-    takes = takes_embeddings.get(cfg.module._target_.rpartition(".")[2])
+    on_embeddings = dict.fromkeys(("EmbeddingClassifier", "SupportVectorProbe", "CombinedProbe"), True)
+    takes = ({"SegmentClassifier": False} | on_embeddings).get(cfg.module._target_.rpartition(".")[2])
     if takes is not None and takes != (cfg.embeddings is not None):
         raise ValueError(
             "embeddings= and the rest of the parameter set do not fit together; choose a parameter set on embeddings, "

@@ -7,7 +7,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from birdnet_nl.data.dataset import Batch
-from birdnet_nl.models.support_vectors import SupportVectorClassifier
+from birdnet_nl.models.support_vectors import CombinedClassifier, SupportVectorClassifier
 from birdnet_nl.training.module import types_of_recordings
 from birdnet_nl.training.probe import EmbeddingClassifier, Probe
 
@@ -35,6 +35,14 @@ class SupportVectorProbe(EmbeddingClassifier):
             values[held_out] = network.decision_values(features[held_out])
         fit_machine(network, scaled, known)
         Probe(_HeadOfDecisionValues(network)).fit(values, *self.hard_targets(types), network.l2 / len(types))
+
+
+class CombinedProbe(SupportVectorProbe):
+    """Both parts of a `CombinedClassifier`; synthetic and multi-label recordings are for the first one only."""
+
+    def _fit(self, network: CombinedClassifier, batch: Batch) -> None:
+        EmbeddingClassifier._fit(self, network.of_layers, batch)
+        super()._fit(network.machine, batch)
 
 
 def fit_machine(network: SupportVectorClassifier, scaled: np.ndarray, types: np.ndarray) -> None:

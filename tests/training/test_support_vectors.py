@@ -5,8 +5,10 @@ import pytest
 import torch
 from sklearn.svm import SVC
 
-from birdnet_nl.models.support_vectors import SupportVectorClassifier
-from birdnet_nl.training.support_vectors import SupportVectorProbe, fit_machine
+from birdnet_nl.models.recording_classifier import RecordingClassifier
+from birdnet_nl.models.support_vectors import CombinedClassifier, SupportVectorClassifier
+from birdnet_nl.training.probe import EmbeddingClassifier
+from birdnet_nl.training.support_vectors import CombinedProbe, SupportVectorProbe, fit_machine
 
 
 def bags(types: int, count: int = 60) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -25,9 +27,10 @@ def bags(types: int, count: int = 60) -> tuple[torch.Tensor, torch.Tensor, torch
     )
 
 
-def probe(types: int) -> SupportVectorProbe:
-    module = SupportVectorProbe.__new__(SupportVectorProbe)
+def probe(types: int, kind: type[EmbeddingClassifier] = SupportVectorProbe) -> EmbeddingClassifier:
+    module = kind.__new__(kind)
     torch.nn.Module.__init__(module)
+    module.synthetic_batch = module.multilabel_batch = None
     module.types, module.class_weights = [str(index) for index in range(types)], torch.ones(types)
     return module
 
@@ -69,6 +72,21 @@ def test_weights_load_with_any_number_of_support_vectors():
     probe(3)._fit(trained, (segments, of_segments, recordings))
     loaded.load_state_dict(trained.state_dict())
     torch.testing.assert_close(loaded(segments, recordings), trained(segments, recordings))
+
+
+def test_a_combination_is_the_product_of_its_parts_on_their_columns():
+    segments, of_segments, recordings = bags(3)
+    other = torch.cat([segments[:, :1], torch.randn(len(segments), 4, generator=torch.Generator().manual_seed(1))], 1)
+    settings = {"pooling": ["mean", "std"], "l2": 0.05, "species_score": True, "landmarks": 8}
+    combined, of_layers = CombinedClassifier(3, [4, 6], **settings), RecordingClassifier(3, [4], **settings)
+    machine = SupportVectorClassifier(3, [6])
+    both = torch.cat([other, segments[:, 1:]], dim=1)
+    probe(3, CombinedProbe)._fit(combined, (both, of_segments, recordings))
+    probe(3, EmbeddingClassifier)._fit(of_layers, (other, of_segments, recordings))
+    probe(3)._fit(machine, (segments, of_segments, recordings))
+    expected = of_layers(other, recordings).softmax(dim=1) * machine(segments, recordings).softmax(dim=1)
+    expected = expected / expected.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(combined(both, recordings).softmax(dim=1), expected, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "value"), [("c", 0), ("c", True), ("l2", 0)])
