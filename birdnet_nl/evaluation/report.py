@@ -147,13 +147,16 @@ def describe_controls(controls: Mapping[str, Any]) -> str:
 
 
 def describe_sources(report: Mapping[str, Any]) -> list[str]:
-    """Describe song against call on one line, where there are other types too, and on another that of each source."""
+    """Describe song against call on one line, where there are other types too, and on another that of each source.
+
+    Sources with fewer than ten recordings are in `metrics.json` only.
+    """
     lines, parts = [], []
     if (pair := report.get("song_against_call")) and len(report["types"]) > 2:
         lines.append(f"song against call: balanced accuracy {pair['balanced_accuracy']:.0%}, AUROC {pair['auroc']:.2f}")
     for source, scores in (report.get("sources") or {}).items():
         pair, every = scores["song_against_call"], scores["recording"]
-        if pair is not None:
+        if pair is not None and scores["count"] >= FEW_TEST_RECORDINGS:
             three = "" if every is None or len(report["types"]) < 3 else f", all types {every['auroc']:.2f}"
             parts.append(f"{escape(source)} ({scores['count']}) {pair['auroc']:.2f}{three}")
     return lines + ([f"AUROC of song against call by source: {'; '.join(parts)}"] if parts else [])
@@ -163,9 +166,11 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     calibration = report["calibration"]
     if not calibration["fitted_on"]:
         return f"temperature 1 (too few validation recordings to fit one), ECE {calibration['after']['ece']:.2f}"
+    biases = zip(report.get("types", ()), calibration.get("bias") or (), strict=False)
+    bias = ", ".join(f"{name} {value:+.2f}" for name, value in biases)
     return (
-        f"temperature {calibration['temperature']:.2f}: ECE {calibration['before']['ece']:.2f} → "
-        f"{calibration['after']['ece']:.2f} (expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
+        f"temperature {calibration['temperature']:.2f}{f', bias {bias}' if bias else ''}: "
+        f"ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} (expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
     )
 
 
