@@ -170,7 +170,8 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     bias = ", ".join(f"{name} {value:+.2f}" for name, value in biases)
     return (
         f"temperature {calibration['temperature']:.2f}{f', bias {bias}' if bias else ''}: "
-        f"ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} (expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
+        f"ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} "
+        f"(expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
     )
 
 
