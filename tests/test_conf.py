@@ -226,6 +226,9 @@ def test_a_species_is_a_fact_that_cannot_be_overridden(compose_config):
     assert isinstance(info.value.__cause__, ReadonlyConfigError)
 
 
+INNER_MODELS = ("recording_classifier", "residual_head", "support_vectors", "combined")  # of parameter sets
+
+
 def test_the_help_names_every_choice_and_only_choices_that_exist():
     groups = main.HELP.partition("GROUPS")[2].partition("VALUES")[0]
     named: set[tuple[str, str]] = set()
@@ -233,7 +236,7 @@ def test_the_help_names_every_choice_and_only_choices_that_exist():
     for group, text in re.findall(pattern, groups, re.M):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
         named |= {(group, option.strip()) for option in text.split(",")}
-    inner = {("data", "base"), ("model", "recording_classifier"), ("model", "residual_head")}
+    inner = {("data", "base"), *(("model", name) for name in INNER_MODELS)}
     shown = {group for group, _ in named}
     assert named == {option for option in OPTIONS if option[0] in shown} - inner
     assert "one of 232" in groups and len(all_species()) == 232

@@ -83,10 +83,12 @@ def describe_evaluation(report: Mapping[str, Any]) -> list[str]:
     lines += [_describe_calibration(report["calibration"], decision), _describe_decision(decision)]
     lines += describe_sources(report)
     for clip in report.get("clips", ()):
-        shorter = f"; {clip['shorter']} recordings are not longer" if clip["shorter"] else ""
+        pair = clip["song_against_call"] if len(types) > 2 else None
+        song = f", song against call {pair['balanced_accuracy']:.0%}, AUROC {pair['auroc']:.2f}" if pair else ""
+        whole = f"; not longer than that: {clip['shorter']}" if clip["shorter"] else ""
         lines.append(
-            f"clips of {clip['clip_s']:g} s: the most active stretch; ECE {clip['calibration']['after']['ece']:.2f}, "
-            f"uncertain {1 - clip['decision']['certain_share']:.0%}{shorter}"
+            f"clips of {clip['clip_s']:g} s, the most active stretch: ECE {clip['calibration']['after']['ece']:.2f}, "
+            f"uncertain {1 - clip['decision']['certain_share']:.0%}{song}{whole}"
         )
     if few := list_few(scores):
         lines.append(f"[yellow]Few recordings ({few}): the metrics are a first impression.[/]")

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
-import soundfile
 
 from birdnet_nl.audio.activity import activity_of, window_activity
 from birdnet_nl.audio.cache import CachedMel, cache_mels
 from birdnet_nl.audio.decode import decode
+from birdnet_nl.audio.encode import encode_wav
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.evaluation.evaluate import evaluate_calibrated
 from birdnet_nl.evaluation.sources import song_against_call
@@ -54,10 +53,10 @@ def cut_clip(recording: Recording, mel: CachedMel, params: MelParams, clip_s: fl
     target = cache_dir / CLIPS / f"{mel.content}-{start_s:.2f}-{clip_s:g}s.wav"
     if not target.is_file():
         samples, first = decode(recording.path, CLIP_RATE_HZ), round(start_s * CLIP_RATE_HZ)
-        clip = np.ascontiguousarray(samples[first : first + round(clip_s * CLIP_RATE_HZ)])
+        clip = samples[first : first + round(clip_s * CLIP_RATE_HZ)]
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target, sync=False) as beside, beside.open("wb") as file:
-            soundfile.write(file, clip, CLIP_RATE_HZ, format="WAV", subtype="FLOAT")
+            file.write(encode_wav(clip, CLIP_RATE_HZ))
     return replace(recording, path=target)
 
 

@@ -35,6 +35,8 @@ def test_each_source_has_the_metrics_of_its_own_recordings(predicted):
     expected = roc_auc_score(truth[24:] == 0, own[:, 0] / own.sum(axis=1))
     assert scores["B"]["song_against_call"]["auroc"] == pytest.approx(expected, abs=1e-6)
     (line,) = describe_sources({"sources": scores, "types": TYPES})
+    few = {"C": scores["B"] | {"count": 9}}
+    assert describe_sources({"sources": scores | few, "types": TYPES}) == [line]
     assert line.startswith("AUROC of song against call by source: A (24) ") and "all types" in line.split("; B")[0]
 
 

@@ -68,6 +68,6 @@ def test_an_evaluation_reports_clips_beside_whole_recordings(tiny_run, cache, tm
     assert short["results"]["recording"]["count"] == count and short["shorter"] < count
     assert short["results"]["segment"]["count"] == count  # one segment of three seconds each
     assert short["calibration"]["temperature"] == report["calibration"]["temperature"]
-    assert "clip of 3 s" in result.output and "clips of 3 s: the most active stretch" in result.output
+    assert "clips of 3 s, the most active stretch: ECE" in result.output
     wrong = CliRunner().invoke(app, [*arguments, "--clip-s", "six", "--out", str(tmp_path / "other")])
     assert wrong.exit_code == 1
