@@ -7,7 +7,8 @@
 All species are pooled, no recordist is in two splits, and every recording is tested once for each seed. Finished runs
 are not repeated, and a stopped command continues with the run in which it was stopped. `--validation` shows metrics of
 the validation recordings instead of the test recordings: choose by these, and look at the test afterwards. `--join`
-multiplies the probabilities of two variants.
+multiplies the probabilities of two variants. `--external FOLDER` adds other recordings, by recordists not seen in
+training: look at them once for each recipe.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.external import summarise_external
 from birdnet_nl.comparison.finished_runs import FinishedRun, read_run
 from birdnet_nl.comparison.predictions import RunPredictions, between
 from birdnet_nl.comparison.results import join_folds
@@ -33,6 +35,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = {
     "turbo": "trainer=turbo",
     "turbo from random weights": "trainer=turbo model.pretrained=null",
+    "birdnet_svm": "trainer=birdnet_svm",
+    "birdnet_combined": "trainer=birdnet_combined",
     "birdnet": "trainer=birdnet",
     "birdnet without synthetic recordings": "trainer=birdnet data.synthetic_recordings=0",
     "birdnet, linear": "trainer=birdnet model.landmarks=0 model.l2=0.1",
@@ -46,6 +50,12 @@ VARIANTS = {
     "frozen, shuffled types": "trainer=frozen data.shuffle_types=true",
 }
 CONTROLS = ("majority", "metadata")
+EXTERNAL = {  # columns of the external test
+    "external: song against call": "song_call",
+    "balanced accuracy": "song_call_balanced_accuracy",
+    "recall song": "recall_song",
+    "recall call": "recall_call",
+}
 METRICS = {"balanced accuracy": "balanced_accuracy", "AUROC": "auroc", "song against call": "song_call"}
 
 
@@ -169,6 +179,17 @@ def table(summary: Mapping[str, Mapping[str, Any]], validation: bool) -> Table:
     return shown
 
 
+def external_table(summary: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Build a table of the external test, with a row for each variant."""
+    shown = Table(title="external test, mean over runs")
+    for column in ("variant", *EXTERNAL):
+        shown.add_column(column, justify="left" if column == "variant" else "right")
+    for name, variant in summary.items():
+        if "external" in variant:
+            shown.add_row(name, *[_number(variant["external"][key], ".3f") for key in EXTERNAL.values()])
+    return shown
+
+
 def _number(value: float | None, format_spec: str) -> str:
     return "" if value is None else format(value, format_spec)
 
@@ -188,6 +209,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("logs/accuracy"), help="folder in which the runs are kept")
     parser.add_argument("--validation", action="store_true", help="show validation recordings, not test recordings")
     parser.add_argument("--join", nargs=2, metavar="NAME", help="two of the variants, whose probabilities to multiply")
+    parser.add_argument("--external", type=Path, help="folder of other recordings to evaluate every run on")
     parser.add_argument("--out", type=Path, help="JSON file for the metrics")
     options = parser.parse_args()
     variants = VARIANTS | dict(text.split("=", 1) for text in options.add)
@@ -213,12 +235,16 @@ def main() -> None:
                 train(run_overrides(root, options.folds, fold, seed, threads + variants[name]), run_dir)
                 runs.append(read_run(run_dir))
         summary[name], runs_of[name] = summarise(runs), runs
+        if options.external:
+            summary[name]["external"] = summarise_external(runs, options.external.resolve())
         Console(width=140).print(table({name: summary[name]}, options.validation))
         write()
     if options.join and not options.validation:
         summary[" × ".join(options.join)] = join_variants(*(runs_of[name] for name in options.join))
         write()
     Console(width=140).print(table(summary, options.validation))
+    if options.external:
+        Console(width=140).print(external_table(summary))
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def test_a_recipe_on_embeddings_sets_everything_it_needs(compose_config, recipe,
 
 
 def test_the_layers_of_embeddings_have_the_sizes_of_the_model(compose_config):
-    for recipe in ("birdnet", "frozen"):
+    for recipe in ("birdnet", "birdnet_svm", "birdnet_combined", "frozen"):
         cfg = compose_config("species=koolmees", f"trainer={recipe}")
         model = instantiate(cfg.embeddings)
         parts = [model] + ([model.concatenated_with] if model.concatenated_with else [])
@@ -142,7 +142,9 @@ def test_every_data_source_is_built(compose_config, make_recordings_folder, tmp_
     assert type(data.shares) is dict  # plain values, so that nothing of Hydra's is passed on
 
 
-@pytest.mark.parametrize("recipe", ["legacy", "fast", "turbo", "birdnet", "distilled", "frozen"])
+@pytest.mark.parametrize(
+    "recipe", ["legacy", "fast", "turbo", "birdnet", "birdnet_svm", "birdnet_combined", "distilled", "frozen"]
+)
 def test_the_module_of_every_recipe_is_built(compose_config, recipe):
     cfg = compose_config("species=koolmees", f"trainer={recipe}", "parameter_set=test")
     module = instantiate(cfg.module, _convert_="all")
@@ -224,6 +226,9 @@ def test_a_species_is_a_fact_that_cannot_be_overridden(compose_config):
     assert isinstance(info.value.__cause__, ReadonlyConfigError)
 
 
+INNER_MODELS = ("recording_classifier", "residual_head", "support_vectors", "combined")  # of parameter sets
+
+
 def test_the_help_names_every_choice_and_only_choices_that_exist():
     groups = main.HELP.partition("GROUPS")[2].partition("VALUES")[0]
     named: set[tuple[str, str]] = set()
@@ -231,7 +236,7 @@ def test_the_help_names_every_choice_and_only_choices_that_exist():
     for group, text in re.findall(pattern, groups, re.M):
         text = re.sub(r"\([^)]*\)", "", text).rpartition(":")[2]
         named |= {(group, option.strip()) for option in text.split(",")}
-    inner = {("data", "base"), ("model", "recording_classifier"), ("model", "residual_head")}
+    inner = {("data", "base"), *(("model", name) for name in INNER_MODELS)}
     shown = {group for group, _ in named}
     assert named == {option for option in OPTIONS if option[0] in shown} - inner
     assert "one of 232" in groups and len(all_species()) == 232

@@ -1,4 +1,4 @@
-"""Encoding of sound for the players of a page; other sound is written by `synthetic/`."""
+"""Encoding of sound for the players of a page, and of clips that are predicted; demo sound: `synthetic/`."""
 
 import io
 
@@ -18,4 +18,11 @@ def encode_mp3(samples: np.ndarray, sample_rate_hz: int) -> bytes:
         samples = resample(np.ascontiguousarray(samples, dtype=np.float32), sample_rate_hz, rate_hz)
     file = io.BytesIO()
     soundfile.write(file, np.clip(samples, -1, 1), rate_hz, format="MP3", compression_level=0.7)
+    return file.getvalue()
+
+
+def encode_wav(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Encode float32 [samples] of one channel as WAV without loss."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="FLOAT")
     return file.getvalue()

@@ -34,6 +34,9 @@ def evaluate_command(
     with_training_recordings: Annotated[
         bool, typer.Option("--with-training-recordings", help="Include recordings seen in training.")
     ] = False,
+    clip_s: Annotated[
+        str, typer.Option(metavar="SECONDS", help="Also on the most active clip of each recording: 6, or 15,6.")
+    ] = "",
     cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches.")] = Path("cache"),
 ) -> None:
     """Evaluate a trained network on a folder of recordings: the report of a run, without training.
@@ -47,8 +50,13 @@ def evaluate_command(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train.py, before torch is loaded
     from birdnet_nl.commands.evaluate_tables import print_evaluation, print_left_out
     from birdnet_nl.inference.classifier import Classifier
+    from birdnet_nl.runs.clips import parse_clip_lengths
     from birdnet_nl.runs.evaluate import evaluate
 
+    try:
+        clip_lengths_s = parse_clip_lengths(clip_s)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     classifier = Classifier.load(user_path(network))
     data = user_path(data)
     trained = trained_species(classifier.metadata)
@@ -66,7 +74,7 @@ def evaluate_command(
     name = f"{data.resolve().name}-{datetime.now():%Y-%m-%d_%H-%M-%S}{mark}"
     folder = claim_folder(user_path(out) if out else classifier.run_dir / EVALUATIONS / name)
     try:
-        report = evaluate(classifier, data, folders, folder, user_path(cache), with_training_recordings)
+        report = evaluate(classifier, data, folders, folder, user_path(cache), with_training_recordings, clip_lengths_s)
     except BaseException:
         for created in [folder] if out else [folder, folder.parent]:
             if not any(created.iterdir()):

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from birdnet_nl.evaluation.report import list_few, result_table
+from birdnet_nl.evaluation.report import describe_sources, list_few, result_table
 from birdnet_nl.runs.evaluation_report import includes_training_recordings
 from birdnet_nl.util.console import display_path, info, screen
 
@@ -44,6 +44,8 @@ def print_evaluation(report: Mapping[str, Any], folder: Path) -> None:
     results, new = dict(report["results"]), report["new_recordists"]
     if "recording" in new:
         results["recording by a new recordist"] = new["recording"]
+    for clip in report.get("clips", ()):
+        results[f"clip of {clip['clip_s']:g} s"] = clip["results"]["recording"]
     screen.print(result_table({**report, "results": results}))
     for line in describe_evaluation(report):
         screen.print(line, soft_wrap=True)
@@ -79,6 +81,15 @@ def describe_evaluation(report: Mapping[str, Any]) -> list[str]:
     seconds = report["seconds"]["total"]
     lines.append(f"chance is {1 / len(types):.0%}; \\[95 % intervals] over recordists; {seconds:.0f} s in total")
     lines += [_describe_calibration(report["calibration"], decision), _describe_decision(decision)]
+    lines += describe_sources(report)
+    for clip in report.get("clips", ()):
+        pair = clip["song_against_call"] if len(types) > 2 else None
+        song = f", song against call {pair['balanced_accuracy']:.0%}, AUROC {pair['auroc']:.2f}" if pair else ""
+        whole = f"; not longer than that: {clip['shorter']}" if clip["shorter"] else ""
+        lines.append(
+            f"clips of {clip['clip_s']:g} s, the most active stretch: ECE {clip['calibration']['after']['ece']:.2f}, "
+            f"uncertain {1 - clip['decision']['certain_share']:.0%}{song}{whole}"
+        )
     if few := list_few(scores):
         lines.append(f"[yellow]Few recordings ({few}): the metrics are a first impression.[/]")
     return lines

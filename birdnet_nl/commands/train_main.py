@@ -41,6 +41,7 @@ EXAMPLES
   python train.py data.pool=all trainer=birdnet data.root=/nas/xc     one classifier for all species
   python train.py species=vink trainer=head base=logs/birdnet/pool-all/<time>     a head of its own, in seconds
   python train.py -m data.pool=all data.folds=5 data.fold=0,1,2,3,4   cross-validation
+  python train.py data.pool=all final=logs/sweep-<time>               the model to use, after cross-validation
   python train.py resume=logs/fast/koolmees/<time>                    continue a run that was stopped
   python train.py --cfg job trainer=fast                              show every parameter, start nothing
 
@@ -49,13 +50,14 @@ GROUPS (group=option; docs/parameter_sets.md)
   trainer   parameter set: fast (default), legacy, turbo, birdnet, distilled, frozen, head
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       emsn (default), wide, wide_coarse          model     emsn_cnn (default), compact_cnn
-  augment   none (default), mix_and_mask               logger    tensorboard (default), csv
+  augment   none (default), mix_and_mask, clips        logger    tensorboard (default), csv
   engine    auto (default), plain (no speed-ups)       sweeper   basic (default), optuna
   launcher  basic (default), joblib, ray, slurm, submitit_local
 
 VALUES most often changed
   data.root            folder with xeno-canto-<species>/<song|call|alarm>/*.mp3, or an address such as s3://bucket/xc
                        (default ./data, or the environment variable BIRDNET_NL_DATA)
+  data.extra_roots=[/nas/world]   recordings of any species to train on and never to test on
   data.types=[song,call]  data.max_segments_per_type  data.batch_size  data.num_workers
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience  engine.threads  seed
   model.pretrained     synthetic, null, or a file of birdnet-nl pretrain       paths.logs  paths.cache

@@ -20,7 +20,7 @@ BY_RECORDING = "recording"
 WORKERS = ("engine", "data.num_workers", "data.pin_memory", "data.persistent_workers", "data.decode_workers")
 NEUTRAL = (  # overrides that a comparison handles separately, or that do not change the result
     "species", "pool", "trainer", "seed", "resume", "fold", "folds", "split_by", "shuffle_types", "root", "data",
-    "paths", "hydra", "logger", "progress", "parameter_set", "launcher", "sweep", "plots", "figures",
+    "paths", "hydra", "logger", "progress", "parameter_set", "launcher", "sweep", "plots", "figures", "final",
 )  # fmt: skip
 RENAMED_SETS = {"practised": "frozen", "student": "distilled"}  # parameter sets of version 0.1
 RENAMED_REPORT = {  # keys of metrics.json of version 0.1; None: removed
@@ -69,6 +69,11 @@ class FinishedRun:
     @property
     def scores(self) -> Mapping[str, Any]:
         return self.report["results"]["recording"]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it was trained on all recordings; its metrics are then those of a cross-validation."""
+        return bool(self.report.get("final"))
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -153,7 +158,6 @@ def read_run(folder: Path) -> FinishedRun:
         species, results = report["species"], report["results"]
         if not isinstance(results["recording"], dict):
             raise TypeError("results.recording is not a table")
-        overrides = _overrides(folder, str(original["parameter_set"]))
         return FinishedRun(
             folder=folder,
             finished=path.stat().st_mtime,
@@ -169,14 +173,23 @@ def read_run(folder: Path) -> FinishedRun:
             folds=report.get("folds"),
             fold=report.get("fold"),
             test_fingerprint=report.get("test_fingerprint") or "",
-            variant=tuple(sorted(text for text in overrides if not _is_neutral(text))),
-            worker_overrides=tuple(sorted(text for text in overrides if _key(text).startswith(WORKERS))),
+            variant=variant_of(folder, str(original["parameter_set"])),
+            worker_overrides=tuple(
+                text
+                for text in sorted(_overrides(folder, str(original["parameter_set"])))
+                if _key(text).startswith(WORKERS)
+            ),
             report=report,
         )
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is not the report of a run ({error!r})") from None
+
+
+def variant_of(folder: Path, parameter_set: str) -> tuple[str, ...]:
+    """Return the arguments of a run that change the training of its parameter set, sorted."""
+    return tuple(sorted(text for text in _overrides(folder, parameter_set) if not _is_neutral(text)))
 
 
 def upgrade_report(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,8 +70,8 @@ class Pairing:
 
 def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str]) -> Pairing:
     """Pair the runs of each of `others` with those of `baseline`; of several equal runs the newest counts."""
-    selected = [run for run in runs if run.parameter_set in (baseline, *others)]
-    left_out: list[LeftOut] = []
+    selected = [run for run in runs if run.parameter_set in (baseline, *others) and not run.is_final]
+    left_out = [LeftOut(str(run.folder), _describe_final(run)) for run in runs if run.is_final]
     slots = _group(selected, lambda run: (Kind.of(run), run.subject, run.seed, run.fold, run.parameter_set))
     cases = _results([_choose(candidates, left_out) for candidates in slots.values()], left_out)
     pairs = {kind: {name: [] for name in others} for kind in sorted({kind for kind, *_ in cases})}
@@ -93,6 +93,14 @@ def pair_runs(runs: Sequence[FinishedRun], baseline: str, others: Sequence[str])
         {kind: {name: tuple(_equal_workers(slots, kind, baseline, name)) for name in others} for kind in pairs},
         tuple(dict.fromkeys(left_out)),
     )
+
+
+def _describe_final(run: FinishedRun) -> str:
+    """Describe a final model, which has no test of its own and is not compared."""
+    value, ends = run.scores.get("balanced_accuracy"), (run.scores.get("intervals") or {}).get("balanced_accuracy")
+    span = f" [{100 * ends[0]:.0f}–{100 * ends[1]:.0f}]" if ends and None not in ends else ""
+    folds = "" if value is None else f"; in the folds, balanced accuracy {value:.1%}{span}"
+    return f"final model of {run.parameter_set} for {run.subject}, trained on all recordings{folds}"
 
 
 def _reason_not_comparable(pair: Pair) -> str:

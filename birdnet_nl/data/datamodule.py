@@ -11,6 +11,7 @@ from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
+from birdnet_nl.data.extra import ExtraRecordings, add_extra, check_extra_roots, read_extra, select_extra
 from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.outlines import HeldBlocks
@@ -26,6 +27,7 @@ from birdnet_nl.data.validation import (
     check_shares,
     check_split_by,
     check_synthetic_recordings,
+    check_test_source,
     check_types,
 )
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
@@ -66,6 +68,10 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             type; 0 leaves these out. With crops, `crops.multilabel_share` sets their share.
         synthetic_recordings: with `embeddings`, number of synthetic recordings to train on; none with the demo.
         inherited: splits of an earlier run that this one builds on; None to split from scratch.
+        test_source: a value of the column `source` of recordings.csv, whose recordings are tested on: leave one source
+            out; None for splits by `shares` or `folds`.
+        final: put all recordings in the training split, for a run without validation and test.
+        extra_roots: folders with further recordings of any species, for training only (`data/extra.py`).
     """
 
     def __init__(
@@ -100,6 +106,9 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         multilabel_weight: float = 0.0,
         synthetic_recordings: int = 0,
         inherited: InheritedSplits | None = None,
+        extra_roots: Sequence[str] = (),
+        final: bool = False,
+        test_source: str | None = None,
     ) -> None:
         super().__init__()
         check_types(types)
@@ -108,6 +117,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         check_max_segments(max_segments_per_type)
         check_fold(folds, fold)
         check_split_by(split_by, folds, crops.enabled)
+        check_test_source(test_source, folds, split_by, inherited, final)
         check_batches(batch_size, num_workers)
         check_resident(resident)
         check_multilabel_weight(multilabel_weight)
@@ -123,16 +133,18 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         self.batch_size, self.num_workers, self.resident = batch_size, num_workers, resident
         self.pin_memory, self.persistent_workers = pin_memory, persistent_workers
         self.decode_workers = decode_workers or joblib.cpu_count()
+        self.final, self.test_source = final, None if test_source is None else str(test_source)
         self.multilabel_weight, self.synthetic_recordings = multilabel_weight, synthetic_recordings
         self.folds, self.fold, self.split_by = folds, fold, split_by
         self.crops = crops if crops.enabled and embeddings is None else None
         members = [species] if pool is None else pooled_species(pool)
         self.choices = choose_sources(source, root, members, group=isinstance(pool, str))
+        self.extra_roots = check_extra_roots(extra_roots, self.synthetic, split_by, self._spectrograms)
         if embeddings is not None:
             check_demo(embeddings, self.synthetic)
         self.prepared: PreparedRecordings | None = None
         self.contents: list[FolderContent] = []
-        self.multilabel = MultilabelRecordings()
+        self.multilabel, self.extra = MultilabelRecordings(), ExtraRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
         self.crop_dataset: CropDataset | None = None
         self.embedded: EmbeddedSplits | None = None
@@ -172,8 +184,9 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
     def prepare(self) -> None:
         recordings = self._read_recordings()
         held = HeldBlocks()  # for the second search for duplicates, among recordings of several types
+        self.extra = read_extra(self.extra_roots, self.flight_call, recordings)
         with progress_bar() as bar:
-            total = sum(recording.vocalization_type in self.types for recording in recordings)
+            total = sum(recording.vocalization_type in self.types for recording in (*recordings, *self.extra.found))
             task = bar.add_task("decoding and computing mels", total=total)
             make_mels = mel_maker(
                 self._spectrograms, self.mel, self.mel_dir, self.segment_s, self.decode_workers,
@@ -192,8 +205,14 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
                 fold=self.fold,
                 inherited=self.inherited,
                 held=held,
+                final=self.final,
+                test_source=self.test_source,
             )
+            if self.extra_roots:
+                self.extra = select_extra(self.extra, self.prepared, make_mels, self.mel, not self.synthetic)
+                self.prepared = add_extra(self.prepared, self.extra)
             if self._uses_multilabel:
+                recordings = [*recordings, *self.extra.usable]
                 self.multilabel = find_multilabel(
                     recordings, self.prepared, make_mels, self.mel, self.flight_call, held
                 )

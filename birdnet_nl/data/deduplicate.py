@@ -92,6 +92,42 @@ def _keep_one_per_sound(
     return kept, left_out
 
 
+def remove_further_duplicates(
+    further: Sequence[Recording], known: Sequence[Recording], mels: Mapping[str, CachedMel], params: MelParams
+) -> tuple[list[Recording], list[UnusableFile]]:
+    """Return the recordings of `further` that hold no sound of `known`, each sound once, and the files left out.
+
+    A recording that is connected to one of `known` by near-duplicates among `further` is left out too. `mels` has the
+    mels of both.
+    """
+    names = {mels[recording.id].content: recording.path.name for recording in known}
+    left_out = [
+        UnusableFile(recording.path, f"has the same content as {names[mels[recording.id].content]}")
+        for recording in further
+        if mels[recording.id].content in names
+    ]
+    kept = [recording for recording in further if mels[recording.id].content not in names]
+    kept, equal = _keep_one_per_sound(
+        kept, lambda recording: mels[recording.id].content, mels, "has the same content as"
+    )
+    species, ids = {recording.species for recording in kept}, {recording.id for recording in kept}
+    of_species = [recording for recording in known if recording.species in species]
+    sound_id = _connect(near_duplicates_within_species([*kept, *of_species], mels, params, ids))
+    known_sounds = {sound_id[recording.id]: recording.path.name for recording in known if recording.id in sound_id}
+
+    def sound_of(recording: Recording) -> str:
+        return sound_id.get(recording.id, recording.id)
+
+    left_out += [
+        UnusableFile(recording.path, f"holds the same sound as {known_sounds[sound_of(recording)]}")
+        for recording in kept
+        if sound_of(recording) in known_sounds
+    ]
+    kept = [recording for recording in kept if sound_of(recording) not in known_sounds]
+    kept, near = _keep_one_per_sound(kept, sound_of, mels, "holds the same sound as")
+    return kept, [*left_out, *equal, *near]
+
+
 def assert_disjoint(
     recordings: Sequence[Recording],
     mels: Mapping[str, CachedMel],

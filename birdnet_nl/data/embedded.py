@@ -35,7 +35,8 @@ class EmbeddingDataset(Dataset):
             embeddings[self.recording_ids[recording]][round(start / frames_per_window)]
             for recording, start in zip(self.recordings.tolist(), segments.start_frames.tolist(), strict=True)
         ]
-        self.embeddings = torch.from_numpy(np.stack(rows))
+        width = next(iter(embeddings.values())).shape[1]
+        self.embeddings = torch.from_numpy(np.stack(rows) if rows else np.empty((0, width), dtype=np.float16))
 
     def __len__(self) -> int:
         return len(self.types)

@@ -12,8 +12,8 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.deduplicate import remove_duplicates
 from birdnet_nl.data.near_duplicates import NearDuplicate
 from birdnet_nl.data.outlines import HeldBlocks
-from birdnet_nl.data.splits import SPLITS, InheritedSplits
-from birdnet_nl.data.training_rules import ChosenTypes, choose_types
+from birdnet_nl.data.splits import SPLITS, InheritedSplits, assign_test_source
+from birdnet_nl.data.training_rules import ChosenTypes, choose_types, usable_types
 from birdnet_nl.recordings.file_summary import format_counts
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.errors import DataError, TooFewRecordingsError
@@ -49,6 +49,7 @@ class PreparedRecordings:
         unusable: files without a mel, and duplicates.
         left_out_types: reason by type, with the counts, for types with too few recordings.
         near_duplicates: pairs that were found; at most one recording of each pair is in `recordings`.
+        extra: ids of the recordings of `data.extra_roots`, which are for training only.
     """
 
     recordings: list[Recording]
@@ -59,6 +60,7 @@ class PreparedRecordings:
     unusable: list[UnusableFile] = field(default_factory=list)
     left_out_types: dict[str, str] = field(default_factory=dict)
     near_duplicates: list[NearDuplicate] = field(default_factory=list)
+    extra: frozenset[str] = frozenset()
 
     @property
     def warnings(self) -> dict[Path, str]:
@@ -89,12 +91,15 @@ def prepare_recordings(
     fold: int | None = None,
     inherited: InheritedSplits | None = None,
     held: HeldBlocks | None = None,
+    final: bool = False,
+    test_source: str | None = None,
 ) -> PreparedRecordings:
     """Compute mels, leave out what cannot be used and assign splits.
 
     `subject` is the slug of the species, or of the pool of species, in error messages. With `inherited` splits every
     type is kept, however few recordings it has, because the base run was trained on it. `held` keeps outlines for
-    `find_multilabel`. Raises `DataError` when fewer than two types remain.
+    `find_multilabel`. `final` puts all recordings of `types` in the training split. With a `test_source` its recordings
+    are tested on. Raises `DataError` when fewer than two types remain.
     """
     plain = [recording for recording in found if recording.vocalization_type in types]
     unclear = Counter(r.type_text or "(no type)" for r in found if r.vocalization_type is None)
@@ -115,7 +120,12 @@ def prepare_recordings(
         )
     plain = [recording for recording in plain if recording.id in mels]
     usable, duplicates, near = remove_duplicates(plain, mels, mel, held)
-    if inherited is None:
+    if final:
+        chosen = ChosenTypes(usable, list(types), {recording.id: "train" for recording in usable}, {})
+    elif test_source is not None:
+        chosen, same_recordist = _leave_source_out(usable, types, shares, min_recordings, seed, test_source)
+        duplicates = [*duplicates, *same_recordist]
+    elif inherited is None:
         chosen = choose_types(usable, types, shares, min_recordings, seed, folds, fold)
     else:
         chosen = ChosenTypes(usable, list(types), inherited.assign(usable, shares, seed), {})
@@ -139,6 +149,25 @@ def prepare_recordings(
         left_out_types=chosen.left_out,
         near_duplicates=near,
     )
+
+
+def _leave_source_out(
+    usable: Sequence[Recording],
+    types: Sequence[str],
+    shares: dict[str, float],
+    min_recordings: int,
+    seed: int,
+    test_source: str,
+) -> tuple[ChosenTypes, list[UnusableFile]]:
+    """Choose the types that the other sources suffice for, and assign the splits; also returns who was left out."""
+    others = [recording for recording in usable if recording.source != test_source]
+    kept_types, left_out = usable_types(others, types, min_recordings, parts=2)
+    kept = [recording for recording in usable if recording.vocalization_type in kept_types]
+    splits = assign_test_source(kept, test_source, shares, seed)
+    reason = f"its recordist is in the source {test_source}, which is tested on"
+    same_recordist = [UnusableFile(recording.path, reason) for recording in kept if recording.id not in splits]
+    chosen = [recording for recording in kept if recording.id in splits]
+    return ChosenTypes(chosen, kept_types, splits, left_out), same_recordist
 
 
 def _check_empty_splits(splits: Mapping[str, str], subject: str) -> None:

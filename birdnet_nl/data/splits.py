@@ -7,8 +7,8 @@ run inherits its splits, so that recordings seen in training never come into the
 
 import csv
 import os
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,31 @@ def assign_splits(
     return splits
 
 
+def assign_test_source(
+    recordings: Sequence[Recording], test_source: str, shares: dict[str, float], seed: int
+) -> dict[str, str]:
+    """Put the recordings of one source in the test split and divide the others over train and val.
+
+    Recordings of other sources by recordists of the test source are in no split. Raises `DataError` where the source
+    has no recordings.
+    """
+    test = [recording for recording in recordings if recording.source == test_source]
+    if not test:
+        counts = Counter(recording.source for recording in recordings if recording.source)
+        sources = ", ".join(f"{source} {count}" for source, count in counts.most_common())
+        raise DataError(
+            f"data.test_source={test_source}: no recording has it in the column source of recordings.csv; there are: "
+            f"{sources or 'none'}"
+        )
+    groups = {group_of(recording) for recording in test}
+    rest = [recording for recording in recordings if group_of(recording) not in groups]
+    if not rest:
+        raise DataError(f"data.test_source={test_source}: no recordings by other recordists are left to train on")
+    train_and_val = shares["train"] + shares["val"]
+    splits = _divide(rest, {split: shares[split] / train_and_val for split in ("train", "val")}, seed)
+    return splits | {recording.id: "test" for recording in test}
+
+
 def _divide(recordings: Sequence[Recording], shares: dict[str, float], seed: int) -> dict[str, str]:
     """Assign each recording to a part, one of the keys of `shares`: groups stay whole, every type is in every part."""
     types = sorted({recording.vocalization_type for recording in recordings})
@@ -127,14 +152,22 @@ def _move_groups(assignment: np.ndarray, counts: np.ndarray, target: np.ndarray)
         assignment = best
 
 
-def write_splits(path: Path, recordings: Sequence[Recording], splits: dict[str, str]) -> None:
-    """Write a CSV file with a row per recording, and its licence, which also concerns the trained model."""
+def write_splits(
+    path: Path, recordings: Sequence[Recording], splits: dict[str, str], extra: Collection[str] = ()
+) -> None:
+    """Write a CSV file with a row per recording, and its licence, which also concerns the trained model.
+
+    Where there are recordings of `data.extra_roots`, whose ids are `extra`, the column `extra` marks them.
+    """
     with atomic_path(path) as beside, beside.open("w", encoding="utf-8", errors=FILE_NAMES, newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "split", "type", "recordist", "quality", "licence", "file"])
+        writer.writerow(
+            ["id", "split", "type", "recordist", "quality", "licence", "file", *(["extra"] if extra else [])]
+        )
         for r in recordings:
             name = r.vocalization_type or ""  # empty for a multi-label recording
-            writer.writerow([r.id, splits[r.id], name, r.recordist, r.quality, r.licence, os.fspath(r.path)])
+            mark = ["yes" if r.id in extra else "no"] if extra else []
+            writer.writerow([r.id, splits[r.id], name, r.recordist, r.quality, r.licence, os.fspath(r.path), *mark])
 
 
 def read_splits(path: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from birdnet_nl.audio.cache import UnusableFile
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset
 from birdnet_nl.data.dataset import SegmentDataset
+from birdnet_nl.data.extra import ExtraRecordings
 from birdnet_nl.data.multilabel import MultilabelRecordings
 from birdnet_nl.data.prepare import PreparedRecordings
 from birdnet_nl.embeddings.base import EmbeddingModel
@@ -27,6 +28,7 @@ class DataSummary:
     Attributes:
         multilabel: recordings of several types that are used for training.
         contents: every file in the folders of each species.
+        extra: recordings of `data.extra_roots`.
         datasets: segments by split.
         crop_dataset: crops of the training split; None where segments are used.
     """
@@ -45,6 +47,7 @@ class DataSummary:
     contents: list[FolderContent]
     types: list[str]
     flight_call: str
+    extra: ExtraRecordings
 
     @property
     def all_splits(self) -> dict[str, str]:
@@ -99,11 +102,12 @@ class DataSummary:
     def file_summary(self) -> FileSummary:
         """Counts of all files below the species' folders: used, left out with the reason, not audio."""
         used = {recording.path for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
-        reasons = {file.path: file.reason for file in self.unusable}
-        for recording in (recording for content in self.contents for recording in content.recordings):
+        reasons = {file.path: file.reason for file in self.unusable} | self.extra.left_out
+        contents = [*self.contents, *self.extra.contents]
+        for recording in (recording for content in contents for recording in content.recordings):
             if recording.path not in used:
                 reasons.setdefault(recording.path, type_reason(recording, self.types, self.flight_call))
-        return summarize_files(self.contents, reasons)
+        return summarize_files(contents, reasons)
 
     def describe_synthetic(self) -> dict[str, Any] | None:
         """Generator and number of the synthetic recordings that are used for training beside the real ones."""

@@ -63,3 +63,12 @@ def check_synthetic_recordings(count: int) -> None:
             f"data.synthetic_recordings={count} must be 0 (none) or a whole number of at least "
             f"{len(VOCALIZATION_TYPES)}"
         )
+
+
+def check_test_source(test_source: object, folds: int | None, split_by: str, inherited: object, final: bool) -> None:
+    """Raise `ValueError` for a `data.test_source` together with other rules for the splits."""
+    if test_source is None:
+        return
+    rules = {"data.folds": folds, "data.split_by=segment": split_by == "segment", "base": inherited, "final": final}
+    if others := [name for name, value in rules.items() if value]:
+        raise ValueError(f"data.test_source={test_source} and {others[0]} exclude each other; give one of them")

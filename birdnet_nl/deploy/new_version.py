@@ -110,6 +110,7 @@ def _describe(run: FinishedRun) -> dict[str, Any]:
         "trained": datetime.fromtimestamp(run.finished, UTC).isoformat(timespec="seconds"),
         "data_fingerprint": report.get("data_fingerprint"),
         "test_fingerprint": run.test_fingerprint,
+        "final": report.get("final"),
         "recordings": report.get("counts", {}).get("recordings", {}),
         "licences": count_licences(run.folder / "splits.csv"),
         "validation": report["validation"],

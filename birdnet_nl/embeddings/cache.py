@@ -15,7 +15,7 @@ from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.decode import decode
 from birdnet_nl.embeddings.base import Embed, EmbeddingModel
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.species.table import get_species
+from birdnet_nl.species.table import species_of_slug
 from birdnet_nl.util.console import progress_bar
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path, touch_cached
@@ -172,7 +172,7 @@ def _embed_recording(
     recording: Recording, windows: int, model: EmbeddingModel, segment_hop_s: float, embed: Embed
 ) -> np.ndarray:
     """Decode and embed, float16 [windows, 1 + dimensions]."""
-    rate_hz, species = model.sample_rate_hz, get_species(recording.species)
+    rate_hz, species = model.sample_rate_hz, species_of_slug(recording.species)
     try:
         samples = decode(recording.path, rate_hz)
     except DataError as error:  # the mel of the same content was made before, so the file has changed since

@@ -60,6 +60,7 @@ class EmbeddingModel(ABC):
         is_trained: whether it can embed already, without `fit`.
         pretrained_on_synthetic: whether its own weights come from synthetic recordings, which are made as the demo's
             are, so that metrics on the demo would be too high.
+        embeds_synthetic: whether synthetic recordings are embedded too; zeros stand for their embeddings otherwise.
         concatenated_with: another model for the same windows, whose embeddings follow this one's; None for none.
     """
 
@@ -73,6 +74,7 @@ class EmbeddingModel(ABC):
     cached: ClassVar[bool] = True
     is_trained: bool = True
     pretrained_on_synthetic: ClassVar[bool] = False
+    embeds_synthetic: ClassVar[bool] = True
     concatenated_with: "EmbeddingModel | None" = None
 
     @abstractmethod

@@ -53,8 +53,8 @@ def embed_synthetic(
 ) -> SyntheticEmbeddings:
     """Embed the first `count` synthetic recordings, or read their embeddings from the cache.
 
-    The embeddings of models concatenated with it follow; `on_progress` gets the number of recordings finished, by each
-    of the models.
+    The embeddings of models concatenated with it follow, or zeros (`embeds_synthetic`); `on_progress` gets the number
+    of recordings finished, by each of the models.
     """
     folder = embeddings_dir / f"{embeddings_key(model, hop_s)}-{GENERATOR}"
     starts = range(0, count, RECORDINGS_PER_FILE)
@@ -96,7 +96,10 @@ def embed_synthetic(
     embeddings = [vectors for start in starts for vectors in files[start]][:count]
     recordings = np.repeat(np.arange(count), [len(vectors) for vectors in embeddings])
     windows = np.concatenate(embeddings)
-    if model.concatenated_with is not None:
+    if model.concatenated_with is not None and not model.concatenated_with.embeds_synthetic:
+        on_progress(count)
+        windows = np.pad(windows, ((0, 0), (0, model.concatenated_with.dimensions)))
+    elif model.concatenated_with is not None:
         others = embed_synthetic(model.concatenated_with, count, hop_s, embeddings_dir, workers, on_progress)
         windows = np.concatenate([windows, others.windows[:, 1:]], axis=1)
     return SyntheticEmbeddings(windows, recordings, [type_of(index) for index in range(count)])

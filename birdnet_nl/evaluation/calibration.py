@@ -1,12 +1,12 @@
 """Calibration on validation recordings: temperature, pooling of segments, and the threshold of certain predictions."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.optimize import OptimizeResult, minimize_scalar
+from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import MIN_PROBABILITY, POOLINGS, pool_segments
@@ -16,29 +16,37 @@ MIN_RECORDINGS = 10  # of validation; with fewer, nothing is fitted
 LOG_TEMPERATURES = (math.log(0.1), math.log(10.0))  # range of the fit
 NETWORK_POOLING = "network"  # of a network that predicts whole recordings
 SPECIES_PRIOR_STD = 0.5  # of the logarithm of a species' temperature around that of all species
+BIAS_STD = 0.2  # of the bias of a type around none
+PREDICTION_VARIANCE = 0.2  # of whether a recording is predicted correctly
+SHARPNESS = 4.0  # of the smooth substitute for the predicted type in a recall
 MIN_LOSS_DIFFERENCE = 0.01  # in log loss; a smaller one does not decide on the pooling
 MIN_CERTAIN = 10  # validation recordings above a threshold; the accuracy of fewer is not reliable
+CERTAIN_SHARE = 0.25  # of the validation recordings, offered where no threshold reaches the wanted accuracy
 MAX_POINTS = 50  # of a coverage curve
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Conversion of segments to predictions: softmax of logits / temperature, then `pooling` over the segments.
+    """Conversion of segments to predictions: softmax of logits / temperature + bias, then `pooling` over the segments.
 
-    With the pooling `network` the network predicts whole recordings, and only the temperature applies.
+    With the pooling `network` the network predicts whole recordings, and only temperature and bias apply.
 
     Attributes:
         temperature: temperature of all species that are not in `of_species`.
         fitted_on: number of validation recordings.
         of_species: temperatures by slug.
+        bias: added to the logit of each type, so that no type is predicted too rarely; empty for none.
     """
 
     temperature: float
     pooling: str
     fitted_on: int
     of_species: Mapping[str, float] = field(default_factory=dict)
+    bias: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in self.bias):
+            raise ValueError(f"the bias {self.bias} of a calibration must be finite numbers")
         for temperature in (self.temperature, *self.of_species.values()):
             if not (math.isfinite(temperature) and temperature > 0):
                 raise ValueError(f"the temperature {temperature} of a calibration must be a number above 0")
@@ -48,14 +56,22 @@ class Calibration:
 
     def segment_probabilities(self, predictions: Predictions) -> torch.Tensor:
         """Calibrate the segments, [segments, types]."""
-        return soften(predictions.probabilities, self._temperatures(predictions)[predictions.recordings])
+        return self._soften(predictions.probabilities, self._temperatures(predictions)[predictions.recordings])
 
     def recording_probabilities(self, predictions: Predictions) -> torch.Tensor:
         """Calibrate and pool to recordings, [recordings, types]."""
         if predictions.whole is not None:
-            return soften(predictions.whole, self._temperatures(predictions))
+            return self._soften(predictions.whole, self._temperatures(predictions))
         segments = self.segment_probabilities(predictions)
         return pool_segments(segments, predictions.recordings, self.pooling, predictions.activity)
+
+    def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Calibrate the logits of segments of any species, [segments, types]."""
+        logits = logits / self.temperature
+        return logits + torch.tensor(self.bias) if self.bias else logits
+
+    def _soften(self, probabilities: torch.Tensor, temperatures: torch.Tensor) -> torch.Tensor:
+        return soften(probabilities, temperatures, self.bias)
 
     def _temperatures(self, predictions: Predictions) -> torch.Tensor:
         """Temperature of each recording, [recordings, 1]."""
@@ -63,16 +79,17 @@ class Calibration:
         return torch.tensor([self.temperature_of(slug) for slug in species]).unsqueeze(1)
 
 
-def soften(probabilities: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
-    """Divide the logits by `temperature` (above 1: less confident) and apply softmax; [items, types]."""
-    return (probabilities.clamp(min=MIN_PROBABILITY).log() / temperature).softmax(dim=1)
+def soften(probabilities: torch.Tensor, temperature: float | torch.Tensor, bias: Sequence[float] = ()) -> torch.Tensor:
+    """Divide the logits by `temperature` (above 1: less confident), add `bias` and apply softmax; [items, types]."""
+    logits = probabilities.clamp(min=MIN_PROBABILITY).log() / temperature
+    return (logits + torch.tensor(bias) if len(bias) else logits).softmax(dim=1)
 
 
 def calibrate(validation: Predictions) -> Calibration:
     """Fit temperature and pooling by log loss over the validation recordings; `mean` is preferred in a near tie.
 
     A weak prior at temperature 1, worth one recording, prevents certainty after a few correct predictions. With several
-    species, those with enough recordings get a temperature of their own.
+    species, those with enough recordings get a temperature of their own. The bias follows, see `_fit_bias`.
     """
     truth = validation.types_of_recordings
     poolings = _possible_poolings(validation)
@@ -87,7 +104,8 @@ def calibrate(validation: Predictions) -> Calibration:
     fits = {name: _minimize(loss_at, name) for name in poolings}
     pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else MIN_LOSS_DIFFERENCE))
     calibration = Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
-    return replace(calibration, of_species=_calibrate_species(validation, calibration))
+    calibration = replace(calibration, of_species=_calibrate_species(validation, calibration))
+    return replace(calibration, bias=_fit_bias(validation, calibration))
 
 
 def _minimize(loss_at: Callable[..., float], *arguments: object) -> OptimizeResult:
@@ -118,6 +136,29 @@ def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str
 
         temperatures[str(slug)] = round(math.exp(_minimize(loss_at).x), 4)
     return temperatures
+
+
+def _fit_bias(validation: Predictions, calibration: Calibration) -> tuple[float, ...]:
+    """Fit the bias that makes the recall of all types equal, shrunk towards none: the more, the fewer recordings.
+
+    A type between two others, as calls are between songs and alarms, is the most probable one too rarely, however well
+    its probability ranks the recordings. Empty where a type has no recording.
+    """
+    truth = validation.types_of_recordings
+    types = validation.probabilities.shape[1]
+    counts = torch.bincount(truth, minlength=types)
+    if types < 2 or not counts.all():
+        return ()
+
+    def loss_at(bias: np.ndarray) -> float:
+        pooled = replace(calibration, bias=tuple(bias.tolist())).recording_probabilities(validation)
+        chosen = soften(pooled, 1 / SHARPNESS).double()[torch.arange(len(truth)), truth]
+        recall = torch.zeros(types, dtype=torch.float64).index_add(0, truth, chosen) / counts
+        differences = float((counts * (recall - recall.mean()).square()).sum())
+        return differences / (2 * PREDICTION_VARIANCE) + float(bias @ bias) / (2 * BIAS_STD**2)
+
+    bias = minimize(loss_at, np.zeros(types), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4}).x
+    return tuple((bias - bias.mean()).round(4).tolist())
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
@@ -163,20 +204,42 @@ def check_target_accuracy(target: object) -> None:
         raise ValueError(f"evaluation.target_accuracy={target} must be a share above 0 and at most 1, such as 0.8")
 
 
-def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, target_accuracy: float) -> float | None:
-    """Return the smallest threshold above which predictions reach the accuracy: [recordings, types], [recordings].
+@dataclass(frozen=True)
+class Threshold:
+    """Threshold of certain predictions, and what it gave on the recordings that it was chosen on.
 
-    Returns 0 when all predictions together reach it, and None when no threshold that leaves ten predictions does: then
-    every prediction is uncertain.
+    Attributes:
+        value: smallest probability of the predicted type that is certain.
+        recordings: number of recordings it was chosen on; 0 where these were too few.
+        certain_share, accuracy: share of these recordings at or above it, and the accuracy of their predictions; None
+            where these were too few.
+        reached: whether that is the wanted accuracy.
+        curve: accuracy by coverage on these recordings, as of `coverage_curve`.
     """
+
+    value: float
+    recordings: int
+    certain_share: float | None
+    accuracy: float | None
+    reached: bool
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def choose_threshold(probabilities: np.ndarray, truth: np.ndarray, target_accuracy: float) -> Threshold:
+    """Choose the smallest threshold above which predictions reach the accuracy: [recordings, types], [recordings].
+
+    It is 0 when all predictions together reach it. When no threshold that leaves ten predictions does, the most certain
+    quarter is offered. With fewer than ten recordings it is the accuracy itself, as if the probabilities were true.
+    """
+    if len(truth) < MIN_CERTAIN:
+        return Threshold(target_accuracy, 0, None, None, False)
     confidence, accuracy, ends = _by_confidence(probabilities, truth)
     sufficient = [end for end in ends if end + 1 >= MIN_CERTAIN and accuracy[end] >= target_accuracy]
-    if not sufficient:
-        return None
-    last = sufficient[-1]
-    if last == len(accuracy) - 1:
-        return 0.0
-    return float((confidence[last] + confidence[last + 1]) / 2)
+    least = max(MIN_CERTAIN, math.ceil(CERTAIN_SHARE * len(truth)))
+    last = int(sufficient[-1] if sufficient else next(end for end in ends if end + 1 >= least))
+    value = 0.0 if last == len(truth) - 1 else float((confidence[last] + confidence[last + 1]) / 2)
+    share, curve = (last + 1) / len(truth), coverage_curve(probabilities, truth)
+    return Threshold(value, len(truth), share, float(accuracy[last]), bool(sufficient), curve)
 
 
 def is_certain(probabilities: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Evaluation of a run: calibration on the validation split, metrics on the test split."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.evaluation.calibration import (
     Calibration,
+    Threshold,
     calibrate,
     calibration_metrics,
     choose_threshold,
@@ -31,7 +32,7 @@ class Evaluation:
         probabilities: of the recordings, calibrated and pooled, float32 [recordings, types]; true_types [recordings].
         groups: index of the recordist of each recording [recordings].
         segments: calibrated probabilities of the segments, float32 [segments, types].
-        report: `results`, `calibration` and `decision` of metrics.json.
+        report: `results`, `calibration`, `decision` and `threshold_choice` of metrics.json.
     """
 
     calibration: Calibration
@@ -56,8 +57,8 @@ def calibrate_and_evaluate(
     """
     calibration = calibrate(validation)
     probabilities = calibration.recording_probabilities(validation).numpy()
-    threshold = choose_threshold(probabilities, validation.types_of_recordings.numpy(), target_accuracy)
-    return evaluate_calibrated(calibration, threshold, target_accuracy, test, test_recordings, types)
+    chosen = choose_threshold(probabilities, validation.types_of_recordings.numpy(), target_accuracy)
+    return evaluate_calibrated(calibration, chosen.value, target_accuracy, test, test_recordings, types, chosen)
 
 
 def evaluate_calibrated(
@@ -67,12 +68,16 @@ def evaluate_calibrated(
     test: Predictions,
     test_recordings: Sequence[Recording],
     types: Sequence[str],
+    chosen: Threshold | None = None,
 ) -> Evaluation:
-    """Evaluate `test` with a given calibration; `target_accuracy` is only reported (None where it is unknown)."""
+    """Evaluate `test` with a given calibration; `target_accuracy` is only reported (None where it is unknown).
+
+    `chosen` is the choice of the threshold, to report where it was made for this evaluation.
+    """
     segments = calibration.segment_probabilities(test)
     pooled = calibration.recording_probabilities(test)
     true_types, groups = test.types_of_recordings, recordist_indices(test_recordings)
-    uncalibrated = replace(calibration, temperature=1.0, of_species={})
+    uncalibrated = replace(calibration, temperature=1.0, of_species={}, bias=())
     before = uncalibrated.recording_probabilities(test).numpy()
     after, truth = pooled.numpy(), true_types.numpy()
     report = {
@@ -83,6 +88,7 @@ def evaluate_calibrated(
         "calibration": {
             "temperature": calibration.temperature,
             "of_species": dict(calibration.of_species),
+            "bias": list(calibration.bias),
             "fitted_on": calibration.fitted_on,
             "before": calibration_metrics(before, truth),
             "after": calibration_metrics(after, truth),
@@ -96,6 +102,7 @@ def evaluate_calibrated(
             "coverage": coverage_curve(after, truth),
             **selective_metrics(after, truth, threshold),
         },
+        **({"threshold_choice": asdict(chosen)} if chosen else {}),
     }
     return Evaluation(calibration, threshold, pooled, true_types, groups, segments, report)
 

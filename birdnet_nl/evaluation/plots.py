@@ -105,9 +105,17 @@ def draw_curves(
 
 
 def draw_reliability(
-    calibration: dict[str, Any], decision: dict[str, Any], n_types: int, title: str, synthetic: bool
+    calibration: dict[str, Any],
+    decision: dict[str, Any],
+    n_types: int,
+    title: str,
+    synthetic: bool,
+    choice: dict[str, Any] | None = None,
 ) -> Figure:
-    """Draw accuracy against confidence in bins of equal mass, and accuracy against coverage."""
+    """Draw accuracy against confidence in bins of equal mass, and accuracy against coverage.
+
+    `choice` is how the threshold was chosen, with the coverage curve of the recordings that it was chosen on.
+    """
     figure = new_figure(8.2, 3.9, title, synthetic)
     reliability, coverage = figure.subplots(1, 2)
     bins = calibration["bins"]
@@ -134,6 +142,14 @@ def draw_reliability(
         linewidth=1.3,
         label="test recordings, most confident first",
     )
+    if choice and choice["curve"]:
+        coverage.plot(
+            [point["coverage"] for point in choice["curve"]],
+            [point["accuracy"] for point in choice["curve"]],
+            color=PALE,
+            linewidth=1.3,
+            label=f"{choice['recordings']} recordings that the threshold was chosen on",
+        )
     if decision["target_accuracy"] is not None:
         coverage.axhline(decision["target_accuracy"], color=PALE, linewidth=0.9, linestyle="--", label="target")
     coverage.axhline(1 / n_types, color=TYPE_COLOURS["alarm"], linewidth=0.8, linestyle=":", label="chance")

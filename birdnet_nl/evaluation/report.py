@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
@@ -28,7 +29,9 @@ def draw_evaluation(report: Mapping[str, Any], evaluation: Evaluation, title: st
     probabilities, true_types = evaluation.probabilities.numpy(), evaluation.true_types.numpy()
     return {
         "confusion": draw_confusion(report["results"], types, title, synthetic),
-        "reliability": draw_reliability(report["calibration"], report["decision"], len(types), title, synthetic),
+        "reliability": draw_reliability(
+            report["calibration"], report["decision"], len(types), title, synthetic, report.get("threshold_choice")
+        ),
         "precision_recall": draw_precision_recall(probabilities, true_types, types, title, synthetic),
     }
 
@@ -48,6 +51,9 @@ def write_plots(run_dir: Path, figures: Mapping[str, Figure]) -> dict[str, bytes
 
 def print_result(report: dict[str, Any], run_dir: Path) -> None:
     """Print the metrics of the best weights on the test split, with controls, calibration and warnings."""
+    if report.get("final"):
+        print_final(report, run_dir)
+        return
     types = report["types"]
     mark = "  [bold black on yellow] SYNTHETIC demo recordings [/]" if report["synthetic"] else ""
     screen.print(
@@ -63,13 +69,38 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
         f"{1 / len(types):.0%}; \\[95 % intervals] over recordists; {report['seconds']['total']:.0f} s in total",
         soft_wrap=True,
     )
-    for line in (describe_controls(report["controls"]), describe_calibration(report), describe_decision(report)):
+    for line in (
+        describe_controls(report["controls"]),
+        describe_calibration(report),
+        describe_decision(report),
+        *describe_sources(report),
+    ):
         screen.print(line, soft_wrap=True)
     scores = report["results"]["recording"]
     if few := list_few(scores):
         screen.print(f"[yellow]Few test recordings ({few}): the metrics are a first impression.[/]", soft_wrap=True)
     screen.print(f"[bold]{display_path(run_dir)}[/]", soft_wrap=True)
     log.info("per recording: balanced accuracy %s, macro-F1 %s", scores["balanced_accuracy"], scores["macro_f1"])
+
+
+def print_final(report: Mapping[str, Any], run_dir: Path) -> None:
+    """Print the metrics of the folds that a final model took its length and decisions from."""
+    final = report["final"]
+    mark = "  [bold black on yellow] SYNTHETIC demo recordings [/]" if report["synthetic"] else ""
+    screen.print(
+        f"[bold]{report['species']['dutch']}[/], trainer={report['parameter_set']}, seed {report['seed']}: final "
+        f"model, trained on all recordings{mark}",
+        soft_wrap=True,
+    )
+    screen.print(result_table(report))
+    screen.print(
+        f"metrics of its {len(final['runs'])} folds, which were tested on other recordings than they were trained on; "
+        f"chance is {1 / len(report['types']):.0%}; \\[95 % intervals] over recordists",
+        soft_wrap=True,
+    )
+    for line in (describe_decision(report), *describe_sources(report)):
+        screen.print(line, soft_wrap=True)
+    screen.print(f"[bold]{display_path(run_dir)}[/]", soft_wrap=True)
 
 
 def list_few(scores: Mapping[str, Any]) -> str:
@@ -115,25 +146,57 @@ def describe_controls(controls: Mapping[str, Any]) -> str:
     return f"{text}; metadata only ({columns}) {value} (balanced accuracy)"
 
 
+def describe_sources(report: Mapping[str, Any]) -> list[str]:
+    """Describe song against call on one line, where there are other types too, and on another that of each source.
+
+    Sources with fewer than ten recordings are in `metrics.json` only.
+    """
+    lines, parts = [], []
+    if (pair := report.get("song_against_call")) and len(report["types"]) > 2:
+        lines.append(f"song against call: balanced accuracy {pair['balanced_accuracy']:.0%}, AUROC {pair['auroc']:.2f}")
+    for source, scores in (report.get("sources") or {}).items():
+        pair, every = scores["song_against_call"], scores["recording"]
+        if pair is not None and scores["count"] >= FEW_TEST_RECORDINGS:
+            three = "" if every is None or len(report["types"]) < 3 else f", all types {every['auroc']:.2f}"
+            parts.append(f"{escape(source)} ({scores['count']}) {pair['auroc']:.2f}{three}")
+    return lines + ([f"AUROC of song against call by source: {'; '.join(parts)}"] if parts else [])
+
+
 def describe_calibration(report: Mapping[str, Any]) -> str:
     calibration = report["calibration"]
     if not calibration["fitted_on"]:
         return f"temperature 1 (too few validation recordings to fit one), ECE {calibration['after']['ece']:.2f}"
+    biases = zip(report.get("types", ()), calibration.get("bias") or (), strict=False)
+    bias = ", ".join(f"{name} {value:+.2f}" for name, value in biases)
     return (
-        f"temperature {calibration['temperature']:.2f}: ECE {calibration['before']['ece']:.2f} → "
-        f"{calibration['after']['ece']:.2f} (expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
+        f"temperature {calibration['temperature']:.2f}{f', bias {bias}' if bias else ''}: "
+        f"ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} "
+        f"(expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
     )
 
 
 def describe_decision(report: Mapping[str, Any]) -> str:
     decision = report["decision"]
     target = f"{decision['target_accuracy']:.0%}"
-    if decision["threshold"] is None:
+    if decision["threshold"] is None:  # of version 0.1
         return f"uncertain: all; on validation no threshold reached {target} accuracy with at least ten predictions"
     rest = "" if decision["accuracy_certain"] is None else f", {decision['accuracy_certain']:.0%} of the rest correct"
     return (
-        f"uncertain (below {decision['threshold']:.2f}, where validation reached {target}): "
+        f"uncertain (below {decision['threshold']:.2f}, {_describe_choice(report.get('threshold_choice'), target)}): "
         f"{1 - decision['certain_share']:.0%}{rest}"
+    )
+
+
+def _describe_choice(chosen: Mapping[str, Any] | None, target: str) -> str:
+    """Describe the recordings that the threshold was chosen on, and what it gave there."""
+    if chosen is None or chosen["reached"]:
+        where = "validation" if chosen is None else f"{chosen['recordings']} other recordings"
+        return f"where {where} reached {target}"
+    if not chosen["recordings"]:
+        return f"the wanted accuracy: too few validation recordings to choose another for {target}"
+    return (
+        f"{target} was out of reach on {chosen['recordings']} other recordings: there the most certain "
+        f"{chosen['certain_share']:.0%} were {chosen['accuracy']:.0%} correct"
     )
 
 

@@ -38,7 +38,10 @@ class OnnxModel:
         self.sample_rate_hz = metadata["sample_rate_hz"]
         self.segment_s, self.segment_hop_s = metadata["segment_s"], metadata["segment_hop_s"]
         self.calibration = ExportedCalibration(
-            metadata["temperature"], metadata["pooling"], metadata["temperatures_of_species"]
+            metadata["temperature"],
+            metadata["pooling"],
+            metadata["temperatures_of_species"],
+            metadata.get("bias", ()),
         )
         self._cut = Cut(self.segment_s, **metadata["cut"])
 

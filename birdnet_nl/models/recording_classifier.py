@@ -15,7 +15,7 @@ class RecordingClassifier(nn.Module):
 
     The label belongs to the recording, not to each of its seconds, so segments are pooled before anything is
     classified. One linear layer follows, on the pooled features or on their kernel features: some hundred recordings
-    do not support more.
+    do not support more. Columns after the last block are ignored.
 
     Args:
         types: number of vocalization types, in the order of the checkpoint's list.
@@ -102,7 +102,8 @@ class RecordingClassifier(nn.Module):
             self.landmarks.fit(*scaled)
 
     def _pooled_columns(self, segments: torch.Tensor) -> torch.Tensor:
-        return segments.float() if self.species_score else segments[:, 1:].float()
+        first = 0 if self.species_score else 1
+        return segments[:, first : first + self.pooling.dimensions].float()
 
 
 class RecordingPooling(nn.Module):
@@ -124,7 +125,7 @@ class RecordingPooling(nn.Module):
         if not kinds or isinstance(kinds, str) or any(kind not in POOLINGS for kind in kinds):
             given = kinds if isinstance(kinds, str) else "[" + ",".join(kinds) + "]"
             raise ValueError(f"model.pooling={given} must be a list with one or more of {', '.join(POOLINGS)}")
-        self.kinds = list(kinds)
+        self.kinds, self.dimensions = list(kinds), dimensions
         self.num_features = dimensions * len(self.kinds)
         self.register_buffer("typical_variance", torch.zeros(dimensions))
 

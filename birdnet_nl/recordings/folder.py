@@ -170,7 +170,7 @@ def classify(text: str, flight_call: str = "call") -> str:
 def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, flight_call: str) -> Recording:
     """Build a recording from its manifest row (empty without one) and its type text."""
     label = classify(type_text, flight_call)
-    texts = ("recordist", "quality", "licence", "country", "date", "time", "remarks", "background", "sha256")
+    texts = ("recordist", "quality", "licence", "country", "date", "time", "remarks", "background", "sha256", "source")
     values = {name: row.get(name, "") for name in texts}
     for name in ("latitude", "longitude", "duration_s", "sample_rate_hz"):
         values[name] = parse_number(text) if (text := row.get(name, "")) else None

@@ -36,7 +36,7 @@ DETAIL_COLUMN_NAMES = {  # not needed for training
     "slug": ("slug",), "scientific": ("scientific",), "english": ("english",), "latitude": ("latitude", "lat"),
     "longitude": ("longitude", "lon", "lng"), "duration_s": ("duration_s", "length"),
     "sample_rate_hz": ("sample_rate_hz", "smp"), "remarks": ("remarks", "rmk"), "background": ("background", "also"),
-    "sha256": ("sha256",),
+    "sha256": ("sha256",), "source": ("source",),
 }  # fmt: skip
 
 

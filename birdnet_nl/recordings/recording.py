@@ -23,6 +23,7 @@ class Recording:
         date, time: as written: `2023-04-00` where the day is unknown, `06:30`, or any other text.
         duration_s, sample_rate_hz: from the manifest; nothing is decoded here.
         sha256: of the file when it was downloaded or imported.
+        source: the collection it comes from, of a folder that joins several.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Recording:
     remarks: str = ""
     background: str = ""
     sha256: str = ""
+    source: str = ""
 
     @property
     def month(self) -> int | None:

@@ -17,10 +17,12 @@ from birdnet_nl.evaluation.calibration import is_certain
 from birdnet_nl.evaluation.evaluate import Evaluation, evaluate_calibrated
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
 from birdnet_nl.evaluation.report import draw_evaluation, write_plots
+from birdnet_nl.evaluation.sources import score_sources, song_against_call
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.predict import predict
 from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.runs.clips import evaluate_clips
 from birdnet_nl.runs.evaluation_report import (
     count_types,
     describe_seen,
@@ -46,8 +48,11 @@ def evaluate(
     out: Path,
     cache_dir: Path,
     with_training_recordings: bool,
+    clip_lengths_s: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Evaluate on the recordings in `folders`, below `data`, and write the results into `out`.
+
+    With `clip_lengths_s` also on the most active clip of each recording (`runs/clips.py`).
 
     Returns:
         The content of `metrics.json`.
@@ -111,6 +116,11 @@ def evaluate(
         "faults": {str(path): warning for path, warning in faults.items()},
         "test_fingerprint": fingerprint(predictions),
         **evaluation.report,
+        "clips": [
+            evaluate_clips(classifier, recordings, evaluation_set.mels, clip_s, cache_dir) for clip_s in clip_lengths_s
+        ],
+        "song_against_call": song_against_call(evaluation.probabilities, evaluation.true_types, types),
+        "sources": score_sources(recordings, evaluation.probabilities, evaluation.true_types, types),
         "new_recordists": score_new_recordists(classifier, recordings, test, evaluation),
         "controls": {
             "majority": score_majority(classifier, evaluation),

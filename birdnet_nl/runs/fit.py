@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.splits import read_splits, write_splits
 from birdnet_nl.evaluation.calibration import check_target_accuracy
-from birdnet_nl.training.callbacks import TRAINED, Heartbeat
+from birdnet_nl.training.callbacks import TRAINED, Heartbeat, HistoryWithoutValidation
 from birdnet_nl.training.checkpoint import METADATA, AtomicCheckpointIO, check_resumable, read_checkpoint
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
@@ -52,7 +52,8 @@ def check_values(cfg: DictConfig) -> None:
         if value > MAX_FLOAT32:
             raise ValueError(f"{name}={value} is too large; the largest number of the weights is {MAX_FLOAT32:.1e}")
     check_target_accuracy(cfg.evaluation.target_accuracy)
-    takes = {"SegmentClassifier": False, "EmbeddingClassifier": True}.get(cfg.module._target_.rpartition(".")[2])
+    on_embeddings = dict.fromkeys(("EmbeddingClassifier", "SupportVectorProbe", "CombinedProbe"), True)
+    takes = ({"SegmentClassifier": False} | on_embeddings).get(cfg.module._target_.rpartition(".")[2])
     if takes is not None and takes != (cfg.embeddings is not None):
         raise ValueError(
             "embeddings= and the rest of the parameter set do not fit together; choose a parameter set on embeddings, "
@@ -76,6 +77,8 @@ def build_trainer(cfg: DictConfig, run_dir: Path, engine: EngineState) -> L.Trai
     """Build the Trainer with all callbacks and loggers; what they write goes into `run_dir`."""
     # without a target: a value of the parameter set for a callback that another option of the group does not have
     callbacks = [instantiate(node) for node in cfg.callbacks.values() if node is not None and "_target_" in node]
+    if cfg.trainer.get("limit_val_batches") == 0:
+        callbacks.insert(0, HistoryWithoutValidation())  # before those that read the history
     callbacks.append(Heartbeat(run_dir / HEARTBEAT))
     for callback in callbacks:
         if hasattr(callback, "dirpath"):
@@ -162,7 +165,7 @@ def write_or_check_splits(data: SpeciesDataModule, run_dir: Path, resume: bool) 
         raise RunError(
             f"the recordings or their splits are no longer those of {path}; start a new run, its results would be mixed"
         )
-    write_splits(path, [*data.prepared.recordings, *data.multilabel.recordings], splits)
+    write_splits(path, [*data.prepared.recordings, *data.multilabel.recordings], splits, data.prepared.extra)
 
 
 def quiet_libraries() -> None:

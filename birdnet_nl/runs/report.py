@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from birdnet_nl import __version__
 from birdnet_nl.data.datamodule import SpeciesDataModule
+from birdnet_nl.data.extra import describe_extra
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.training.engine import EngineState
@@ -61,6 +62,8 @@ def print_data_summary(data: SpeciesDataModule) -> None:
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
         info(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
+    if data.extra_roots:
+        info(describe_extra(data.extra, lambda counts: ", ".join(f"{name} {n}" for name, n in counts.items())))
     for name, reason in prepared.left_out_types.items():
         info(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
@@ -115,12 +118,14 @@ def describe_run(
             "recordings": {split: dict(recordings[split]) for split in SPLITS},
             "segments": {split: dict(counts) for split, counts in data.segment_counts().items()},
             "multilabel": len(data.multilabel.recordings),
+            "extra": data.extra.describe() if data.extra_roots else None,
             "files": data.file_summary().to_dict(),
         },
         "left_out": {
             "types": prepared.left_out_types,
             "unclear": dict(prepared.unclear),
             "files": {str(file.path): file.reason for file in data.unusable},
+            "extra": {str(path): reason for path, reason in data.extra.left_out.items()},
         },
         "faults": {str(path): warning for path, warning in data.warnings.items()},
         "data_fingerprint": prepared.fingerprint,

@@ -28,9 +28,11 @@ from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import capture_embeddings, pool_embeddings
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
 from birdnet_nl.evaluation.report import draw_plots, write_plots
+from birdnet_nl.evaluation.sources import score_sources, song_against_call
 from birdnet_nl.evaluation.tensorboard import add_clip, add_counts, add_embeddings, add_plots, add_result
 from birdnet_nl.recordings.metadata import add_tags
 from birdnet_nl.recordings.recording import Recording, allows_excerpts
+from birdnet_nl.runs.cross_predictions import cross_predictions
 from birdnet_nl.runs.fit import ctrl_c_raises
 from birdnet_nl.training.checkpoint import finalize_checkpoint
 from birdnet_nl.training.module import SegmentClassifier, types_of_recordings
@@ -57,12 +59,16 @@ def test(
 ) -> RunResults:
     """Predict validation and test recordings, calibrate on the first and evaluate the second.
 
-    Writes `predictions.csv`, and the decisions into `best.ckpt`. Where validation recordings are too few to decide
-    anything, a module with a decision of its own (a head has that of its base) keeps it.
+    Where a network can be fitted again in seconds, temperature and threshold are chosen on cross-validated predictions
+    for the training recordings too. Writes `predictions.csv`, and the decisions into `best.ckpt`. Where validation
+    recordings are too few to decide anything, a module with a decision of its own (a head has that of its base) keeps
+    it.
     """
     types = data.prepared.types
-    with module.without_validation_data():
-        validation = _predict(trainer, module, data, "val")
+    validation = cross_predictions(module, data)
+    if validation is None:
+        with module.without_validation_data():
+            validation = _predict(trainer, module, data, "val")
     with capture_embeddings(module.network) as features:
         predicted = _predict(trainer, module, data, "test")
     recordings = recordings_of(data, "test")
@@ -85,12 +91,15 @@ def test(
         run_dir / BEST,
         temperature=evaluation.calibration.temperature,
         temperatures_of_species=dict(evaluation.calibration.of_species),
+        bias=list(evaluation.calibration.bias),
         pooling=evaluation.calibration.pooling,
         threshold=evaluation.threshold,
     )
     report = {
         "test_fingerprint": fingerprint(predictions),
         **evaluation.report,
+        "song_against_call": song_against_call(evaluation.probabilities, evaluation.true_types, types),
+        "sources": score_sources(recordings, evaluation.probabilities, evaluation.true_types, types),
         "controls": score_controls(data, evaluation),
         **(module.describe_result(data, evaluation) if hasattr(module, "describe_result") else {}),
     }

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from rich.markup import escape
 
 from birdnet_nl.evaluation.report import print_result
+from birdnet_nl.runs.final import final_settings, finish_final, print_folds, read_folds, warn_of_other_recordings
 from birdnet_nl.runs.fit import build_trainer, check_values, fit, quiet_libraries, write_or_check_splits
 from birdnet_nl.runs.report import PhaseTimer, describe_run, print_data_summary, print_source
 from birdnet_nl.runs.test import show_run, test
@@ -64,6 +65,10 @@ def run(cfg: DictConfig, run_dir: Path, resume: bool = False) -> float:
 
 def train(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
     """As `run`, in a directory that is this run's own."""
+    folds = read_folds(cfg, run_dir) if cfg.get("final") else None
+    if folds is not None:
+        print_folds(folds)
+        cfg = final_settings(cfg, folds)
     check_values(cfg)
     timer = PhaseTimer()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -81,6 +86,8 @@ def train(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         if datamodule.synthetic:
             write_text_atomic(run_dir / SYNTHETIC, "Trained and tested on synthetic demo recordings.\n")
         write_or_check_splits(datamodule, run_dir, resume)
+        if folds is not None:
+            warn_of_other_recordings(folds, datamodule.prepared)
 
         module.build(datamodule)  # before Lightning does, which sets up callbacks first: averaging copies the network
         fit(trainer, module, datamodule, run_dir, resume)
@@ -88,11 +95,16 @@ def train(cfg: DictConfig, run_dir: Path, resume: bool) -> float:
         load_weights(module, best)
         best_row = best[METADATA]["history"][-1]
 
-        with timer.phase("test"):
-            results = test(trainer, module, datamodule, run_dir, cfg.evaluation.target_accuracy)
-        report = describe_run(cfg, datamodule, module, engine, best_row) | results.report
-        with timer.phase("plots"):
-            show_run(run_dir, trainer, datamodule, results, report, with_plots=cfg.evaluation.plots)
+        target_accuracy = cfg.evaluation.target_accuracy
+        report = describe_run(cfg, datamodule, module, engine, best_row)
+        if folds is not None:
+            report |= finish_final(run_dir, folds, target_accuracy)
+        else:
+            with timer.phase("test"):
+                results = test(trainer, module, datamodule, run_dir, target_accuracy)
+            report |= results.report
+            with timer.phase("plots"):
+                show_run(run_dir, trainer, datamodule, results, report, with_plots=cfg.evaluation.plots)
         for logger in trainer.loggers:
             logger.finalize("success")
     report |= timer.report(module.history)

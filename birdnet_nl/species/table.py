@@ -79,6 +79,13 @@ def get_species(name: str) -> Species:
     return species
 
 
+def species_of_slug(slug: str) -> Species:
+    """Return the species of a slug: one of the table, else one outside it, whose slug is its scientific name."""
+    genus, _, rest = slug.partition("_")
+    scientific = f"{genus.capitalize()} {rest.replace('_', ' ')}".strip()
+    return find_species(slug) or Species(slug, scientific, scientific, scientific, birdnet="", priority=0)
+
+
 def match_species(pattern: str) -> Sequence[Species]:
     """Return the species of a name, of `all`, of `priority1` to `priority3`, or of a pattern of slugs as `zwarte_*`.
 

@@ -26,6 +26,7 @@ PATH_KEYS = {  # parameters that are paths
     "data.cache_dir",
     "data.demo.folder",
     "data.root",
+    "final",
     "hydra.launcher.submitit_folder",
     "hydra.run.dir",
     "hydra.sweep.dir",

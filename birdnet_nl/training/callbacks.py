@@ -19,7 +19,9 @@ TRAINED = "trained.json"  # of each run whose training ended, with its `history`
 
 
 def describe_epoch(row: dict[str, float]) -> str:
-    """One line about a finished epoch, from a row of `SegmentClassifier.history`."""
+    """One line about a finished epoch, from a row of `SegmentClassifier.history`; a final model has no validation."""
+    if "val/loss" not in row:
+        return f"loss {row['train/loss']:.3f}"
     return (
         f"loss {row['train/loss']:.3f}  val loss {row['val/loss']:.3f}  "
         f"val segments {row['val/accuracy']:.0%}  val recordings {row['val/recording_balanced_accuracy']:.0%}"
@@ -97,6 +99,20 @@ class Heartbeat(L.Callback):
         self.written = time.monotonic()
         with atomic_path(self.path, sync=False) as beside:  # of no use after a power cut
             beside.write_text(json.dumps({"epoch": trainer.current_epoch + 1, "epochs": trainer.max_epochs}))
+
+
+class HistoryWithoutValidation(L.Callback):
+    """Add the training loss of each epoch to the history of the module, which validation would do."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        with module.explained("the loss or a gradient"):
+            module.finite_steps.check()
+        row = {"epoch": module.current_epoch, "train/loss": float(module.train_loss.compute())}
+        module.train_loss.reset()
+        module.train_metrics.reset()  # of recordings that it learns from: not reported
+        if module.make_optimizer is not None:
+            row["learning_rate"] = module.optimizers().param_groups[0]["lr"]
+        module.history.append({**row, "seconds": time.perf_counter() - module.epoch_started})
 
 
 class SaveWhenTrained(L.Callback):

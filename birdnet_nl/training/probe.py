@@ -176,10 +176,12 @@ class EmbeddingClassifier(ProbeClassifier):
     def fit(
         self, segments: torch.Tensor, types: torch.Tensor, recordings: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        (validation,) = self.trainer.datamodule.val_dataloader()
-        validation = self.transfer_batch_to_device(validation, self.device, 0)
-        self._fit(self.train_only_network, (segments, types, recordings))
-        self._fit(self.network, _concatenate((segments, types, recordings), validation))
+        batch = (segments, types, recordings)
+        self._fit(self.train_only_network, batch)
+        if not self.trainer.datamodule.final:  # else all recordings are for training
+            (validation,) = self.trainer.datamodule.val_dataloader()
+            batch = _concatenate(batch, self.transfer_batch_to_device(validation, self.device, 0))
+        self._fit(self.network, batch)
         with self.without_validation_data():
             logits = self(segments, recordings).detach()
         return logits, types_of_recordings(types, recordings)

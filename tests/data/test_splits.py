@@ -3,6 +3,7 @@
 import csv
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from birdnet_nl.data.splits import (
     SPLITS,
     assign_splits,
+    assign_test_source,
     check_fold,
     group_of,
     read_inherited,
@@ -233,3 +235,20 @@ def test_another_file_raises(tmp_path, text, message):
         (tmp_path / "splits.csv").write_text(text)
     with pytest.raises(RunError, match=message):
         read_inherited(tmp_path / "splits.csv")
+
+
+def test_one_source_is_left_out_with_its_recordists():
+    recordings = [
+        replace(recording(number, ("song", "call")[number // 4 % 2]), source="A" if number % 4 == 0 else "B")
+        for number in range(32)
+    ]
+    recordings[0] = replace(recordings[0], recordist="Both")
+    recordings[1] = replace(recordings[1], recordist="both ")
+    splits = assign_test_source(recordings, "A", SHARES, 1)
+    assert {r.id for r in recordings if splits.get(r.id) == "test"} == {r.id for r in recordings if r.source == "A"}
+    assert recordings[1].id not in splits and len(splits) == len(recordings) - 1
+    assert {splits[r.id] for r in recordings[2:] if r.source == "B"} == {"train", "val"}
+    with pytest.raises(DataError, match=r"no recording has it .* there are: B 24, A 8"):
+        assign_test_source(recordings, "C", SHARES, 1)
+    with pytest.raises(DataError, match="no recordings by other recordists"):
+        assign_test_source([r for r in recordings if r.source == "A"], "A", SHARES, 1)

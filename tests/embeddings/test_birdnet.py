@@ -7,7 +7,7 @@ import pytest
 
 from birdnet_nl.embeddings import birdnet
 from birdnet_nl.embeddings.base import NO_SPECIES, Embed
-from birdnet_nl.embeddings.birdnet import BirdNet
+from birdnet_nl.embeddings.birdnet import BirdNet, BirdNetEmbedding
 from birdnet_nl.species.table import all_species, get_species
 from birdnet_nl.util.errors import SetupError
 
@@ -82,3 +82,13 @@ def test_half_speed_keeps_the_larger_activation_of_both_halves(embed):
     half = great_tit(3)[: 3 * RATE_HZ // 2]
     first, second = (np.pad(half, padding) for padding in ((0, len(half)), (len(half), 0)))
     np.testing.assert_allclose(embed(first, 0, koolmees)[slow], embed(second, 0, koolmees)[slow])
+
+
+@needs_birdnet
+def test_the_own_embedding_has_the_same_score_of_the_species(embed):
+    koolmees, song = get_species("koolmees"), great_tit(3)
+    embedding = BirdNetEmbedding().load()(song, 0, koolmees)
+    silent = BirdNetEmbedding().load()(np.zeros_like(song), 0, koolmees)
+    assert embedding.shape == (1025,) and np.isfinite(embedding).all()
+    assert embedding[0] == embed(song, 0, koolmees)[0]
+    assert not np.allclose(embedding[1:], silent[1:])

@@ -89,6 +89,51 @@ def test_activity_is_chosen_with_confident_errors_in_noise():
     assert calibrate(replace(predictions, activity=activity)).pooling == "activity"
 
 
+def between_two_others(recordings: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [recordings, 3] that seldom are largest for the second type, which is between the others; true types."""
+    truth = torch.arange(recordings) % 3
+    place = truth - 1 + 0.9 * torch.randn(recordings, generator=torch.Generator().manual_seed(5))
+    return torch.stack([-2 * place, torch.full_like(place, -0.5), 2 * place], dim=1), truth
+
+
+def recalls(calibration: Calibration, predictions: Predictions) -> torch.Tensor:
+    predicted, truth = calibration.recording_probabilities(predictions).argmax(dim=1), predictions.types_of_recordings
+    return torch.stack([(predicted == kind)[truth == kind].float().mean() for kind in range(3)])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_type_between_two_others_is_not_predicted_too_rarely(whole):
+    predictions = as_predictions(*between_two_others(300))
+    if whole:
+        predictions = replace(predictions, whole=predictions.probabilities)
+    calibration = calibrate(predictions)
+    before, after = (recalls(fitted, predictions) for fitted in (replace(calibration, bias=()), calibration))
+    assert before.max() - before.min() > 0.35 and after.max() - after.min() < 0.15
+    assert sum(calibration.bias) == pytest.approx(0, abs=1e-3)
+    assert after.mean() > before.mean()
+
+
+def test_the_fewer_recordings_the_smaller_the_bias():
+    few, some, many = (calibrate(as_predictions(*between_two_others(count))).bias[1] for count in (12, 36, 300))
+    assert 0.1 < few < some < many
+
+
+def test_there_is_no_bias_without_recordings_of_a_type():
+    logits, truth = between_two_others(60)
+    assert calibrate(as_predictions(logits, truth.clamp(max=1))).bias == ()
+
+
+def test_a_bias_must_be_finite():
+    with pytest.raises(ValueError, match="must be finite numbers"):
+        Calibration(1.0, "mean", 0, bias=(0.0, float("nan"), 0.0))
+
+
+def test_the_bias_is_added_to_the_logits():
+    probabilities = torch.tensor([[0.7, 0.2, 0.1]])
+    expected = torch.tensor([[0.7, 0.4, 0.1]]) / 1.2
+    torch.testing.assert_close(soften(probabilities, 1.0, (0.0, float(np.log(2)), 0.0)), expected)
+
+
 @pytest.mark.parametrize("types", [2, 3])
 def test_log_loss_and_brier_equal_scikit_learns(types):
     rng = np.random.default_rng(4)
@@ -178,7 +223,9 @@ def test_predictions_for_whole_recordings_are_only_softened():
     whole = replace(segments, whole=(logits * 2).softmax(dim=1))
     calibration = calibrate(whole)
     assert calibration.pooling == "network" and calibration.temperature == pytest.approx(2, rel=0.25)
-    torch.testing.assert_close(calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature))
+    torch.testing.assert_close(
+        calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature, calibration.bias)
+    )
 
 
 def binary_predictions(confidence: list[float], correct: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -194,12 +241,24 @@ MIXED = binary_predictions([*CONFIDENT, 0.8, 0.7, 0.6, 0.55], [1] * 10 + [0, 1, 
 @pytest.mark.parametrize(("target", "threshold"), [(0.7, 0.0), (0.8, 0.575), (0.9, 0.65), (0.92, 0.85), (1.0, 0.85)])
 def test_the_threshold_is_the_smallest_that_reaches_the_target_accuracy(target, threshold):
     # correct of all 14: 11 (0.79); of the first 13: 11 (0.85); 12: 11 (0.917); 11: 10 (0.909); 10: 10
-    assert choose_threshold(*MIXED, target) == pytest.approx(threshold)
+    chosen = choose_threshold(*MIXED, target)
+    assert chosen.value == pytest.approx(threshold) and chosen.reached and chosen.recordings == 14
+    scores = selective_metrics(*MIXED, chosen.value)
+    assert scores == {"certain_share": chosen.certain_share, "accuracy_certain": chosen.accuracy}
+    assert chosen.curve == coverage_curve(*MIXED)
 
 
-def test_nothing_is_certain_when_no_threshold_suffices():
+def test_the_most_certain_quarter_is_offered_when_no_threshold_suffices():
+    probabilities, truth = binary_predictions(np.linspace(0.99, 0.51, 80), [1, 0] * 40)
+    chosen = choose_threshold(probabilities, truth, 0.8)
+    assert not chosen.reached and (chosen.certain_share, chosen.accuracy) == (0.25, 0.5)
+    assert is_certain(probabilities, chosen.value).sum() == 20
+    few = choose_threshold(*binary_predictions([*CONFIDENT, 0.6], [1, 0] * 5 + [0]), 0.8)
+    assert few.certain_share == pytest.approx(10 / 11) and 0.6 < few.value < 0.9  # ten at least
+
+
+def test_a_run_without_a_threshold_has_no_certain_prediction():
     probabilities, truth = binary_predictions([*CONFIDENT, 0.6], [1, 0] * 5 + [0])
-    assert choose_threshold(probabilities, truth, 0.8) is None
     assert not is_certain(probabilities, None).any()
     assert selective_metrics(probabilities, truth, None) == {"certain_share": 0.0, "accuracy_certain": None}
     certain = {"certain_share": pytest.approx(12 / 14), "accuracy_certain": pytest.approx(11 / 12)}
@@ -207,13 +266,14 @@ def test_nothing_is_certain_when_no_threshold_suffices():
 
 
 def test_a_threshold_needs_ten_predictions():
-    assert choose_threshold(*binary_predictions(CONFIDENT[:9], [1] * 9), 0.8) is None
-    assert choose_threshold(*binary_predictions(CONFIDENT, [1] * 10), 0.8) == 0.0
+    too_few = choose_threshold(*binary_predictions(CONFIDENT[:9], [1] * 9), 0.8)
+    assert (too_few.value, too_few.recordings, too_few.accuracy) == (0.8, 0, None)
+    assert choose_threshold(*binary_predictions(CONFIDENT, [1] * 10), 0.8).value == 0.0
 
 
 def test_a_threshold_does_not_separate_ties():
     probabilities, truth = binary_predictions([0.9] * 12 + [0.6] * 4, [1] * 12 + [1, 0, 0, 0])
-    assert choose_threshold(probabilities, truth, 0.9) == pytest.approx(0.75)
+    assert choose_threshold(probabilities, truth, 0.9).value == pytest.approx(0.75)
     assert [point["coverage"] for point in coverage_curve(probabilities, truth)] == [1.0, 0.75]
 
 

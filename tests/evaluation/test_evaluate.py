@@ -66,8 +66,8 @@ def test_few_recordings_are_evaluated_without_calibration():
     evaluation = calibrate_and_evaluate(
         random_predictions(6, 1), random_predictions(6, 2), make_recordings(6, 0), TYPES, 0.8
     )
-    assert evaluation.report["calibration"]["temperature"] == 1.0 and evaluation.threshold is None
-    assert evaluation.report["decision"]["certain_share"] == 0.0
+    assert evaluation.report["calibration"]["temperature"] == 1.0 and evaluation.threshold == 0.8
+    assert evaluation.report["threshold_choice"]["recordings"] == 0
     low, high = evaluation.report["results"]["recording"]["intervals"]["recall/song"]
     assert high - low > 0.6
 

@@ -152,3 +152,11 @@ def test_a_png_of_256_colours_is_similar_and_small():
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).mean() < 6  # of 255
     assert len(small) < whole.tell() / 2
+
+
+def test_the_coverage_of_the_recordings_that_the_threshold_was_chosen_on_is_drawn_too():
+    choice = {"recordings": 210, "curve": [{"coverage": 1.0, "accuracy": 0.7}, {"coverage": 0.5, "accuracy": 0.9}]}
+    coverage = draw_reliability(CALIBRATION, DECISION, 3, "Merel", True, choice).axes[1]
+    lines = {line.get_label(): line for line in coverage.get_lines()}
+    chosen = lines["210 recordings that the threshold was chosen on"]
+    np.testing.assert_allclose(chosen.get_xydata(), [[1.0, 0.7], [0.5, 0.9]])

@@ -82,12 +82,20 @@ def test_controls_are_described_on_one_line():
 
 def test_calibration_and_decision_are_described_with_the_reason_for_none():
     assert "1.80: ECE 0.31 → 0.12" in describe_calibration(REPORT)
+    biased = REPORT | {"types": ["song", "alarm"], "calibration": REPORT["calibration"] | {"bias": [-0.2, 0.2]}}
+    assert "temperature 1.80, bias song -0.20, alarm +0.20: ECE" in describe_calibration(biased)
     unfitted = REPORT["calibration"] | {"temperature": 1.0, "fitted_on": 0}
     assert "too few validation recordings" in describe_calibration({"calibration": unfitted})
     assert (
         describe_decision(REPORT)
         == "uncertain (below 0.62, where validation reached 80%): 25%, 83% of the rest correct"
     )
+    choice = {"recordings": 210, "certain_share": 0.25, "accuracy": 0.7, "reached": True, "curve": []}
+    assert "where 210 other recordings reached 80%" in describe_decision(REPORT | {"threshold_choice": choice})
+    out_of_reach = describe_decision(REPORT | {"threshold_choice": choice | {"reached": False}})
+    assert "80% was out of reach on 210 other recordings: there the most certain 25% were 70% correct" in out_of_reach
+    too_few = choice | {"recordings": 0, "reached": False, "certain_share": None, "accuracy": None}
+    assert "too few validation recordings" in describe_decision(REPORT | {"threshold_choice": too_few})
     none = REPORT["decision"] | {"threshold": None, "accuracy_certain": None, "certain_share": 0.0}
     assert describe_decision({"decision": none}).startswith("uncertain: all;")
     nothing_certain = REPORT["decision"] | {"accuracy_certain": None, "certain_share": 0.0}

@@ -23,7 +23,9 @@ def test_wrong_values_are_one_sentence(compose_config, overrides, message):
         check_values(compose_config("species=koolmees", *overrides))
 
 
-@pytest.mark.parametrize("trainer", ["legacy", "turbo", "birdnet", "distilled", "frozen", "head"])
+@pytest.mark.parametrize(
+    "trainer", ["legacy", "turbo", "birdnet", "birdnet_svm", "birdnet_combined", "distilled", "frozen", "head"]
+)
 def test_every_parameter_set_passes_the_check(compose_config, trainer):
     check_values(compose_config("species=koolmees", f"trainer={trainer}"))
 

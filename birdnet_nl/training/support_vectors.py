@@ -1,0 +1,74 @@
+"""LightningModule that fits scikit-learn's support vector machine to the embeddings of whole recordings."""
+
+import numpy as np
+import torch
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import SVC
+from torch import nn
+
+from birdnet_nl.data.dataset import Batch
+from birdnet_nl.models.support_vectors import CombinedClassifier, SupportVectorClassifier
+from birdnet_nl.training.module import types_of_recordings
+from birdnet_nl.training.probe import EmbeddingClassifier, Probe
+
+PARTS = 5  # for decision values of recordings that a machine was not fitted to
+
+
+class SupportVectorProbe(EmbeddingClassifier):
+    """Support vector machine on embeddings, and a linear layer on its out-of-fold decision values.
+
+    The decision values of the recordings that a machine was fitted to are too good, so the linear layer is fitted to
+    those of recordings left out. Both weight the types equally. Synthetic and multi-label recordings are not used.
+    """
+
+    def _fit(self, network: SupportVectorClassifier, batch: Batch) -> None:
+        segments, types, recordings = batch
+        types = types_of_recordings(types, recordings)
+        with torch.no_grad():
+            features = network.forward_features(segments, recordings)
+            network.fit_scaler(features)
+        scaled, known = network.scaled(features).cpu().numpy(), types.cpu().numpy()
+        values = torch.zeros(len(types), len(network.pairs), device=features.device)
+        parts = min(PARTS, np.bincount(known).min())
+        for fitted, held_out in StratifiedKFold(parts, shuffle=True, random_state=0).split(scaled, known):
+            fit_machine(network, scaled[fitted], known[fitted])
+            values[held_out] = network.decision_values(features[held_out])
+        fit_machine(network, scaled, known)
+        Probe(_HeadOfDecisionValues(network)).fit(values, *self.hard_targets(types), network.l2 / len(types))
+
+
+class CombinedProbe(SupportVectorProbe):
+    """Both parts of a `CombinedClassifier`; synthetic and multi-label recordings are for the first one only."""
+
+    def _fit(self, network: CombinedClassifier, batch: Batch) -> None:
+        EmbeddingClassifier._fit(self, network.of_layers, batch)
+        super()._fit(network.machine, batch)
+
+
+def fit_machine(network: SupportVectorClassifier, scaled: np.ndarray, types: np.ndarray) -> None:
+    """Fit `network` to scaled features [recordings, dimensions] with every type among their types [recordings]."""
+    machine = SVC(C=network.c, gamma=1 / network.num_features, class_weight="balanced").fit(scaled, types)
+    type_of_vector = np.repeat(machine.classes_, machine.n_support_)
+    coefficients = np.zeros((len(network.pairs), len(type_of_vector)), dtype=np.float32)
+    for row, (first, second) in enumerate(network.pairs):
+        for own, other in ((first, second), (second, first)):  # libsvm leaves out the row of a vector's own type
+            chosen = type_of_vector == own
+            coefficients[row, chosen] = machine.dual_coef_[other - (other > own), chosen]
+    network.set_machine(*map(torch.from_numpy, (machine.support_vectors_, coefficients, machine.intercept_)))
+
+
+class _HeadOfDecisionValues(nn.Module):
+    """The linear layer of a `SupportVectorClassifier`, as `Probe` fits one."""
+
+    def __init__(self, network: SupportVectorClassifier) -> None:
+        super().__init__()
+        self.head = network.head
+
+    def transform(self, values: torch.Tensor) -> torch.Tensor:
+        return values
+
+    def classify(self, values: torch.Tensor) -> torch.Tensor:
+        return self.head(values)
+
+    def regularized_parameters(self) -> list[torch.Tensor]:
+        return [self.head.weight]
