@@ -138,7 +138,7 @@ def test_a_folder_without_recordings_and_rows_of_no_species_are_named(run, refus
     (tmp_path / "recordings.csv").write_text("file,recordist\ngone.mp3,Ann\n")
     text = "merel holds no recordings (3 files: 0 used, 2 not audio (.txt 1, .pdf 1), 1 hidden)"
     refuses(text, "data", "merel", "--root", tmp_path)
-    refuses("recordings.csv: 1 rows name no species and no file here (gone.mp3)", "data", "merel", "--root", tmp_path)
+    refuses("recordings.csv: 1 row names no species and no file here (gone.mp3)", "data", "merel", "--root", tmp_path)
 
 
 def test_the_page_needs_no_other_file(run, root, tmp_path, read_page):
