@@ -126,7 +126,7 @@ def print_plan(plan: "Plan", filters: Filters) -> None:
         table.add_row(part.species.slug, str(part.found), *counts, megabytes, str(part.protected or ""))
     out.print(table)
     minutes = plan.expected_s / 60
-    duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(1, round(minutes))} minutes"
+    duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else counted(max(1, round(minutes)), "minute")
     out.print(f"{counted(plan.files, 'file')}, about {plan.expected_bytes / 1e6:.0f} MB and {duration}", soft_wrap=True)
     for line in (line for part in plan.parts for line in _plan_notes(part)):
         out.print(escape(line), soft_wrap=True)
