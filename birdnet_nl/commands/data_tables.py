@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.data.overview import SpeciesOverview, TypeOverview, join_reasons
+from birdnet_nl.data.overview import NOT_SEARCHED, SpeciesOverview, TypeOverview, join_reasons
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
@@ -93,6 +93,7 @@ def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules,
     out.print(f"recordists  {len(overview.recordists)} known{recordists}", soft_wrap=True)
     out.print(f"licences    {_format_counts(overview.licences)}", soft_wrap=True)
     out.print(escape(overview.files.line()), soft_wrap=True)
+    out.print(f"[dim]{NOT_SEARCHED}[/]", soft_wrap=True)
     for problem, names in overview.problems().items():
         out.print(f"[yellow]{len(names)} × {escape(problem)}[/]: {escape(_format_names(names))}", soft_wrap=True)
     if overview.problem:
@@ -138,7 +139,8 @@ def print_many_species(
     minutes = sum(overview.duration_s for overview in overviews) / 60
     trainable = sum(not overview.problem for overview in overviews)
     out.print(
-        f"{_count_recordings(overviews)}, {minutes:.0f} minutes, {len(overviews)} species; {trainable} can be trained"
+        f"{_count_recordings(overviews)}, {counted(round(minutes), 'minute')}, "
+        f"{len(overviews)} species; {trainable} can be trained"
     )
     if without:
         names = "" if of_all else f": {', '.join(species.slug for species in without[:12])}{'…' * (len(without) > 12)}"
@@ -149,6 +151,7 @@ def print_many_species(
         out.print(f"[yellow]type texts not understood[/]: {_format_counts(texts, MAX_TEXTS)}", soft_wrap=True)
     files = join_summaries([overview.files for overview in overviews])
     out.print(escape(files.line()), soft_wrap=True)
+    out.print(f"[dim]{NOT_SEARCHED}[/]", soft_wrap=True)
     problems: dict[str, list[str]] = {}
     for problem, names in (item for overview in overviews for item in overview.problems(joined=False).items()):
         problems.setdefault(problem, []).extend(names)

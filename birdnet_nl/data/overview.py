@@ -31,6 +31,7 @@ from birdnet_nl.util.errors import DataError
 CLIPPED_SHARE = 1e-4  # of the samples; with more a recording counts as clipped
 DUPLICATE = "has the same content as another file"
 SAME_SOUND = "holds the same sound as another file"
+NOT_SEARCHED = "near-duplicates are searched by a training only, which may use fewer files"
 TWO_TYPES = "the same sound has two types"
 NUMBER = re.compile(r"(?<![\w./\\-])\d+(?:\.\d+)?(?![\w/\\-]|\.\w)")  # alone, not in the name of a file or format
 SHORT_SHARE = 0.5  # of a segment; a shorter recording is padded to more than twice its length
