@@ -53,7 +53,9 @@ def measure(path: Path) -> Report:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.type_texts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("file", type=Path, nargs="?", default=Path("tests/recordings/type_texts_labelled.csv"))
     report = measure(parser.parse_args().file)
     print(f"unknown: {report.unknown_recordings} of {report.recordings} recordings, {report.unknown_share:.2%}")

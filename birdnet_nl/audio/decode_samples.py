@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.words import counted
 
 SILENCE_PEAK = 1e-4
 """Peak (-80 dB re full scale) below which a recording counts as silent."""
@@ -146,7 +147,8 @@ class Levels:
         else:
             replaced, scaled = self.absurd + self.loud, ""
             treatment = Treatment(MAX_LEVEL, 1.0, channel, replaced > 0)
-        lost = f"{replaced} of {values} samples were no sound (not finite, or too large) and became silence"
+        were = counted(replaced, f"of {values} samples was", f"of {values} samples were")
+        lost = f"{were} no sound (not finite, or too large) and became silence"
         return treatment, "; ".join(text for text in (scaled, lost if replaced else "", note) if text)
 
     def channel(self) -> int | None:

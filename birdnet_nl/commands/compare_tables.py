@@ -14,6 +14,7 @@ from birdnet_nl.comparison.speed import seconds_per_epoch
 from birdnet_nl.comparison.statistics import LEVEL, Estimate, Overall
 from birdnet_nl.comparison.verdicts import points
 from birdnet_nl.species.table import all_species
+from birdnet_nl.util.words import counted
 
 ABSENT = "–"
 NOT_SETTINGS = ("parameter_set", "species", "seed", "synthetic")
@@ -237,7 +238,9 @@ def _mcnemar(species: SpeciesComparison) -> tuple[str, str]:
 def _format_setting(counts: Counter[str]) -> str:
     """Format the values of a parameter, with the number of runs where they differ."""
     several = len(counts) > 1
-    return ", ".join(f"{value} ({count} runs)" if several else value for value, count in counts.most_common())
+    return ", ".join(
+        f"{value} ({counted(count, 'run')})" if several else value for value, count in counts.most_common()
+    )
 
 
 def _mean(values: Iterable[object]) -> float:

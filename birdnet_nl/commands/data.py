@@ -14,6 +14,7 @@ from birdnet_nl.species.table import Species, all_species, match_species
 from birdnet_nl.util.console import display_path, output_console, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError, require_extra
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
     from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview
@@ -105,7 +106,8 @@ def inspect_species(
             bar.advance(task)
     if (manifest := read_root_manifest(root)) and manifest.unclaimed:
         names = format_names([row_name(row) for row in manifest.unclaimed])
-        unusable.append(f"{root / MANIFEST}: {len(manifest.unclaimed)} rows name no species and no file here ({names})")
+        rows = counted(len(manifest.unclaimed), "row names", "rows name")
+        unusable.append(f"{root / MANIFEST}: {rows} no species and no file here ({names})")
     paths = [recording.path for content in found.values() for recording in content.recordings]
     with progress_bar() as bar:
         task = bar.add_task("decoding", total=len(paths))

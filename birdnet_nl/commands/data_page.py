@@ -15,7 +15,7 @@ from birdnet_nl.commands.data_tables import (
     training_command,
 )
 from birdnet_nl.commands.output import render_page
-from birdnet_nl.data.overview import InspectedRecording, SpeciesOverview, licence_name
+from birdnet_nl.data.overview import NOT_SEARCHED, InspectedRecording, SpeciesOverview, licence_name
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.evaluation import recording_plots as plots
@@ -106,7 +106,7 @@ def _species_section(overview: SpeciesOverview, rules: TrainingRules, root: Path
         "training_command": training_command(overview, rules, root),
         "download_command": download_command(overview, rules, root),
         "notes": notes,
-        "files": overview.files.line(),
+        "files": f"{overview.files.line()}; {NOT_SEARCHED}",
         "legend": _legend(overview.recordings),
         "plots": _draw_plots(overview.recordings),
         "examples": [_example(item) for item in choose_examples(overview.recordings, per_type)],

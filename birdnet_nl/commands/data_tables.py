@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.data.overview import SpeciesOverview, TypeOverview
+from birdnet_nl.data.overview import NOT_SEARCHED, SpeciesOverview, TypeOverview, join_reasons
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.download_filters import Filters
 from birdnet_nl.recordings.file_summary import join_summaries
 from birdnet_nl.species.table import Species
+from birdnet_nl.util.words import counted
 
 DEFAULT_FILTERS = Filters()
 VERDICTS = {"yes": "yes", "just": "enough to train, few to test on", "no": "no"}
@@ -92,6 +93,7 @@ def print_species(out: Console, overview: SpeciesOverview, rules: TrainingRules,
     out.print(f"recordists  {len(overview.recordists)} known{recordists}", soft_wrap=True)
     out.print(f"licences    {_format_counts(overview.licences)}", soft_wrap=True)
     out.print(escape(overview.files.line()), soft_wrap=True)
+    out.print(f"[dim]{NOT_SEARCHED}[/]", soft_wrap=True)
     for problem, names in overview.problems().items():
         out.print(f"[yellow]{len(names)} × {escape(problem)}[/]: {escape(_format_names(names))}", soft_wrap=True)
     if overview.problem:
@@ -137,26 +139,32 @@ def print_many_species(
     minutes = sum(overview.duration_s for overview in overviews) / 60
     trainable = sum(not overview.problem for overview in overviews)
     out.print(
-        f"{_count_recordings(overviews)}, {minutes:.0f} minutes, {len(overviews)} species; {trainable} can be trained"
+        f"{_count_recordings(overviews)}, {counted(round(minutes), 'minute')}, "
+        f"{len(overviews)} species; {trainable} can be trained"
     )
     if without:
         names = "" if of_all else f": {', '.join(species.slug for species in without[:12])}{'…' * (len(without) > 12)}"
-        out.print(f"{len(without)} of the {len(overviews) + len(without)} species have no recordings{names}")
+        of_species = f"of the {len(overviews) + len(without)} species"
+        without_recordings = counted(len(without), f"{of_species} has", f"{of_species} have")
+        out.print(f"{without_recordings} no recordings{names}")
     if texts := sum((overview.not_understood for overview in overviews), Counter()):
         out.print(f"[yellow]type texts not understood[/]: {_format_counts(texts, MAX_TEXTS)}", soft_wrap=True)
     files = join_summaries([overview.files for overview in overviews])
     out.print(escape(files.line()), soft_wrap=True)
-    problems = Counter(
-        problem for overview in overviews for problem, names in overview.problems().items() for _ in names
-    )
-    for problem, count in problems.most_common():
+    out.print(f"[dim]{NOT_SEARCHED}[/]", soft_wrap=True)
+    problems: dict[str, list[str]] = {}
+    for problem, names in (item for overview in overviews for item in overview.problems(joined=False).items()):
+        problems.setdefault(problem, []).extend(names)
+    counts = Counter({problem: len(names) for problem, names in join_reasons(problems).items()})
+    for problem, count in counts.most_common():
         out.print(f"[yellow]{count} × {escape(problem)}[/]", soft_wrap=True)
     by_need = sorted(overviews, key=lambda overview: (bool(overview.problem), -len(overview.recordings)))
     commands = [command for overview in by_need if (command := download_command(overview, rules, root))]
     for command in commands[:MAX_NAMES]:
         out.print(f"next: [bold]{escape(command)}[/]", soft_wrap=True)
     if len(commands) > MAX_NAMES:
-        out.print(f"and {len(commands) - MAX_NAMES} more species that need recordings")
+        more = counted(len(commands) - MAX_NAMES, "more species that needs", "more species that need")
+        out.print(f"and {more} recordings")
         out.print("birdnet-nl data <species> shows the command for each")
 
 
@@ -183,8 +191,7 @@ def _species_row(overview: SpeciesOverview, rules: TrainingRules) -> list[str]:
 
 
 def _count_recordings(overviews: Sequence[SpeciesOverview]) -> str:
-    count = sum(len(overview.recordings) for overview in overviews)
-    return f"{count} recording{'s' * (count != 1)}"
+    return counted(sum(len(overview.recordings) for overview in overviews), "recording")
 
 
 def _format_counts(counts: Counter, limit: int | None = None) -> str:

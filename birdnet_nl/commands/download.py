@@ -21,6 +21,7 @@ from birdnet_nl.species.table import match_species
 from birdnet_nl.util.console import output_console, progress_bar, screen
 from birdnet_nl.util.errors import DataError, SelectionError
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
@@ -101,7 +102,7 @@ def download_command(
             task = bar.add_task("downloading", total=found.files)
             report = download(found, client, root, lambda candidate: bar.advance(task))
     screen.print(
-        f"{report.fetched} recordings fetched ({report.bytes / 1e6:.0f} MB), {len(report.failed)} failed"
+        f"{counted(report.fetched, 'recording')} fetched ({report.bytes / 1e6:.0f} MB), {len(report.failed)} failed"
         + (f", {report.adopted} existing ones were added to the manifest" if report.adopted else "")
         + f"; they are in {escape(str(root))}",
         soft_wrap=True,
@@ -125,8 +126,8 @@ def print_plan(plan: "Plan", filters: Filters) -> None:
         table.add_row(part.species.slug, str(part.found), *counts, megabytes, str(part.protected or ""))
     out.print(table)
     minutes = plan.expected_s / 60
-    duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(1, round(minutes))} minutes"
-    out.print(f"{plan.files} files, about {plan.expected_bytes / 1e6:.0f} MB and {duration}", soft_wrap=True)
+    duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else counted(max(1, round(minutes)), "minute")
+    out.print(f"{counted(plan.files, 'file')}, about {plan.expected_bytes / 1e6:.0f} MB and {duration}", soft_wrap=True)
     for line in (line for part in plan.parts for line in _plan_notes(part)):
         out.print(escape(line), soft_wrap=True)
 
@@ -188,8 +189,9 @@ def import_command(
         raise SelectionError(str(error)) from None
     types = ", ".join(f"{name} {report.types[name]}" for name in TYPE_FOLDERS if report.types[name])
     screen.print(
-        f"{report.placed} recordings placed, {report.present} were there already: {len(report.species)} species "
-        f"({types or 'no types'}) in {escape(str(root))}; {len(report.refused)} files were not placed",
+        f"{counted(report.placed, 'recording')} placed, {counted(report.present, 'was', 'were')} there already: "
+        f"{len(report.species)} species ({types or 'no types'}) in {escape(str(root))}; "
+        f"{counted(len(report.refused), 'file was', 'files were')} not placed",
         soft_wrap=True,
     )
     screen.print(escape(report.files.line()), soft_wrap=True)

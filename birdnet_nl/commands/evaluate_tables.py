@@ -9,6 +9,7 @@ from rich.markup import escape
 from birdnet_nl.evaluation.report import describe_sources, list_few, result_table
 from birdnet_nl.runs.evaluation_report import includes_training_recordings
 from birdnet_nl.util.console import display_path, info, screen
+from birdnet_nl.util.words import counted
 
 MAX_LISTED = 5
 
@@ -18,7 +19,7 @@ def print_left_out(report: Mapping[str, Any]) -> None:
     if left_out["seen"]:
         names = [f"{escape(Path(path).name)} ({escape(reason)})" for path, reason in left_out["seen"].items()]
         info(
-            f"[yellow]{len(names)} recordings left out, trained or validated on: "
+            f"[yellow]{counted(len(names), 'recording')} left out, trained or validated on: "
             f"{', '.join(names[:MAX_LISTED])}{', …' if len(names) > MAX_LISTED else ''}[/]"
         )
     for name, count in left_out["types"].items():
@@ -26,9 +27,10 @@ def print_left_out(report: Mapping[str, Any]) -> None:
     if left_out["unclear"]:
         texts = sorted(left_out["unclear"].items(), key=lambda item: -item[1])
         examples = "; ".join(f"“{escape(text)}” {count}" for text, count in texts[:MAX_LISTED])
-        info(f"[dim]{sum(left_out['unclear'].values())} recordings not plainly of one type left out: {examples}[/]")
+        unclear = counted(sum(left_out["unclear"].values()), "recording")
+        info(f"[dim]{unclear} not plainly of one type left out: {examples}[/]")
     if left_out["files"]:
-        info(f"[yellow]{len(left_out['files'])} files left out:[/]")
+        info(f"[yellow]{counted(len(left_out['files']), 'file')} left out:[/]")
         for path, reason in left_out["files"].items():
             info(f"[yellow]  {escape(Path(path).name)}: {escape(reason)}[/]")
 

@@ -8,6 +8,7 @@ import typer
 from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError, RunError, require_extra
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 MANIFEST, SUFFIX = "manifest.json", ".onnx"
 
@@ -64,7 +65,8 @@ def _export_version(folder: Path, out: Path) -> None:
     console = output_console()
     shared = f", {pack.bases} shared base network(s)" if pack.bases else ""
     console.print(
-        f"exported {len(pack.models)} models to {display_path(out)} ({pack.bytes / 1e6:.1f} MB{shared})", soft_wrap=True
+        f"exported {counted(len(pack.models), 'model')} to {display_path(out)} ({pack.bytes / 1e6:.1f} MB{shared})",
+        soft_wrap=True,
     )
     for slug, reason in pack.left_out.items():
         console.print(f"left out {slug}: {reason}", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError, require_extra
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
     from birdnet_nl.comparison.finished_runs import FoundRuns
@@ -53,7 +54,7 @@ def promote_command(
             raise DataError("--list and --activate go without folders and --version; give one thing at a time")
         if activate:
             active = versions.activate(models, activate)
-            out.print(f"active: version [bold]{active.name}[/], {len(active.models)} models", soft_wrap=True)
+            out.print(f"active: version [bold]{active.name}[/], {counted(len(active.models), 'model')}", soft_wrap=True)
         else:
             print_versions(out, models)
         return

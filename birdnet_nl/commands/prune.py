@@ -15,6 +15,7 @@ from rich.table import Table
 from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
     from birdnet_nl.deploy.prune import DiskReport
@@ -91,7 +92,8 @@ def print_disk_usage(out: Console, report: "DiskReport") -> None:
     table.add_row("[bold]all[/]", "", str(totals[0]), *map(_megabytes, totals[1:]))
     out.print(table)
     if report.runs:
-        count = f"{report.runs} runs ({report.finished} finished), {report.bytes_per_run / 1e6:.1f} MB each on average"
+        count = f"{counted(report.runs, 'run')} ({report.finished} finished)"
+        count += f", {report.bytes_per_run / 1e6:.1f} MB each on average"
         largest = ", ".join(f"{display_path(folder)} {size / 1e6:.1f} MB" for folder, size in report.largest[:3])
         out.print(f"{count}; largest: {largest}", soft_wrap=True)
     out.print(f"{report.free / 1e9:.1f} GB free; birdnet-nl prune --runs lists the removable files", soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 from birdnet_nl.util.console import display_path, output_console, screen
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import user_path
+from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
     from birdnet_nl.sweep.status import SweepStatus
@@ -63,7 +64,7 @@ def status_command(
     language = "dutch" if dutch else "english"
     if rebuild:
         sweep = rebuild_sweep(folder)
-        screen.print(f"{display_path(sweep.folder)}: {len(sweep.jobs)} jobs found again", soft_wrap=True)
+        screen.print(f"{display_path(sweep.folder)}: {counted(len(sweep.jobs), 'job')} found again", soft_wrap=True)
     reader = StatusReader(folder)
     status = reader.read()
     if not status.rows:

@@ -15,6 +15,7 @@ from birdnet_nl.sweep.status import SweepStatus
 from birdnet_nl.sweep.sweep_file import resume_command
 from birdnet_nl.sweep.table import UNSUCCESSFUL, Row, format_duration, group_failures
 from birdnet_nl.util.printed_commands import short_path
+from birdnet_nl.util.words import counted
 
 COLOURS = {
     State.WAITING: "dim",
@@ -93,7 +94,7 @@ def _rank(status: SweepStatus) -> list[tuple[str, list[Row]]]:
 
 
 def _headline(status: SweepStatus, language: str) -> Text:
-    text = Text.assemble((short_path(status.folder), "bold"), f": {len(status.rows)} jobs")
+    text = Text.assemble((short_path(status.folder), "bold"), f": {counted(len(status.rows), 'job')}")
     for state in State:
         if count := status.counts[state]:
             text.append(", ").append(f"{count} {_state_name(state, language)}", style=COLOURS[state])

@@ -27,6 +27,7 @@ from birdnet_nl.comparison.statistics import (
 )
 from birdnet_nl.comparison.verdicts import Verdict, verdicts
 from birdnet_nl.util.errors import DataError, SelectionError
+from birdnet_nl.util.words import counted
 
 KNOWN_SETS = ("legacy", "fast", "turbo")  # order of display; others follow by name
 MIN_RECORDINGS = 10  # test recordings of each type; with fewer, metrics of a species are a first impression
@@ -226,8 +227,8 @@ def _notes(sets: Sequence[SetComparison]) -> tuple[str, ...]:
                 notes.append(f"{name}: in {differing} of {len(pairs)} pairs the {words} differ")
         if compared.speed.elsewhere:
             notes.append(
-                f"{name}: the speed of {compared.speed.elsewhere} pairs does not count, because their two runs used "
-                "different machines"
+                f"{name}: the speed of {counted(compared.speed.elsewhere, 'pair')} does not count, because their two "
+                "runs used different machines"
             )
         enough = sum(species.enough for species in compared.species)
         notes.append(

@@ -8,6 +8,7 @@ from itertools import product
 from birdnet_nl.comparison.finished_runs import BY_RECORDING, FinishedRun
 from birdnet_nl.comparison.results import Result, join_folds, result_of
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.words import counted
 
 
 @dataclass(frozen=True, order=True)
@@ -111,7 +112,8 @@ def _reason_not_comparable(pair: Pair) -> str:
     fingerprints, other_fingerprints = baseline.data_fingerprints, other.data_fingerprints
     have_predictions = baseline.predictions is not None and other.predictions is not None
     if have_predictions and (differing := baseline.predictions.recordings ^ other.predictions.recordings):
-        return f"their test recordings differ ({len(differing)} are not in both); train both on the same recordings"
+        count = counted(len(differing), "is", "are")
+        return f"their test recordings differ ({count} not in both); train both on the same recordings"
     if baseline.test_fingerprint and other.test_fingerprint:
         if baseline.test_fingerprint != other.test_fingerprint:
             return "their test recordings differ; train both on the same recordings"

@@ -10,6 +10,7 @@ from birdnet_nl.evaluation.intervals import class_metrics
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction, read_predictions
 from birdnet_nl.util.errors import DataError, RunError
 from birdnet_nl.util.run_directory import PREDICTIONS
+from birdnet_nl.util.words import counted
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def join_predictions(parts: Sequence[RunPredictions]) -> RunPredictions:
     """Join the recordings of all folds; raises `ValueError` when one was tested in two folds."""
     ids = [name for part in parts for name in part.ids]
     if len(set(ids)) < len(ids):
-        raise ValueError(f"{len(ids) - len(set(ids))} recordings were tested in more than one fold")
+        repeated = counted(len(ids) - len(set(ids)), "recording was", "recordings were")
+        raise ValueError(f"{repeated} tested in more than one fold")
     recordists = [name for part in parts for name in part.recordists]
     order = np.argsort(np.array(ids), kind="stable")
     return RunPredictions(

@@ -10,12 +10,12 @@ from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
-from birdnet_nl.data.embedded import EmbeddedSplits, embed_splits
+from birdnet_nl.data.embedded import EmbeddedSplits, collect_splits, embed_prepared
 from birdnet_nl.data.extra import ExtraRecordings, add_extra, check_extra_roots, read_extra, select_extra
 from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.outlines import HeldBlocks
-from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings
+from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings, without_recordings
 from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_content, with_own_ids
 from birdnet_nl.data.splits import InheritedSplits, check_fold
@@ -31,7 +31,7 @@ from birdnet_nl.data.validation import (
     check_types,
 )
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
-from birdnet_nl.embeddings.cache import check_demo, check_windows
+from birdnet_nl.embeddings.cache import NOT_FINITE, check_demo, check_windows
 from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
 from birdnet_nl.species.table import Species, pooled_species
@@ -275,13 +275,26 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             seed=self.seed,
             synthetic=self.synthetic,
         )
-        return embed_splits(
+        embedded = embed_prepared(self.embeddings, training, self.prepared, self.multilabel, self._starts)
+        self._leave_out({recording.id for recording in self._used_recordings} - embedded.keys())
+        return collect_splits(
             self.embeddings,
             training,
+            embedded,
             self.prepared,
             self.multilabel,
             self.datasets,
-            self._starts,
             frames_per_window=self.segment_hop_s * self.mel.frames_per_s,
             synthetic_recordings=self.synthetic_recordings if self.uses_synthetic else 0,
         )
+
+    @property
+    def _used_recordings(self) -> list[Recording]:
+        return [*self.prepared.recordings, *self.multilabel.recordings]
+
+    def _leave_out(self, ids: set[str]) -> None:
+        """Leave out recordings whose embeddings are not finite; no other recording changes its split."""
+        if ids:
+            self.prepared = without_recordings(self.prepared, ids, NOT_FINITE, self.species.slug)
+            self.multilabel = self.multilabel.without(ids, NOT_FINITE)
+            self._cut()

@@ -60,29 +60,44 @@ class EmbeddedSplits:
     synthetic: Batch | None
 
 
-def embed_splits(
+def embed_prepared(
     model: EmbeddingModel,
     training: TrainingAudio,
     prepared: PreparedRecordings,
     multilabel: MultilabelRecordings,
-    datasets: Mapping[str, SegmentDataset],
     starts: Callable[[int], Sequence[float]],
-    frames_per_window: float,
-    synthetic_recordings: int,
-) -> EmbeddedSplits:
+) -> dict[str, np.ndarray]:
     """Fit the embedding model where it learns from the training recordings, then embed all recordings.
 
-    Args:
-        starts: segment starts of a recording with a given number of mel frames.
-        frames_per_window: mel frames from the start of one window to the next.
-        synthetic_recordings: number of synthetic recordings to embed too; 0 for none.
+    Returns float16 [windows, 1 + dimensions] by id, without recordings whose embeddings are not finite. `starts` gives
+    the segment starts of a recording with a given number of mel frames.
     """
     model.fit(training)
     mels = prepared.mels | multilabel.mels
     windows = {id: len(starts(mel.frames)) for id, mel in mels.items()}
     recordings = [*prepared.recordings, *multilabel.recordings]
     where = (training.segment_hop_s, training.embeddings_dir, training.workers)
-    embedded = embed_recordings(recordings, mels, windows, model, *where)
+    return embed_recordings(recordings, mels, windows, model, *where)
+
+
+def collect_splits(
+    model: EmbeddingModel,
+    training: TrainingAudio,
+    embedded: Mapping[str, np.ndarray],
+    prepared: PreparedRecordings,
+    multilabel: MultilabelRecordings,
+    datasets: Mapping[str, SegmentDataset],
+    frames_per_window: float,
+    synthetic_recordings: int,
+) -> EmbeddedSplits:
+    """Collect the embeddings of each split, and embed synthetic recordings.
+
+    Args:
+        embedded: embeddings of all recordings, of `embed_prepared`.
+        frames_per_window: mel frames from the start of one window to the next.
+        synthetic_recordings: number of synthetic recordings to embed too; 0 for none.
+    """
+    where = (training.segment_hop_s, training.embeddings_dir, training.workers)
     synthetic = None
     if synthetic_recordings:
         info(f"trains on {synthetic_recordings:,} synthetic recordings beside the real ones")

@@ -14,6 +14,7 @@ from birdnet_nl.data.dataset import Batch, SegmentDataset, damaged_mel
 from birdnet_nl.data.workers import WORKER_TIMEOUT_S, WorkerBatches, WorkerError, WorkerState, lack_of_shared_memory
 from birdnet_nl.util.console import warn
 from birdnet_nl.util.float16 import is_finite
+from birdnet_nl.util.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ class ResilientLoader:
 
     def _give_up(self, reason: str) -> None:
         if self.workers.can_deliver:
-            warn(f"loading continues in this process, without the {self._num_workers} workers: {escape(reason)}")
+            workers = counted(self._num_workers, "worker")
+            warn(f"loading continues in this process, without the {workers}: {escape(reason)}")
         self.workers.can_deliver = False
 
     def _load(self, indices: Any) -> Batch:

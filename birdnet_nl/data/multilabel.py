@@ -1,6 +1,6 @@
 """Multi-label recordings ("call, song"): used for training with every type they name, and never for evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +32,17 @@ class MultilabelRecordings:
     def warnings(self) -> dict[Path, str]:
         """Files of which only a part is used, or that were changed to be used, and what."""
         return file_warnings(self.recordings, self.mels)
+
+    def without(self, ids: Collection[str], reason: str) -> "MultilabelRecordings":
+        """Leave out the recordings in `ids` as unusable for `reason`."""
+        kept = [recording for recording in self.recordings if recording.id not in ids]
+        left_out = [UnusableFile(recording.path, reason) for recording in self.recordings if recording.id in ids]
+        return MultilabelRecordings(
+            kept,
+            {recording.id: self.mels[recording.id] for recording in kept},
+            {recording.id: self.types[recording.id] for recording in kept},
+            [*self.unusable, *left_out],
+        )
 
 
 class MultilabelBatch(NamedTuple):

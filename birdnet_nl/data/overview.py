@@ -3,6 +3,7 @@
 Near-duplicates (`near_duplicates.py`) are found in mels only: a training leaves them out, the overview counts them.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ from birdnet_nl.util.errors import DataError
 CLIPPED_SHARE = 1e-4  # of the samples; with more a recording counts as clipped
 DUPLICATE = "has the same content as another file"
 SAME_SOUND = "holds the same sound as another file"
+NOT_SEARCHED = "near-duplicates are searched by a training only, which may use fewer files"
 TWO_TYPES = "the same sound has two types"
+NUMBER = re.compile(r"(?<![\w./\\-])\d+(?:\.\d+)?(?![\w/\\-]|\.\w)")  # alone, not in the name of a file or format
 SHORT_SHARE = 0.5  # of a segment; a shorter recording is padded to more than twice its length
 
 
@@ -144,8 +147,11 @@ class SpeciesOverview:
             files.setdefault(id_of[first], [first]).append(other)
         return files
 
-    def problems(self) -> dict[str, list[str]]:
-        """Return file names by problem; problems for which a training leaves recordings out come first."""
+    def problems(self, joined: bool = True) -> dict[str, list[str]]:
+        """Return file names by problem; problems for which a training leaves recordings out come first.
+
+        When `joined`, problems that differ only in numbers are one, as by `join_reasons`.
+        """
         files: dict[str, list[str]] = defaultdict(list)
         for item in self.recordings:
             if item.facts.reason or item.duplicate_of:
@@ -167,7 +173,26 @@ class SpeciesOverview:
         files["recordings.csv: rows without a file"] += map(printable_path, self.content.rows_without_file)
         files["recordings.csv: files without a row"] += self.content.files_without_row
         files["recordings.csv: rows that fit several files, not used"] += self.content.ambiguous_rows
-        return {problem: names for problem, names in files.items() if names}
+        problems = {problem: names for problem, names in files.items() if names}
+        return join_reasons(problems) if joined else problems
+
+
+def join_reasons(files: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Join reasons that differ only in numbers, in the order of the first: `cut off after 3.9 to 7.6 s`."""
+    alike: dict[str, list[str]] = {}
+    for reason in files:
+        alike.setdefault(NUMBER.sub("\0", reason), []).append(reason)
+    joined = {}
+    for reasons in alike.values():
+        ranges = []
+        for numbers in zip(*map(NUMBER.findall, reasons), strict=True):
+            low, high = min(numbers, key=float), max(numbers, key=float)
+            ranges.append(low if low == high else f"{low} to {high}")
+        texts = iter(ranges)
+        joined[NUMBER.sub(lambda _, texts=texts: next(texts), reasons[0])] = [
+            name for reason in reasons for name in files[reason]
+        ]
+    return joined
 
 
 def licence_name(text: str) -> str:
@@ -269,10 +294,11 @@ def _choose_types(species: Species, usable: Sequence[Recording], rules: Training
 def _oddities(fact: FileFacts, rules: TrainingRules, sound_repeated: bool) -> tuple[str, ...]:
     if fact.reason:
         return ()
+    warning = getattr(fact, "warning", "")
     oddities = {
         "clipped": fact.clipped_share > CLIPPED_SHARE,
-        "cut off at the end": fact.cut,
-        getattr(fact, "warning", ""): bool(getattr(fact, "warning", "")),
+        "cut off at the end": fact.cut and "cut off" not in warning,
+        warning: bool(warning),
         f"too short (below {SHORT_SHARE * rules.segment_s:g} s)": fact.duration_s < SHORT_SHARE * rules.segment_s,
         "the same sound in two different files": sound_repeated,
     }

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -168,6 +168,33 @@ def _leave_source_out(
     same_recordist = [UnusableFile(recording.path, reason) for recording in kept if recording.id not in splits]
     chosen = [recording for recording in kept if recording.id in splits]
     return ChosenTypes(chosen, kept_types, splits, left_out), same_recordist
+
+
+def without_recordings(
+    prepared: PreparedRecordings, ids: Collection[str], reason: str, subject: str
+) -> PreparedRecordings:
+    """Leave out the recordings in `ids` as unusable for `reason`; the splits of the others stay the same.
+
+    Raises `DataError` where a type then has no recording in a split.
+    """
+    kept = [recording for recording in prepared.recordings if recording.id not in ids]
+    left_out = [UnusableFile(r.path, reason) for r in prepared.recordings if r.id in ids]
+    before, after = (
+        {(recording.vocalization_type, prepared.splits[recording.id]) for recording in recordings}
+        for recordings in (prepared.recordings, kept)
+    )
+    for name, split in sorted(before - after):
+        raise DataError(
+            f"{subject}: no {name} recording is left for {split} without the {len(left_out)} that cannot be used "
+            f"(first: {left_out[0].path.name}: {reason}); add recordings, or take another trainer, such as turbo"
+        )
+    return replace(
+        prepared,
+        recordings=kept,
+        splits={recording.id: prepared.splits[recording.id] for recording in kept},
+        mels={recording.id: prepared.mels[recording.id] for recording in kept},
+        unusable=[*prepared.unusable, *left_out],
+    )
 
 
 def _check_empty_splits(splits: Mapping[str, str], subject: str) -> None:

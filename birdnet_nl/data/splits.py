@@ -16,6 +16,7 @@ import numpy as np
 from birdnet_nl.recordings.recording import Recording, xeno_canto_number
 from birdnet_nl.util.errors import DataError, RunError, TooFewRecordingsError
 from birdnet_nl.util.files import FILE_NAMES, atomic_path
+from birdnet_nl.util.words import counted
 
 SPLITS = ("train", "val", "test")
 PATH_PARTS = 3  # last parts of a path that identify a file below any root: species, type, name
@@ -115,8 +116,8 @@ def _divide(recordings: Sequence[Recording], shares: dict[str, float], seed: int
         all_parts = f"{', '.join(parts[:-1])} and {parts[-1]}" if set(parts) <= set(SPLITS) else f"{len(parts)} folds"
         raise TooFewRecordingsError(
             f"{recordings[0].species}: no assignment found with every type in each of {all_parts} and each recordist "
-            f"in one of them ({len(names)} recordists, {len(recordings)} recordings); add recordings by others or "
-            f"leave out a type with data.types"
+            f"in one of them ({counted(len(names), 'recordist')}, {counted(len(recordings), 'recording')}); "
+            f"add recordings by others or leave out a type with data.types"
         )
     part_of_group = {name: parts[part] for name, part in zip(names, best, strict=True)}
     return {recording.id: part_of_group[group_of(recording)] for recording in recordings}

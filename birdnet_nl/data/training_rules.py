@@ -14,6 +14,7 @@ from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.util.conf_values import conf_values
 from birdnet_nl.util.errors import DataError
+from birdnet_nl.util.words import counted
 
 FEW_TEST_RECORDINGS = 10  # with fewer test recordings of a type, its metrics are a first impression
 MIN_COMPARED_S = 2.0  # shorter recordings are never near-duplicates: two single calls may well be alike
@@ -85,7 +86,9 @@ def choose_types(
             rarest = min(kept_types, key=lambda name: counts[name])
             kept_types = [name for name in kept_types if name != rarest]
             parts = "three splits" if folds is None else f"{folds} folds"
-            left_out[rarest] = f"{counts[rarest]} recordings, by recordists who cannot be divided over {parts}"
+            left_out[rarest] = (
+                f"{counted(counts[rarest], 'recording')}, by recordists who cannot be divided over {parts}"
+            )
 
 
 def usable_types(
@@ -98,10 +101,11 @@ def usable_types(
         of_type = [recording for recording in recordings if recording.vocalization_type == vocalization_type]
         groups = {group_of(recording) for recording in of_type}
         if len(of_type) < required:
-            left_out[vocalization_type] = f"{len(of_type)} recordings, at least {required} needed"
+            left_out[vocalization_type] = f"{counted(len(of_type), 'recording')}, at least {required} needed"
         elif len(groups) < parts:
             left_out[vocalization_type] = (
-                f"{len(of_type)} recordings by {len(groups)} recordists, at least {parts} recordists needed"
+                f"{counted(len(of_type), 'recording')} by {counted(len(groups), 'recordist')}, "
+                f"at least {parts} recordists needed"
             )
         else:
             usable.append(vocalization_type)

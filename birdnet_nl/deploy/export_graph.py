@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from birdnet_nl.inference.exported_file import CHECKSUM, NO_CHECKSUM, checksum_of
+
 OPSET, IR_VERSION = 18, 8  # of ONNX 1.13 (2022), which every maintained runtime reads
 
 
@@ -73,12 +75,14 @@ def serialize(main: Graph, others: Mapping[str, Graph], metadata: Mapping[str, A
     weights = onnx.ModelProto(graph=onnx.GraphProto(initializer=main.constants.tensors)).SerializeToString()
     values = {
         **metadata,
+        CHECKSUM: NO_CHECKSUM,
         "weights": {"bytes": len(weights), "sha256": hashlib.sha256(weights).hexdigest()},
         "graphs": {
             name: base64.b64encode(graph.model(name).SerializeToString()).decode() for name, graph in others.items()
         },
     }
     properties = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
-    content = main.model(metadata["name"], properties).SerializeToString() + weights
+    first_part = main.model(metadata["name"], properties).SerializeToString()
+    content = first_part.replace(NO_CHECKSUM.encode(), checksum_of(first_part).encode()) + weights
     onnx.checker.check_model(onnx.load_from_string(content))
     return content

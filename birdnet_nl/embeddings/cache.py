@@ -22,6 +22,7 @@ from birdnet_nl.util.files import atomic_path, touch_cached
 from birdnet_nl.util.float16 import is_finite
 
 FORMAT_VERSION = 1  # increase when the content of the files changes, so that old ones are not used
+NOT_FINITE = "its embedding is not a finite number"
 
 Item, Network, Result = TypeVar("Item"), TypeVar("Network"), TypeVar("Result")
 
@@ -69,11 +70,11 @@ def embed_recordings(
 
     Window n starts at n · `segment_hop_s` seconds; `windows` holds their number for each recording, and `mels` the hash
     of its content. Each worker is a thread with a network of its own, loaded when there is something to compute. After
-    a stop at any moment, finished files stay and the rest is computed next time. Raises `DataError` for a recording
-    whose embeddings are not finite numbers in half precision.
+    a stop at any moment, finished files stay and the rest is computed next time. A recording with an embedding that is
+    not a finite number in half precision is missing in the result; the caller leaves it out as `NOT_FINITE`.
     """
 
-    def embed_with(part: EmbeddingModel) -> dict[str, np.ndarray]:
+    def embed_with(part: EmbeddingModel) -> dict[str, np.ndarray | None]:
         folder = embeddings_dir / embeddings_key(part, segment_hop_s)
 
         def path(recording: Recording) -> Path:  # the species, because its score is in the file
@@ -82,9 +83,10 @@ def embed_recordings(
         def read(recording: Recording) -> np.ndarray | None:
             return _read(path(recording), windows[recording.id], part.dimensions) if part.cached else None
 
-        def compute(recording: Recording, embed: Embed) -> np.ndarray:
+        def compute(recording: Recording, embed: Embed) -> np.ndarray | None:
             vectors = _embed_recording(recording, windows[recording.id], part, segment_hop_s, embed)
-            check_embeddings(vectors, part, f"recording {recording.id} ({recording.path})")
+            if not is_finite_half(vectors):
+                return None
             if part.cached:
                 with atomic_path(path(recording), sync=False) as temporary, temporary.open("wb") as file:
                     np.save(file, vectors)
@@ -103,10 +105,12 @@ def embed_recordings(
 
     with progress_bar() as bar:
         task = bar.add_task(f"embeddings of {model.name}", total=len(recordings) * len(model.parts))
-        first, *others = [embed_with(part) for part in model.parts]
+        of_parts = [embed_with(part) for part in model.parts]
+    finite = [id for id in of_parts[0] if all(embeddings[id] is not None for embeddings in of_parts)]
+    first, *others = of_parts
     if not others:
-        return first
-    return {id: np.concatenate([own, *(other[id][:, 1:] for other in others)], axis=1) for id, own in first.items()}
+        return {id: first[id] for id in finite}
+    return {id: np.concatenate([first[id], *(other[id][:, 1:] for other in others)], axis=1) for id in finite}
 
 
 def in_threads(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import joblib
 import numpy as np
 import torch
+from rich.markup import escape
 from torch import nn
 
 from birdnet_nl.audio.cache import CachedMel, cache_mels
@@ -31,6 +32,7 @@ from birdnet_nl.embeddings.synthetic import MEL_FOLDER, embed_synthetic, synthet
 from birdnet_nl.models.compact_cnn import STATISTICS, CompactCnn, layer_statistics
 from birdnet_nl.models.pretrained import SHIPPED, read_pretrained
 from birdnet_nl.models.registry import nonfinite_tensor, read_tensors, to_float, to_half
+from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.synthetic.generator import GENERATOR
 from birdnet_nl.util.console import info, progress_bar
 from birdnet_nl.util.errors import DataError, RunError
@@ -228,7 +230,15 @@ class Distilled(MelEmbeddingModel):
         counts = {id: _count_windows(mel.frames / MEL.frames_per_s, training) for id, mel in mels.items()}
         where = (training.segment_hop_s, training.embeddings_dir, training.workers)
         embeddings = embed_recordings(training.recordings, mels, counts, self.teacher, *where)
-        ids = [recording.id for recording in training.recordings]
+        ids = [recording.id for recording in training.recordings if recording.id in embeddings]
+        unusable = [recording for recording in training.recordings if recording.id not in embeddings]
+        if unusable:
+            info(
+                f"{len(unusable)} recordings are not distilled, because their embedding of {self.teacher.name} is not "
+                f"a finite number (first: {escape(printable_path(unusable[0].path))})"
+            )
+        if not ids:
+            raise DataError(f"no recording has a finite embedding of {self.teacher.name}; take another trainer")
         return _windows([mels[id].load() for id in ids], [embeddings[id] for id in ids], training)
 
     def _synthetic_windows(self, training: TrainingAudio) -> DistillationWindows:

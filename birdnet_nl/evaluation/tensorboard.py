@@ -14,6 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction
+from birdnet_nl.util.words import counted
 
 HPARAMS_METRICS = ("balanced_accuracy", "macro_f1", "auroc")
 
@@ -50,7 +51,7 @@ def counts_as_markdown(report: Mapping[str, Any]) -> str:
     lines = ["| | " + " | ".join(types) + " |", "|---|" + "---:|" * len(types)]
     for split in SPLITS:
         recordings, segments = (report["counts"][unit][split] for unit in ("recordings", "segments"))
-        cells = [f"{recordings.get(name, 0)} ({segments.get(name, 0)} segments)" for name in types]
+        cells = [f"{recordings.get(name, 0)} ({counted(segments.get(name, 0), 'segment')})" for name in types]
         lines.append(f"| {split} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

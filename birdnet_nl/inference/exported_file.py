@@ -23,6 +23,7 @@ FORMAT = 1
 PRODUCER = "birdnet_nl"
 GOLDEN_TOLERANCE = 1e-3  # processors round differently, by about 1e-6; what is wrong differs by much more
 MAIN = "main"
+CHECKSUM, NO_CHECKSUM = "checksum", "0" * 64  # of the first part, with zeros in the place of the checksum
 
 
 def golden_input(sample_rate_hz: int, samples: int) -> np.ndarray:
@@ -72,12 +73,19 @@ class ExportedFile:
                     f"{path} was exported by birdnet_nl {metadata['birdnet_nl']}, which is newer than this one; "
                     "update birdnet-nl"
                 )
-            weights = content[len(content) - metadata["weights"]["bytes"] :]
+            if CHECKSUM not in metadata:
+                raise RunError(f"{path} was exported by another version of birdnet_nl; export it again")
+            first_part, weights = split_parts(content, metadata["weights"]["bytes"])
             intact = hashlib.sha256(weights).hexdigest() == metadata["weights"]["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
+            unchanged = checksum_of(first_part, metadata[CHECKSUM]) == metadata[CHECKSUM]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise RunError(f"{path} is damaged (its metadata cannot be read: {error}); export it again") from None
         if not intact:
             raise RunError(f"{path} is damaged or was changed (its weights are not those exported); export it again")
+        if not unchanged:
+            raise RunError(
+                f"{path} is damaged or was changed (its metadata or graph are not those exported); export it again"
+            )
         return cls(path, content, metadata)
 
     @cached_property
@@ -88,8 +96,19 @@ class ExportedFile:
         """Start a session of the graph `main`, or of another one."""
         if graph == MAIN:
             return start_session(self.content, self.path, threads)
-        weights = self.content[len(self.content) - self.metadata["weights"]["bytes"] :]
+        _, weights = split_parts(self.content, self.metadata["weights"]["bytes"])
         return start_session(base64.b64decode(self.metadata["graphs"][graph]) + weights, self.path, threads)
+
+
+def split_parts(content: bytes, weights_bytes: int) -> tuple[bytes, bytes]:
+    """Split a file into everything but the weights, and the weights."""
+    end = len(content) - weights_bytes
+    return content[:end], content[end:]
+
+
+def checksum_of(first_part: bytes, stored: str = NO_CHECKSUM) -> str:
+    """Compute the checksum over metadata and graphs, in which `stored` is in the place of the checksum."""
+    return hashlib.sha256(first_part.replace(stored.encode(), NO_CHECKSUM.encode())).hexdigest()
 
 
 def start_session(content: bytes, path: Path, threads: int = 1) -> onnxruntime.InferenceSession:

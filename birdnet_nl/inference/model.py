@@ -44,6 +44,19 @@ def load_exported(path: Path, **options: Any) -> "OnnxModel":
 
     file = ExportedFile.read(path)
     kinds = {"mels": OnnxModel, "embeddings": OnnxEmbeddingModel, "birdnet": OnnxBirdNetModel}
-    if file.metadata.get("kind") not in kinds:
-        raise RunError(f"{path} is damaged (its kind is {file.metadata.get('kind')}); export it again")
-    return kinds[file.metadata["kind"]].load(file, **options)
+    kind = str(file.metadata.get("kind"))
+    if kind not in kinds:
+        raise RunError(f"{path} is damaged (its kind is {kind}); export it again")
+    try:
+        return kinds[kind].load(file, **options)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(
+            f"{path} was exported by birdnet_nl {file.metadata['birdnet_nl']} and cannot be used by this version "
+            f"({_reason(error)}); export it again"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"its metadata has no {error.args[0]}"
+    return (str(error).splitlines() or [type(error).__name__])[0][:150]

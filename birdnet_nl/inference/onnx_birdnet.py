@@ -78,7 +78,6 @@ class OnnxBirdNetModel(OnnxEmbeddingModel):
     def _add_segments(
         self,
         columns: np.ndarray,
-        peaks: np.ndarray,
         firsts: list[int],
         collected: CollectedBirdNet,
         on_batch: Callable[[int], None] = lambda count: None,
@@ -87,8 +86,8 @@ class OnnxBirdNetModel(OnnxEmbeddingModel):
         for start in range(0, len(firsts), BATCH_SIZE):
             batch = firsts[start : start + BATCH_SIZE]
             self._add_embeddings(np.stack([embed(samples, first, collected.species) for first in batch]), collected)
-            collected.add_silence(peaks, batch, self.segment_samples)
-            on_batch(len(collected.silent))
+            collected.count += len(batch)
+            on_batch(collected.count)
 
     def _add_embeddings(self, embeddings: np.ndarray, collected: CollectedBirdNet) -> None:
         """Add windows, float32 [windows, 1 + dimensions], rounded as cached embeddings are."""

@@ -53,7 +53,6 @@ class OnnxEmbeddingModel(OnnxModel):
     def _add_segments(
         self,
         columns: np.ndarray,
-        peaks: np.ndarray,
         firsts: list[int],
         collected: CollectedEmbeddings,
         on_batch: Callable[[int], None] = lambda count: None,
@@ -71,8 +70,8 @@ class OnnxEmbeddingModel(OnnxModel):
             vectors = np.concatenate([embedded, modulation], axis=1).astype(np.float16).astype(np.float32)
             collected.probabilities.append(softmax(self._logits("segments", {"vectors": vectors})))
             collected.statistics.add(vectors)
-            collected.add_silence(peaks, batch, frames - 1)
-            on_batch(len(collected.silent))
+            collected.count += len(batch)
+            on_batch(collected.count)
 
     def _calibrated(self, collected: CollectedEmbeddings, species: str) -> tuple[np.ndarray, np.ndarray]:
         calibrated = self.calibration.calibrate(np.concatenate(collected.probabilities), species)

@@ -88,7 +88,7 @@ class OnnxModel:
             check_golden(self.file.path, actual, golden["probabilities"], tolerance)
         collected = self._new_collected()
         columns = self._front_end.of_recording(sound)
-        self._add_segments(columns, np.zeros(columns.shape[1]), [0], collected)
+        self._add_segments(columns, [0], collected)
         check_golden(self.file.path, self._calibrated(collected, "")[0], golden["probabilities"], tolerance)
 
     @property
@@ -123,9 +123,9 @@ class OnnxModel:
             report_progress(on_progress, count, hop_s)
 
         for stretch, firsts in segments(blocks, self._front_end, self._cut, hop_s):
-            self._add_segments(stretch.columns, stretch.peaks, firsts, collected, progress)
+            self._add_segments(stretch.columns, firsts, collected, progress)
         calibrated, recording = self._calibrated(collected, species)
-        return collected.prediction(blocks, hop_s, calibrated, recording)
+        return collected.prediction(blocks, self.segment_s, hop_s, calibrated, recording)
 
     def predict(self, path: Path | str, **options: Any) -> Any:
         """Predict one sound file: a pandas frame with one row per segment, or a list of dicts without pandas."""
@@ -137,7 +137,6 @@ class OnnxModel:
     def _add_segments(
         self,
         columns: np.ndarray,
-        peaks: np.ndarray,
         firsts: list[int],
         collected: Collected,
         on_batch: Callable[[int], None] = lambda count: None,
@@ -153,8 +152,8 @@ class OnnxModel:
             collected.probabilities.append(softmax(logits))
             if activity is not None:
                 collected.activity.append(mean_of_windows(activity, batch, frames))
-            collected.add_silence(peaks, batch, frames - 1)
-            on_batch(len(collected.silent))
+            collected.count += len(batch)
+            on_batch(collected.count)
 
     def _calibrated(self, collected: Collected, species: str) -> tuple[np.ndarray, np.ndarray]:
         """Calibrated probabilities of the segments, [segments, types], and of the recording, [types]."""

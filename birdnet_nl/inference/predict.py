@@ -12,7 +12,7 @@ from birdnet_nl.data.dataset import Batch, SegmentDataset, activity_of_segments
 from birdnet_nl.data.embedded import EmbeddingDataset
 from birdnet_nl.data.loading import SegmentBatches
 from birdnet_nl.data.segments import Segment, cut_segments
-from birdnet_nl.embeddings.cache import embed_recordings
+from birdnet_nl.embeddings.cache import NOT_FINITE, embed_recordings
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import capture_embeddings, pool_embeddings
 from birdnet_nl.inference.classifier import Classifier
@@ -42,27 +42,35 @@ def predict(
     """Predict all recordings of `mels`, cut into segments as in training.
 
     A type that the classifier does not know counts as its first. Embeddings are cached in `cache_dir`/embeddings.
+    Recordings whose embeddings are not finite are missing in the result; raises `DataError` when no other is left.
     """
     metadata, mel = classifier.metadata, classifier.mel
     segment_s, hop_s = metadata["segment_s"], metadata["segment_hop_s"]
     starts = {id: cut_segments(cached.frames / mel.frames_per_s, segment_s, hop_s) for id, cached in mels.items()}
+    embedded = None
+    if classifier.embedding_model is not None:
+        embedded = embed_recordings(
+            [recording for recording in recordings if recording.id in mels],
+            mels,
+            {id: len(of_recording) for id, of_recording in starts.items()},
+            classifier.embedding_model,
+            hop_s,
+            cache_dir / "embeddings",
+            joblib.cpu_count(),
+        )
+        if not embedded:
+            raise DataError(
+                f"none of the {len(mels)} recordings can be used (first: {recordings[0].path}: {NOT_FINITE})"
+            )
+        starts = {id: of_recording for id, of_recording in starts.items() if id in embedded}
     segments = [Segment(id, start_s) for id, of_recording in starts.items() for start_s in of_recording]
     index_of = {name: index for index, name in enumerate(classifier.types)}
     type_of = {recording.id: index_of.get(recording.vocalization_type, 0) for recording in recordings}
     dataset = SegmentDataset(segments, mels, type_of, mel, segment_s)
     species_of = {recording.id: recording.species for recording in recordings}
     species = [species_of[id] for id in dataset.recording_ids]
-    if classifier.embedding_model is None:
+    if embedded is None:
         return _predict_segments(classifier, dataset, species, activity_of_segments(dataset, mels, mel))
-    embedded = embed_recordings(
-        [recording for recording in recordings if recording.id in mels],
-        mels,
-        {id: len(of_recording) for id, of_recording in starts.items()},
-        classifier.embedding_model,
-        hop_s,
-        cache_dir / "embeddings",
-        joblib.cpu_count(),
-    )
     return _predict_recordings(classifier, EmbeddingDataset(dataset, embedded, hop_s * mel.frames_per_s), species)
 
 
@@ -110,4 +118,8 @@ def predict_calibrated(
     if unusable:
         raise DataError(f"{unusable[0].path} cannot be used: it {unusable[0].reason}")
     predicted = predict(classifier, recordings, mels, cache_dir)
+    predicted_ids = set(predicted.predictions.recording_ids)
+    for recording in recordings:
+        if recording.id not in predicted_ids:
+            raise DataError(f"{recording.path} cannot be used: {NOT_FINITE}")
     return classifier.calibration.recording_probabilities(predicted.predictions), predicted.features

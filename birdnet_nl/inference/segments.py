@@ -9,8 +9,6 @@ from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks, Stretch, stretches
 
-SILENCE_PEAK = 1e-6  # -120 dB: below the smallest step of 16 bits, and above the rounding of lossy formats
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -27,8 +25,12 @@ class Cut:
     by_sample: bool
 
     def count(self, blocks: SampleBlocks, segment_hop_s: float) -> int:
-        frames = 1 + blocks.length_at(self.sample_rate_hz) // self.hop_samples
-        return len(cut_segments(frames * self.hop_samples / self.sample_rate_hz, self.segment_s, segment_hop_s))
+        return self.count_of_frames(1 + blocks.length_at(self.sample_rate_hz) // self.hop_samples, segment_hop_s)
+
+    def count_of_frames(self, frames: int, segment_hop_s: float) -> int:
+        """Number of segments of a recording with so many frames, rounded as in training and evaluation."""
+        frames_per_s = self.sample_rate_hz / self.hop_samples  # as `MelParams.frames_per_s`
+        return len(cut_segments(frames / frames_per_s, self.segment_s, segment_hop_s))
 
 
 def segments(
@@ -59,19 +61,20 @@ class Collected:
     Attributes:
         probabilities: float32 [segments, types].
         activity: see `audio.activity`, float32 [segments]; empty where it is not needed.
+        count: number of segments.
     """
 
     probabilities: list[np.ndarray] = field(default_factory=list)
     activity: list[np.ndarray] = field(default_factory=list)
-    silent: list[bool] = field(default_factory=list)
-
-    def add_silence(self, peaks: np.ndarray, firsts: Sequence[int], columns: int) -> None:
-        """Note which segments are silent, from `Stretch.peaks` and the first column of each."""
-        for first in firsts:
-            self.silent.append(bool(peaks[first : first + columns].max(initial=0) < SILENCE_PEAK))
+    count: int = 0
 
     def prediction(
-        self, blocks: SampleBlocks, segment_hop_s: float, probabilities: np.ndarray, recording: np.ndarray
+        self,
+        blocks: SampleBlocks,
+        segment_s: float,
+        segment_hop_s: float,
+        probabilities: np.ndarray,
+        recording: np.ndarray,
     ) -> FilePrediction:
         """Return the prediction of the file from calibrated probabilities, [segments, types] and [types]."""
         starts_s = np.arange(len(probabilities)) * segment_hop_s
@@ -79,7 +82,7 @@ class Collected:
             starts_s,
             probabilities.astype(np.float32),
             recording.astype(np.float32),
-            np.array(self.silent, dtype=bool),
+            np.array([blocks.is_silent(start_s, start_s + segment_s) for start_s in starts_s], dtype=bool),
             blocks.duration_s,
             blocks.warning,
         )

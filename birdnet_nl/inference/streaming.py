@@ -17,8 +17,9 @@ from typing import TypeVar
 import numpy as np
 
 from birdnet_nl.audio.decode import average_channels, decode_blocks, mono_blocks
-from birdnet_nl.audio.decode_samples import SILENT
+from birdnet_nl.audio.decode_samples import CONSTANT, SILENT
 from birdnet_nl.audio.resample_stream import resample_stream
+from birdnet_nl.inference.silence import SilentRuns
 from birdnet_nl.util.errors import DataError
 
 Item = TypeVar("Item")
@@ -65,13 +66,11 @@ class Stretch:
 
     Attributes:
         columns: [rows, columns], see `FrontEnd`.
-        peaks: largest absolute sample from each column to the next, float32 [columns].
         own_end: segments that start before this column, and not in the stretch before, belong to this one; the segments
             of the last stretch go to the end.
     """
 
     columns: np.ndarray
-    peaks: np.ndarray
     first: int
     own_end: int
     is_last: bool
@@ -85,12 +84,15 @@ class SampleBlocks:
 
     Attributes (complete after the last block):
         file_samples, file_rate_hz: of the decoded part, before resampling.
+        silence: runs of digital silence, in samples of the file.
+        is_refused: whether the whole file counts as silent, so that training does not use it.
         warning: empty, or what is wrong with the file.
     """
 
     def __init__(self, path: Path, sample_rate_hz: int, as_in_training: bool = False) -> None:
         self.path, self.sample_rate_hz, self.as_in_training = path, sample_rate_hz, as_in_training
         self.file_samples = self.file_rate_hz = 0
+        self.silence, self.is_refused = SilentRuns(), False
         self.warning = ""
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -100,12 +102,14 @@ class SampleBlocks:
                 if stream is None:
                     self.file_rate_hz = rate_hz
                     stream = resample_stream(rate_hz, self.sample_rate_hz, self.as_in_training)
+                self.silence.add(block)
                 self.file_samples += len(block)
                 yield stream.push(block.astype(np.float32))  # a copy: the buffer of the block is used again
         except DataError as error:
             if self.file_samples == 0:
                 raise
             self.warning = str(error)
+            self.is_refused = self.warning in (SILENT, CONSTANT)
         finally:
             blocks.close()
         if stream is not None:
@@ -120,11 +124,16 @@ class SampleBlocks:
                 first = False
                 yield entry
         except DataError as error:
-            if not first or str(error) != SILENT:
+            if not first or str(error) not in (SILENT, CONSTANT):
                 raise
-            self.warning = str(error)
+            self.warning, self.is_refused = str(error), True
             for channels, rate_hz in decode_blocks(self.path, BLOCK_S):
                 yield average_channels(channels), rate_hz
+
+    def is_silent(self, start_s: float, end_s: float) -> bool:
+        """Whether all samples of the file between two times are digital silence; call it after the last block."""
+        start, end = (min(round(time_s * self.file_rate_hz), self.file_samples) for time_s in (start_s, end_s))
+        return self.is_refused or self.silence.covers(start, end)
 
     @property
     def duration_s(self) -> float:
@@ -144,26 +153,24 @@ def stretches(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[Stretch]:
     limit = _aligned(front_end.exact_s * front_end.columns_per_s)
     step = _aligned(front_end.step_s * front_end.columns_per_s)
     columns: list[np.ndarray] = []
-    peaks: list[np.ndarray] = []
     first = count = own_end = 0
     ahead = math.ceil(front_end.step_s / BLOCK_S)  # so that a stretch is decoded while the one before is predicted
     computed = _computed(blocks, front_end)
-    for new_columns, new_peaks in chain(islice(computed, BLOCKS_HERE), in_background(computed, ahead)):
+    for new_columns in chain(islice(computed, BLOCKS_HERE), in_background(computed, ahead)):
         columns.append(new_columns)
-        peaks.append(new_peaks)
-        count += len(new_peaks)
+        count += new_columns.shape[1]
         if count <= limit:
             continue
-        joined, joined_peaks = np.concatenate(columns, axis=1), np.concatenate(peaks)
+        joined = np.concatenate(columns, axis=1)
         own_end += step
-        yield Stretch(_relative(joined, front_end), joined_peaks, first, own_end, is_last=False)
+        yield Stretch(_relative(joined, front_end), first, own_end, is_last=False)
         dropped = max(0, own_end - CONTEXT - first)
-        columns, peaks = [joined[:, dropped:].copy()], [joined_peaks[dropped:]]
+        columns = [joined[:, dropped:].copy()]
         first, count = first + dropped, count - dropped
     if count == 0:
         raise DataError("contains no samples" + (f" ({blocks.warning})" if blocks.warning else ""))
     joined = np.concatenate(columns, axis=1)
-    yield Stretch(_relative(joined, front_end), np.concatenate(peaks), first, first + count, is_last=True)
+    yield Stretch(_relative(joined, front_end), first, first + count, is_last=True)
 
 
 def _aligned(columns: float) -> int:
@@ -178,8 +185,8 @@ def _relative(columns: np.ndarray, front_end: FrontEnd) -> np.ndarray:
     return columns.astype(front_end.dtype, copy=False)
 
 
-def _computed(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield columns, [rows, columns], and peaks, [columns], of consecutive blocks; equal to those of the whole."""
+def _computed(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[np.ndarray]:
+    """Yield columns, [rows, columns], of consecutive blocks; equal to those of the whole."""
     hop = front_end.hop_samples
     margin = math.ceil(front_end.n_fft / 2 / hop)  # columns at both ends of a block that depend on other samples
     context = margin * hop
@@ -199,13 +206,11 @@ def _computed(blocks: SampleBlocks, front_end: FrontEnd) -> Iterator[tuple[np.nd
         yield _columns(np.pad(waiting, (0, missing)), count, margin, front_end)
 
 
-def _columns(samples: np.ndarray, count: int, margin: int, front_end: FrontEnd) -> tuple[np.ndarray, np.ndarray]:
+def _columns(samples: np.ndarray, count: int, margin: int, front_end: FrontEnd) -> np.ndarray:
     hop = front_end.hop_samples
-    own = samples[margin * hop : (margin + count) * hop]
-    peaks = np.abs(own).reshape(count, hop).max(axis=1)
     if margin == 0:
-        return front_end.compute(own), peaks
-    return front_end.compute(samples[: (count - 1 + 2 * margin) * hop])[:, margin : margin + count], peaks
+        return front_end.compute(samples[: count * hop])
+    return front_end.compute(samples[: (count - 1 + 2 * margin) * hop])[:, margin : margin + count]
 
 
 def in_background(items: Iterator[Item], ahead: int) -> Iterator[Item]:

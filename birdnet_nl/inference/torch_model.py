@@ -73,7 +73,7 @@ class TorchModel:
         calibration = self.classifier.calibration
         calibrated = calibration.segment_probabilities(predictions).numpy()
         recording = calibration.recording_probabilities(predictions)[0].numpy()
-        return collected.prediction(blocks, hop_s, calibrated, recording)
+        return collected.prediction(blocks, self.segment_s, hop_s, calibrated, recording)
 
     def predict(self, path: Path | str, **options: Any) -> Any:
         """Predict one sound file: a pandas frame with one row per segment, or a list of dicts without pandas."""
@@ -95,8 +95,8 @@ class TorchModel:
                 probabilities = self.classifier.probabilities(torch.from_numpy(mels), temperature=1.0)
                 collected.probabilities.append(probabilities.numpy())
                 collected.activity.append(activity[np.minimum(batch, len(activity) - 1)])
-                collected.add_silence(stretch.peaks, batch, frames - 1)
-                report_progress(on_progress, len(collected.silent), hop_s)
+                collected.count += len(batch)
+                report_progress(on_progress, collected.count, hop_s)
         return blocks
 
     @torch.inference_mode()
@@ -115,7 +115,7 @@ class TorchModel:
             alone = torch.arange(len(vectors))
             collected.probabilities.append(network(vectors, alone).softmax(dim=1).numpy())
             pooling.add(vectors)
-            report_progress(on_progress, len(collected.silent), hop_s)
+            report_progress(on_progress, collected.count, hop_s)
         return blocks, pooling.logits().softmax(dim=1)
 
     def _embed(
@@ -128,7 +128,6 @@ class TorchModel:
         else:
             front_end, networks = sample_front_end(first_part.sample_rate_hz), [self._sample_networks[first_part.name]]
         blocks = SampleBlocks(path, front_end.sample_rate_hz, as_in_training=True)
-        columns = round(first_part.window_s * front_end.columns_per_s)
 
         def embed_all() -> Iterator[torch.Tensor]:
             for stretch, firsts in segments(blocks, front_end, self._cut, hop_s):
@@ -136,7 +135,7 @@ class TorchModel:
                 extra = [species] if rows.ndim == 1 else []
                 for start in range(0, len(firsts), BATCH_SIZE):
                     batch = firsts[start : start + BATCH_SIZE]
-                    collected.add_silence(stretch.peaks, batch, columns)
+                    collected.count += len(batch)
                     vectors = [[embed(rows, first, *extra) for first in batch] for embed in networks]
                     yield _join([np.stack(of_part).astype(np.float16) for of_part in vectors])
 

@@ -14,6 +14,7 @@ from birdnet_nl.recordings.folder import FolderContent, classify
 from birdnet_nl.recordings.labels import MULTILABEL
 from birdnet_nl.recordings.listing import FolderListing, printable_path
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.util.words import counted
 
 SAME_FILE = "another path to the same file"
 SAME_RECORDING = "the same recording as another file"
@@ -69,16 +70,20 @@ class FileSummary:
         parts += [f"{left_out.total()} left out ({format_counts(left_out)})"] * bool(left_out)
         parts += [f"{self.not_audio.total()} not audio ({format_counts(self.not_audio)})"] * bool(self.not_audio)
         parts += [f"{self.hidden} hidden"] * bool(self.hidden)
-        return f"{self.files} files: {', '.join(parts)}"
+        return f"{counted(self.files, 'file')}: {', '.join(parts)}"
 
     def manifest_lines(self) -> list[str]:
         """Return a line for each way in which files and rows of the manifest do not fit, with a few names."""
-        texts = {
-            "recordings.csv: {} rows without a file": self.rows_without_file,
-            "recordings.csv: {} files without a row": self.files_without_row,
-            "recordings.csv: {} rows that fit several files, not used": self.ambiguous_rows,
-        }
-        return [f"{text.format(len(names))} ({format_names(names)})" for text, names in texts.items() if names]
+        texts = [
+            (counted(len(self.rows_without_file), "row"), "without a file", self.rows_without_file),
+            (counted(len(self.files_without_row), "file"), "without a row", self.files_without_row),
+            (
+                counted(len(self.ambiguous_rows), "row that fits", "rows that fit"),
+                "several files, not used",
+                self.ambiguous_rows,
+            ),
+        ]
+        return [f"recordings.csv: {count} {text} ({format_names(names)})" for count, text, names in texts if names]
 
 
 def format_counts(counts: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
 from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order, printable_path
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
 from birdnet_nl.recordings.row_matching import Row, merge_rows, number_in_name
+from birdnet_nl.recordings.sound_file import has_sound
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
@@ -106,7 +107,8 @@ def read_species_folders(folders: Sequence[Path], species: Species, flight_call:
     """Read the recordings of all folders of a species, and list every other file in them.
 
     The type text of the manifest decides, else the name of the type folder. A number under two types becomes one
-    multi-label recording; a number twice under the same type counts once, as does a file with several paths.
+    multi-label recording; a number twice under the same type counts once, as does a file with several paths. Of several
+    files of a number the first that can be read is used.
     """
     content = FolderContent([])
     by_id: dict[str, list[Recording]] = defaultdict(list)
@@ -114,6 +116,9 @@ def read_species_folders(folders: Sequence[Path], species: Species, flight_call:
         for recording in _read_folder(folder, species, flight_call, content):
             by_id[recording.id].append(recording)
     for recordings in by_id.values():
+        if len(recordings) > 1:  # the first that can be read is used
+            readable = next((at for at, recording in enumerate(recordings) if has_sound(recording.path)), 0)
+            recordings.insert(0, recordings.pop(readable))
         content.recordings.append(merge_same_id(recordings))
         content.same_recording.update((other.path, recordings[0].path) for other in recordings[1:])
     return content

@@ -13,7 +13,7 @@ from pathlib import Path
 from birdnet_nl.recordings.file_summary import SAME_FILE, FileSummary, count_listings
 from birdnet_nl.recordings.folder import classify, recording_id, species_of_folder
 from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN
-from birdnet_nl.recordings.listing import FolderListing, list_folder, printable_path
+from birdnet_nl.recordings.listing import FolderListing, list_folder, printable_path, suffix_of
 from birdnet_nl.recordings.manifest import (
     MANIFEST,
     TYPE_FOLDERS,
@@ -49,7 +49,7 @@ class IdentifiedFile:
     def name(self) -> str:
         """Name of the placed file, without bytes that are not UTF-8."""
         return (
-            f"XC{self.row['xc_id']}{self.path.suffix.lower()}"
+            f"XC{self.row['xc_id']}{suffix_of(self.path.name)}"
             if self.row.get("xc_id")
             else readable_name(self.path.name)
         )

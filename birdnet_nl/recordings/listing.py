@@ -62,7 +62,8 @@ def is_sound_name(name: str) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix in lower case with its dot; faster than `Path.suffix`."""
+    """Return the suffix in lower case with its dot, also of a name that ends in blanks or dots (`x.wav `)."""
+    name = name.rstrip(" .")
     return f".{name.rpartition('.')[2].lower()}" if "." in name else ""
 
 

@@ -103,7 +103,7 @@ def copy_remote_folders(folders: RemoteFolders, cache_dir: Path, subject: str) -
     if MANIFEST not in remote_names:
         (local / MANIFEST).unlink(missing_ok=True)
     for path in (path for name in folders.names for path in (local / name).rglob("*")):
-        if path.suffix.lower() in COPIED_SUFFIXES and path.relative_to(local).as_posix() not in remote_names:
+        if suffix_of(path.name) in COPIED_SUFFIXES and path.relative_to(local).as_posix() not in remote_names:
             path.unlink(missing_ok=True)
     return tuple(local / name for name in folders.names)
 

@@ -6,6 +6,8 @@ A file is read to its end, because headers are not reliable; a minute of sound t
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from birdnet_nl.util.errors import DataError
+
 if TYPE_CHECKING:
     from birdnet_nl.audio.decode_mono import Measured
 
@@ -26,6 +28,16 @@ def read_sound_facts(path: Path) -> "Measured":
     from birdnet_nl.audio.decode_mono import measure
 
     return measure(path)
+
+
+def has_sound(path: Path) -> bool:
+    """Return whether the start of the file can be decoded."""
+    from birdnet_nl.audio.decode_blocks import decode_blocks
+
+    try:
+        return next(iter(decode_blocks(path)), None) is not None
+    except (DataError, OSError):
+        return False
 
 
 def find_defect(path: Path, expected_s: float = 0.0) -> str:

@@ -22,6 +22,7 @@ from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import did_you_mean, user_path
 from birdnet_nl.util.run_directory import CONFIG, METRICS, SPLITS_FILE, finish_advice
+from birdnet_nl.util.words import counted
 
 MIN_OF_TYPE = 2  # training recordings, of two types at least; with fewer a head would learn a single bird
 
@@ -162,7 +163,7 @@ class _HeadOnBase(ProbeClassifier):
 
         where, fitted = display_path(self.base.run_dir), data.fitted_recordings
         if data.suffices_for_head:
-            info(f"head on {where}, fitted to {fitted.total()} recordings ({in_words(fitted)})")
+            info(f"head on {where}, fitted to {counted(fitted.total(), 'recording')} ({in_words(fitted)})")
         else:
             info(
                 f"[yellow]too few training recordings of {data.species.slug} for a head "

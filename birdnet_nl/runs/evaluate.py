@@ -13,6 +13,7 @@ from birdnet_nl import __version__
 from birdnet_nl.audio.cache import CachedMel, UnusableFile, cache_mels
 from birdnet_nl.data.prepare import EvaluationSet, build_evaluation_set, file_warnings
 from birdnet_nl.data.sources import DEMO_MARK, read_folders, with_own_ids
+from birdnet_nl.embeddings.cache import NOT_FINITE
 from birdnet_nl.evaluation.calibration import is_certain
 from birdnet_nl.evaluation.evaluate import Evaluation, evaluate_calibrated
 from birdnet_nl.evaluation.predictions_file import RecordingPrediction, recording_predictions, write_predictions
@@ -74,6 +75,7 @@ def evaluate(
     test = predict(classifier, evaluation_set.recordings, evaluation_set.mels, cache_dir).predictions
     by_id = {recording.id: recording for recording in evaluation_set.recordings}
     recordings = [by_id[id] for id in test.recording_ids]
+    not_finite = [UnusableFile(r.path, NOT_FINITE) for id, r in by_id.items() if id not in set(test.recording_ids)]
     types, metadata = classifier.types, classifier.metadata
     evaluation = evaluate_calibrated(
         classifier.calibration, classifier.threshold, classifier.target_accuracy, test, recordings, types
@@ -111,7 +113,7 @@ def evaluate(
             "seen": {} if with_training_recordings else {str(r.path): why for r, why in evaluation_set.seen},
             "types": dict(evaluation_set.unknown_types),
             "unclear": dict(evaluation_set.unclear),
-            "files": {str(file.path): file.reason for file in evaluation_set.unusable},
+            "files": {str(file.path): file.reason for file in [*evaluation_set.unusable, *not_finite]},
         },
         "faults": {str(path): warning for path, warning in faults.items()},
         "test_fingerprint": fingerprint(predictions),

@@ -23,6 +23,7 @@ from birdnet_nl.recordings.listing import printable_path
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info, warn
+from birdnet_nl.util.words import counted
 
 PACKAGE = Path(__file__).resolve().parents[1]
 LIBRARIES = (
@@ -61,7 +62,11 @@ def print_data_summary(data: SpeciesDataModule) -> None:
     prepared, counts = data.prepared, data.recording_counts()
     for split in SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
-        info(f"{split:<5} {counts[split].total():>4} recordings ({of_type}), {len(data.datasets[split])} segments")
+        recordings = "recording" if counts[split].total() == 1 else "recordings"
+        info(
+            f"{split:<5} {counts[split].total():>4} {recordings} ({of_type}), "
+            f"{counted(len(data.datasets[split]), 'segment')}"
+        )
     if data.extra_roots:
         info(describe_extra(data.extra, lambda counts: ", ".join(f"{name} {n}" for name, n in counts.items())))
     for name, reason in prepared.left_out_types.items():
@@ -70,12 +75,12 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
         multilabel = len(data.multilabel.recordings)
         used = f", {multilabel} of them used for training as several types:" if multilabel else " left out:"
-        info(f"[dim]{prepared.unclear.total()} recordings not plainly of one type{used} {texts}[/]")
+        info(f"[dim]{counted(prepared.unclear.total(), 'recording')} not plainly of one type{used} {texts}[/]")
     files = data.file_summary()
     for line in [files.line()] * bool(files.files) + files.manifest_lines():
         info(f"[dim]{escape(line)}[/]")
     if data.unusable:
-        info(f"[yellow]{len(data.unusable)} files left out:[/]")
+        info(f"[yellow]{counted(len(data.unusable), 'file')} left out:[/]")
         for file in data.unusable:
             info(f"[yellow]  {escape(printable_path(file.path.name))}: {escape(file.reason)}[/]")
     log_warnings(data.warnings)

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.data.sources import choose_sources
-from birdnet_nl.recordings.listing import list_folder
+from birdnet_nl.recordings.listing import list_folder, suffix_of
 from birdnet_nl.recordings.manifest import MANIFEST
 from birdnet_nl.recordings.remote import list_remote_files
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
@@ -70,7 +70,7 @@ def _files_in(folder: Path) -> list[tuple[str, int, int]]:
     rows = [("../" + MANIFEST, *_size_and_time(manifest))] if manifest.is_file() else []
     for parent, _, names in os.walk(folder):
         for name in names:
-            if name == MANIFEST or Path(name).suffix.lower() in COUNTED_FILES:
+            if name == MANIFEST or suffix_of(name) in COUNTED_FILES:
                 rows.append((str(Path(parent, name).relative_to(folder)), *_size_and_time(Path(parent, name))))
     known = {name for name, _, _ in rows}
     linked = (path for path in list_folder(folder).sounds if str(path.relative_to(folder)) not in known)

@@ -23,6 +23,7 @@ from birdnet_nl.sweep.table import find_jobs, format_duration, read_row
 from birdnet_nl.util.console import display_path, output_console
 from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CONFIG
+from birdnet_nl.util.words import counted
 
 EARLIER = ".earlier"  # hidden, so that comparisons do not include replaced runs
 DEMO, MISSING = "synthetic demo recordings", "no recordings"
@@ -90,7 +91,7 @@ def show_plan(planned: PlannedJobs, plans: Sequence[JobPlan], folder: Path, work
     actions = Counter(plan.action for plan in plans)
     sets = Counter(plan.job.parameter_set for plan in plans)
     out.print(
-        f"[bold]{len(plans)} jobs[/] ({', '.join(f'{name} {count}' for name, count in sets.items())}), "
+        f"[bold]{counted(len(plans), 'job')}[/] ({', '.join(f'{name} {count}' for name, count in sets.items())}), "
         f"{workers} in parallel, in {display_path(folder)}",
         soft_wrap=True,
     )

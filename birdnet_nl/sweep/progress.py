@@ -23,6 +23,7 @@ from birdnet_nl.sweep.table import (
 )
 from birdnet_nl.util.console import display_path, info, progress_bar, screen
 from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.words import counted
 
 POLL_INTERVAL_S = 1.0
 SYMBOLS = {State.DONE: "[green]✓[/]", State.FAILED: "[bold red]✗[/]", State.TOO_FEW: "[yellow]–[/]"}
@@ -33,8 +34,8 @@ def print_start(sweep: Sweep, plans: Sequence[JobPlan]) -> None:
     actions = Counter(plan.action for plan in plans)
     parts = ", ".join(f"{count} {action}" for action, count in actions.items() if action != Action.START)
     info(
-        f"[bold]sweep of {len(plans)} jobs[/]{f' ({parts})' if parts else ''} → {display_path(sweep.folder)}; "
-        f"follow its progress with {escape(status_command(sweep.folder))}"
+        f"[bold]sweep of {counted(len(plans), 'job')}[/]{f' ({parts})' if parts else ''} → {display_path(sweep.folder)}"
+        f"; follow its progress with {escape(status_command(sweep.folder))}"
     )
 
 
@@ -102,11 +103,9 @@ def finish_sweep(sweep: Sweep) -> None:
                 screen.print(f"  [dim]log: {display_path(group[0].log)}[/]", soft_wrap=True)
     left = sum(row.state not in (State.DONE, State.TOO_FEW) for row in rows)
     if left:
+        unsuccessful = counted(left, "job of the sweep failed or is", "jobs of the sweep failed or are")
         elsewhere = f" ({states[State.RUNNING]} running in another process)" if states[State.RUNNING] else ""
-        raise RunError(
-            f"{left} jobs of the sweep failed or are not finished{elsewhere}; try them again with "
-            + resume_command(sweep.folder)
-        )
+        raise RunError(f"{unsuccessful} not finished{elsewhere}; try them again with " + resume_command(sweep.folder))
 
 
 def _list_species(rows: Sequence[Row]) -> str:

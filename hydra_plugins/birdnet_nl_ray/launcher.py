@@ -17,6 +17,7 @@ from rich.markup import escape
 from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.errors import RunError, SetupError
 from birdnet_nl.util.failure import explain, mark_printed
+from birdnet_nl.util.words import counted
 
 QUIET = {  # set before Ray is imported
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -47,7 +48,7 @@ class RayLauncher(Launcher):
         ray = self._start()
         cores = int(ray.cluster_resources().get("CPU", 0))
         where = self.address or "this machine"
-        screen.print(f"{len(job_overrides)} jobs on Ray ({where}, {cores} in parallel)", soft_wrap=True)
+        screen.print(f"{counted(len(job_overrides), 'job')} on Ray ({where}, {cores} in parallel)", soft_wrap=True)
         # stored once for all jobs: the 232 species and the configuration
         common = ray.put((self.hydra_context, self.task_function, self.config, Singleton.get_state(), str(Path.cwd())))
         remote = ray.remote(max_retries=0, **self.per_job)(_run)  # Ray would start a dead job again in its folder
@@ -103,7 +104,9 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self.failed:
             names = ", ".join(self.failed)
-            screen.print(f"[bold red]{len(self.failed)} jobs of the sweep failed:[/] {names}", soft_wrap=True)
+            screen.print(
+                f"[bold red]{counted(len(self.failed), 'job')} of the sweep failed:[/] {names}", soft_wrap=True
+            )
 
     def report(self, result: JobReturn, name: str) -> None:
         self.ended += 1

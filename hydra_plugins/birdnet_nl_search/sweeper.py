@@ -20,6 +20,7 @@ from birdnet_nl.util.console import display_path, screen
 from birdnet_nl.util.errors import RunError, SelectionError, SetupError
 from birdnet_nl.util.files import write_text_atomic
 from birdnet_nl.util.printed_commands import path_value, train_command
+from birdnet_nl.util.words import counted
 
 STUDY = "search"
 DATABASE = "search.db"
@@ -62,9 +63,11 @@ class SearchSweeper(Sweeper):
         given = {argument.partition("=")[0].lstrip("+~") for argument in arguments}  # these take precedence
         space = OmegaConf.create({name: text for name, text in self.params.items() if name not in given})
         names = ", ".join(space) or "the given values"
-        screen.print(f"search of {self.trials} trials over {names} → {display_path(self.folder)}", soft_wrap=True)
+        screen.print(
+            f"search of {counted(self.trials, 'trial')} over {names} → {display_path(self.folder)}", soft_wrap=True
+        )
         if finished:
-            screen.print(f"{finished} trials are already finished", soft_wrap=True)
+            screen.print(f"{counted(finished, 'trial is', 'trials are')} already finished", soft_wrap=True)
         sampler = optuna.samplers.TPESampler(
             seed=self.seed + before, multivariate=True, warn_independent_sampling=False
         )
@@ -97,7 +100,8 @@ class SearchSweeper(Sweeper):
         )
         command = train_command("--config-dir", path_value(self.folder / "conf"), f"trainer={name}")
         screen.print(
-            f"best of {len(study.trials)} trials: number {best.number}, validation {best.value:.1%}, with {values}\n"
+            f"best of {counted(len(study.trials), 'trial')}: number {best.number}, "
+            f"validation {best.value:.1%}, with {values}\n"
             f"as a parameter set: {escape(command)} species=…",
             soft_wrap=True,
         )

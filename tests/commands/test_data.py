@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from birdnet_nl.commands.data_tables import download_command
-from birdnet_nl.data.overview import SpeciesOverview, TypeOverview
+from birdnet_nl.data.overview import NOT_SEARCHED, SpeciesOverview, TypeOverview
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.file_summary import FileSummary
@@ -125,6 +125,8 @@ def test_files_texts_and_rows_that_are_not_used_are_listed(run, root, tmp_path, 
     page = tmp_path / "page.html"
     assert run("koolmees", "--root", root, "--html", page).exit_code == 0
     text, _ = read_page(page)
+    assert NOT_SEARCHED in " ".join(text.split())
+    assert all(NOT_SEARCHED in run(species, "--root", root).stdout for species in ("koolmees", "--all"))
     assert "2 × type texts not understood" in text and "jubelt &lt;zeer&gt; 2" in text and "23 files: 11 used" in text
     many = run("--all", "--root", root).output
     assert "type texts not understood: jubelt <zeer> 2, 2023 1" in many and "26 files: 14 used" in many
@@ -138,7 +140,7 @@ def test_a_folder_without_recordings_and_rows_of_no_species_are_named(run, refus
     (tmp_path / "recordings.csv").write_text("file,recordist\ngone.mp3,Ann\n")
     text = "merel holds no recordings (3 files: 0 used, 2 not audio (.txt 1, .pdf 1), 1 hidden)"
     refuses(text, "data", "merel", "--root", tmp_path)
-    refuses("recordings.csv: 1 rows name no species and no file here (gone.mp3)", "data", "merel", "--root", tmp_path)
+    refuses("recordings.csv: 1 row names no species and no file here (gone.mp3)", "data", "merel", "--root", tmp_path)
 
 
 def test_the_page_needs_no_other_file(run, root, tmp_path, read_page):
@@ -167,7 +169,7 @@ def test_all_species_in_one_table(run, root):
     output = run("--all", "--root", root).output
     assert "230 of the 232 species have no recordings" in output
     assert re.search(r"koolmees +6 of 7 ", output) and re.search(r"merel +3 +0 +0 ", output)
-    assert "19 recordings, 1 minutes, 2 species; 1 can be trained" in output
+    assert "19 recordings, 1 minute, 2 species; 1 can be trained" in output
     assert "1 × left out: has the same content as another file" in output
 
 

@@ -36,7 +36,7 @@ def test_a_download_from_plan_to_files(cli, server, tmp_path):
     words = ["download", "koolmees", "--root", tmp_path, "--delay-s", "0"]
     plan = cli(*words, "--plan", **env)
     assert plan.exit_code == 0
-    assert "3 files, about 0 MB and 1 minutes" in plan.output
+    assert "3 files, about 0 MB and 1 minute" in plan.output
     assert "protected species, sound not public 1" in plan.output and "'song, call?'" in plan.output
     assert not list(tmp_path.iterdir())
     result = cli(*words, **env)

@@ -171,4 +171,7 @@ def test_the_promoted_version_predicts_like_its_run(cli, tmp_path, monkeypatch, 
         values = json.loads(result.stdout)
         results.append([segment["probabilities"] for segment in values["segments"]])
         assert values["model"] == ("koolmees 2026Q4" if len(results) < 3 else "koolmees")
-    assert results[0] == results[1] == results[2] and len(results[0]) == 3
+    assert len(results[0]) == 3
+    for others in results[1:]:  # the printed digits are rounded
+        for expected, actual in zip(results[0], others, strict=True):
+            assert actual == pytest.approx(expected, abs=2e-4)

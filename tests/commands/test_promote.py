@@ -21,7 +21,7 @@ def test_a_version_is_made_shown_activated_and_left_again(promote, make_shippabl
     assert active_version(tmp_path / "models").models["koolmees"]["since"] == "2026Q3"
     listed = promote("--list").output
     assert "2026Q3" in listed and "2026Q4" in listed and listed.count("active") == 1
-    assert "active: version 2026Q3, 1 models" in promote("--activate", "2026Q3").output
+    assert "active: version 2026Q3, 1 model" in promote("--activate", "2026Q3").output
     assert active_version(tmp_path / "models").name == "2026Q3"
 
 

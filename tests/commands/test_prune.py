@@ -44,7 +44,7 @@ def test_an_invalid_quantity_is_one_sentence(refuses, words):
 def test_the_disk_usage_adds_up(cli, folders):
     words = ["status", folders / "logs", "--disk", "--cache", folders / "cache", "--models", folders / "models"]
     screen = cli(*words).output
-    assert "1 runs (1 finished), 1.5 MB each on average" in screen and "GB free" in screen
+    assert "1 run (1 finished), 1.5 MB each on average" in screen and "GB free" in screen
     (total,) = [line for line in screen.splitlines() if "all" in line and "4.5" in line]
     assert "3.5" in total
     assert '"bytes_per_run": 1500000' in cli(*words, "--json").output

@@ -103,7 +103,7 @@ def test_speed_on_another_machine_does_not_count(tmp_path, make_finished_run):
     make_finished_run(tmp_path / "b", "fast", machine="laptop")
     comparison = compare_runs(find_runs([tmp_path]))
     assert only_set(comparison).speed.train is None and only_set(comparison).speed.elsewhere == 1
-    assert any("the speed of 1 pairs does not count" in note for note in comparison.sections[0].notes)
+    assert any("the speed of 1 pair does not count" in note for note in comparison.sections[0].notes)
 
 
 def test_older_runs_have_a_difference_without_an_interval(tmp_path, make_finished_run):

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from birdnet_nl.audio.decode import decode
 from birdnet_nl.data.crops import CropParams
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.sources import DemoSettings
@@ -305,6 +306,53 @@ def test_recordings_of_several_types_are_for_training_only(make_data, root, tmp_
     assert set(data.all_splits.items()) - set(data.prepared.splits.items()) == {("XC999", "train")}
     (first,), (second,) = data.train_dataloader(), without.train_dataloader()
     assert torch.equal(first[0], second[0])
+
+
+class Unfit(Levels):
+    """Levels with an embedding that is not finite for the sounds in `unfit`, by their first sample."""
+
+    name, unfit = "unfit", frozenset()
+
+    def load(self):
+        inner = super().load()
+        return lambda samples, start, species: (
+            inner(samples, start, species) * (np.inf if float(samples[0]) in self.unfit else 1)
+        )
+
+
+def first_sample(path) -> float:
+    return float(decode(path, 8000)[0])
+
+
+def test_a_recording_whose_embedding_is_not_finite_is_left_out_with_the_reason(make_data, tmp_path, root, sing):
+    shutil.copytree(root, tmp_path / "data", ignore=shutil.ignore_patterns("cache"))
+    (folder,) = (folder for folder in (tmp_path / "data").iterdir() if (folder / "song").is_dir())
+    soundfile.write(folder / "song" / "XC999.wav", sing(999, 2.0, 8000), 8000)
+    (folder / "recordings.csv").write_text('file,type\nsong/XC999.wav,"call, song"\n', encoding="utf-8")
+    settings = {"cache_dir": str(tmp_path / "cache"), "root": str(tmp_path / "data"), "multilabel_weight": 1.0}
+    whole = make_data(embeddings=Levels(), **settings)
+    songs = [recording for recording in whole.prepared.recordings if recording.vocalization_type == "song"]
+    of_split = {whole.prepared.splits[recording.id]: recording for recording in songs}
+    unfit = [*of_split.values(), *whole.multilabel.recordings]
+    assert len(unfit) == 4  # train, val, test and multi-label
+    model = Unfit()
+    model.unfit = frozenset(first_sample(recording.path) for recording in unfit)
+    data = make_data(embeddings=model, **settings)
+    ids = {recording.id for recording in unfit}
+    assert {(file.path, file.reason) for file in data.unusable} == {
+        (recording.path, "its embedding is not a finite number") for recording in unfit
+    }
+    assert data.all_splits == {id: split for id, split in whole.all_splits.items() if id not in ids}
+    assert data.file_summary().left_out.keys() == {"its embedding is not a finite number"}
+    assert data.file_summary().files == whole.file_summary().files
+    assert data.embedded.multilabel is None and set(data.embedded.datasets) == {"train", "val", "test"}
+    for split, dataset in data.embedded.datasets.items():
+        assert dataset.embeddings.isfinite().all() and not ids & set(dataset.recording_ids)
+        assert len(dataset) == len(whole.embedded.datasets[split]) - 7
+    model.unfit, model.cached = frozenset(first_sample(recording.path) for recording in songs), False
+    message = r"merel: no song recording is left for test without the 10 that cannot be used"
+    with pytest.raises(DataError, match=message):
+        make_data(embeddings=model, **settings)
 
 
 def test_segments_that_do_not_fit_the_embedding_model_are_refused(make_data, tmp_path):

@@ -120,7 +120,7 @@ def test_an_error_of_the_data_itself_is_not_hidden(workers):
 def test_a_worker_that_delivers_nothing_is_given_up_after_the_timeout(short_timeout, capsys):
     stuck = loader(Numbers(slow=13), 1)
     assert numbers(stuck) == numbers(loader(Numbers()))
-    assert "loading continues in this process, without the 1 workers" in capsys.readouterr().err.replace("\n", " ")
+    assert "loading continues in this process, without the 1 worker" in capsys.readouterr().err.replace("\n", " ")
 
 
 def no_shared_memory() -> None:

@@ -11,7 +11,7 @@ import soundfile
 
 from birdnet_nl.audio.cache import cache_mels
 from birdnet_nl.audio.inspection import FactsCache, inspect_files
-from birdnet_nl.data.overview import DUPLICATE, SAME_SOUND, TWO_TYPES, SpeciesOverview, build_overview
+from birdnet_nl.data.overview import DUPLICATE, SAME_SOUND, TWO_TYPES, SpeciesOverview, build_overview, join_reasons
 from birdnet_nl.data.prepare import prepare_recordings
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.recordings.library import find_recordings, read_species
@@ -119,7 +119,7 @@ def test_too_few_recordists_are_reported(tmp_path, make_recordings_folder, write
     write_manifest(folder, [{"xc_id": str(n), "type": "", "recordist": "Anna"} for n in range(1, 9)])
     overview = overview_of(tmp_path)
     assert "no type has" in overview.problem
-    assert overview.types["song"].why_not == "4 recordings by 1 recordists, at least 3 recordists needed"
+    assert overview.types["song"].why_not == "4 recordings by 1 recordist, at least 3 recordists needed"
 
 
 def test_recordists_who_cannot_be_divided_leave_a_type_out(tmp_path, make_recordings_folder, write_manifest):
@@ -151,3 +151,22 @@ def test_flight_calls_can_be_left_out(tmp_path, make_recordings_folder):
     assert overview_of(tmp_path).types["call"].found == 2
     overview = overview_of(tmp_path, TrainingRules(flight_call="leave_out"))
     assert overview.types["call"].found == 0 and overview.unclear == {"flight call": 2}
+
+
+def test_reasons_that_differ_only_in_numbers_are_one_line():
+    problems = {f"cut off after {second}.5 s": [f"XC{second}.wav"] for second in (9, 10, 3)}
+    others = {"a broken link to XC1.mp3": ["a"], "a broken link to XC2.mp3": ["b"], "cut off, 16-bit": ["c"]}
+    assert join_reasons({**problems, **others}) == {
+        "cut off after 3.5 to 10.5 s": ["XC9.wav", "XC10.wav", "XC3.wav"],
+        **others,
+    }
+
+
+def test_cut_files_have_one_problem(tmp_path, make_recordings_folder):
+    folder = make_recordings_folder(tmp_path, "koolmees", {"song": 4, "call": 3}, duration_s=4.0)
+    for number, share in ((1, 0.6), (2, 0.7), (3, 0.8)):
+        file = folder / "song" / f"XC{number}.wav"
+        file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    problems = overview_of(tmp_path).problems()
+    assert problems["cut off after 2.4 to 3.2 s"] == ["XC1.wav", "XC2.wav", "XC3.wav"]
+    assert "cut off at the end" not in problems

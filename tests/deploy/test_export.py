@@ -16,6 +16,7 @@ import birdnet_nl
 from birdnet_nl.deploy.export import export_model, predict_clip
 from birdnet_nl.inference import classifier as classifier_module
 from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.inference.exported_file import checksum_of, split_parts
 from birdnet_nl.inference.model import load_model
 from birdnet_nl.inference.torch_model import TorchModel
 from birdnet_nl.util.errors import RunError
@@ -147,11 +148,34 @@ def damage(content: bytes, kind: str) -> bytes:
     changed = bytearray(content)
     if kind == "weights":
         changed[-500] ^= 0x7F
+    elif kind == "sample rate":
+        return content.replace(b"32000", b"22050", 1)
+    elif kind == "graph":
+        return content.replace(b"Relu", b"Tanh", 1)
     else:  # the first digit of the stored prediction
         key = b'"probabilities": [[0.'
         place = content.find(key) + len(key)
         changed[place] = ord("1") if changed[place] == ord("9") else ord("9")
-    return bytes(changed)
+    return seal(bytes(changed)) if kind == "golden" else bytes(changed)
+
+
+def seal(content: bytes) -> bytes:
+    """Give a changed file the checksum that fits."""
+    stored = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(content).metadata_props}
+    first_part, weights = split_parts(content, stored["weights"]["bytes"])
+    checksum = checksum_of(first_part, stored["checksum"])
+    return first_part.replace(stored["checksum"].encode(), checksum.encode()) + weights
+
+
+def change_metadata(content: bytes, name: str, value: str | None) -> bytes:
+    """Change or remove a value, as a file of another version would have it."""
+    stored = {entry.key: json.loads(entry.value) for entry in onnx.load_from_string(content).metadata_props}
+    first_part, weights = split_parts(content, stored["weights"]["bytes"])
+    model = onnx.ModelProto.FromString(first_part)
+    properties = {entry.key: entry.value for entry in model.metadata_props if entry.key != name}
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties | ({} if value is None else {name: value}))
+    return model.SerializeToString() + weights
 
 
 @pytest.mark.parametrize(
@@ -161,6 +185,8 @@ def damage(content: bytes, kind: str) -> bytes:
         ("empty", "not a complete ONNX file|another program"),
         ("text", "not a complete ONNX file"),
         ("weights", "damaged"),
+        ("sample rate", "damaged or was changed"),
+        ("graph", "damaged or was changed"),
         ("golden", "predicts otherwise"),
     ],
 )
@@ -170,6 +196,33 @@ def test_a_damaged_file_is_refused_in_one_sentence(exported, kind, message, tmp_
     with pytest.raises(RunError, match=message) as caught:
         load_model(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["compact", "frozen", "head on embeddings"])
+def test_a_file_without_a_value_or_with_one_of_another_form_is_refused_in_one_sentence(exported, kind, tmp_path):
+    content, path = exported[kind][1].read_bytes(), tmp_path / "other.onnx"
+    needed = [
+        "types",
+        "species",
+        "segment_s",
+        "sample_rate_hz",
+        "temperature",
+        "cut",
+        "golden",
+        "kind",
+        "graphs",
+        "threshold",
+        "pooling",
+        "mel",
+    ]
+    for name in [*needed, "weights", "format", "birdnet_nl", "checksum"]:
+        for value in (None, '"text"', "[1]"):
+            changed = change_metadata(content, name, value)
+            is_sealed = value is None and name not in ("weights", "checksum")
+            path.write_bytes(seal(changed) if is_sealed else changed)
+            with pytest.raises(RunError) as caught:
+                load_model(path)
+            assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_a_file_of_another_program_is_refused(tmp_path):

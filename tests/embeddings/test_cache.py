@@ -140,18 +140,27 @@ def test_a_model_pretrained_on_synthetic_recordings_is_refused_for_the_demo():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e6], ids=["nan", "inf", "beyond half precision"])
-def test_embeddings_that_are_no_finite_numbers_are_refused_with_the_recording(embed, loudness, value, tmp_path):
+def test_a_recording_whose_embeddings_are_not_finite_is_missing_and_the_others_are_kept(
+    embed, recordings, loudness, value, tmp_path
+):
+    expected = embed(loudness())
+    for path in files(tmp_path):
+        path.unlink()
     model = loudness()
     load = model.load
 
     def load_broken():
         inner = load()
-        return lambda samples, start, species: inner(samples, start, species) * (value if start else 1)
+        return lambda samples, start, species: (
+            inner(samples, start, species) * (value if start and len(samples) > 2 * RATE_HZ else 1)
+        )
 
     model.load = load_broken
-    with pytest.raises(DataError, match=r"recording XC0 .* cannot be used with loudness: its embedding of window 2"):
-        embed(model)
-    assert not files(tmp_path)
+    rows = embed(model, workers=2)
+    assert list(rows) == ["XC1"] and len(files(tmp_path)) == 1  # nothing that is not finite is stored
+    np.testing.assert_array_equal(rows["XC1"], expected["XC1"])
+    model.concatenated_with = type("Other", (loudness,), {"version": "2"})()
+    assert list(embed(model)) == ["XC1"]
 
 
 def test_a_cached_file_with_values_that_are_not_finite_is_computed_again(embed, loudness, tmp_path):

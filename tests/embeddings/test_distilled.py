@@ -35,7 +35,9 @@ def training(tmp_path, monkeypatch) -> TrainingAudio:
     recordings = []
     for number, level in enumerate((0.1, 0.2)):
         path = tmp_path / f"{number}.wav"
-        soundfile.write(path, np.full(round((1.2 + number) * 8000), level, np.float32), 8000, subtype="FLOAT")
+        samples = np.full(round((1.2 + number) * 8000), level, np.float32)
+        samples[::2] *= 0.99  # a constant would count as silence
+        soundfile.write(path, samples, 8000, subtype="FLOAT")
         recordings.append(Recording(f"XC{number}", path, "koolmees", "song", "song"))
     return TrainingAudio(recordings, tmp_path / "mel", tmp_path / "embeddings", 1.0, 0.5, 1, 5, synthetic=True)
 

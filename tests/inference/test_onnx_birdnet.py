@@ -18,6 +18,7 @@ from birdnet_nl.deploy.export_credits import describe_credits, read_evidence
 from birdnet_nl.embeddings import birdnet
 from birdnet_nl.embeddings.birdnet import BirdNet
 from birdnet_nl.inference.classifier import Classifier
+from birdnet_nl.inference.exported_file import ExportedFile, checksum_of, split_parts
 from birdnet_nl.inference.model import load_exported, load_model
 from birdnet_nl.inference.torch_model import TorchModel
 from birdnet_nl.util.errors import RunError, SetupError
@@ -92,6 +93,14 @@ def test_a_changed_stored_prediction_is_refused(exported, tmp_path):
     changed = bytearray(content)
     changed[place] = ord("1") if changed[place] == ord("9") else ord("9")
     (tmp_path / "changed.onnx").write_bytes(bytes(changed))
+    with pytest.raises(RunError, match="damaged or was changed"):
+        load_exported(tmp_path / "changed.onnx")
+    stored = ExportedFile.read(exported["classifier"][1]).metadata
+    first_part, weights = split_parts(bytes(changed), stored["weights"]["bytes"])
+    checksum = checksum_of(first_part, stored["checksum"])  # as if it had been exported so
+    (tmp_path / "changed.onnx").write_bytes(
+        first_part.replace(stored["checksum"].encode(), checksum.encode()) + weights
+    )
     with pytest.raises(RunError, match="predicts otherwise"):
         load_exported(tmp_path / "changed.onnx")
 

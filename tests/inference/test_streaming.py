@@ -2,6 +2,7 @@
 
 import importlib.util
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import soundfile
 
 from birdnet_nl.audio.mel import WIDE_COARSE, log_mel
+from birdnet_nl.data.segments import cut_segments
 from birdnet_nl.deploy.export import export_model
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.front_end import sample_front_end
 from birdnet_nl.inference.model import load_model
+from birdnet_nl.inference.segments import Cut
+from birdnet_nl.inference.silence import PIECE, SilentRuns
 from birdnet_nl.inference.streaming import ALIGNMENT, SampleBlocks, in_background, stretches
 from birdnet_nl.inference.torch_model import TorchModel, mel_front_end
 from birdnet_nl.util.errors import DataError
@@ -48,7 +52,7 @@ def test_a_recording_up_to_15_minutes_is_one_stretch_equal_to_the_whole_mel(seco
     soundfile.write(tmp_path / "a.wav", noise(seconds), RATE_HZ, subtype="FLOAT")
     (stretch,) = stretches(SampleBlocks(tmp_path / "a.wav", RATE_HZ), mel_front_end(WIDE_COARSE))
     expected = log_mel(noise(seconds), WIDE_COARSE).astype(np.float16)
-    assert stretch.is_last and stretch.first == 0 and stretch.peaks.shape == (expected.shape[1],)
+    assert stretch.is_last and stretch.first == 0 and stretch.columns.shape == expected.shape
     np.testing.assert_allclose(stretch.columns.astype(float), expected.astype(float), atol=0.07)
     assert (stretch.columns == expected).mean() > 0.999
 
@@ -128,6 +132,46 @@ def test_a_file_of_silence_is_silent_and_not_an_error(models, kind, channels, tm
     predicted = models[kind].predict_file(tmp_path / "a.wav")
     assert predicted.silent.tolist() == [True, True, True] and predicted.duration_s == 7
     assert predicted.warning.startswith("silent") and np.isfinite(predicted.recording).all()
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_segment_of_zeros_beside_a_sound_at_another_rate_is_silent(models, kind, tmp_path):
+    sound = np.concatenate([noise(3, 44_100), np.zeros(44_100 * 6, dtype=np.float32), noise(3, 44_100)])
+    soundfile.write(tmp_path / "a.wav", sound, 44_100, subtype="PCM_16")
+    predicted = models[kind].predict_file(tmp_path / "a.wav", segment_hop_s=3.0)
+    assert predicted.silent.tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("samples", [[1e-5] * 5, [0.0] * 5, [1e-5, -1e-5] * 50_000, [0.25] * 100_000])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_file_that_is_reported_as_silent_has_only_silent_segments(models, kind, channels, samples, tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.repeat(np.array(samples)[:, None], channels, 1), RATE_HZ, subtype="FLOAT")
+    predicted = models[kind].predict_file(tmp_path / "a.wav")
+    assert predicted.warning.startswith("silent") and predicted.silent.all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_silent_runs_cover_the_stretches_without_a_loud_sample(seed):
+    rng = np.random.default_rng(seed)
+    parts = [rng.choice([0.0, 0.1], size) * (index % 2) for index, size in enumerate(rng.integers(1, 40_000, 12))]
+    samples, runs, start = np.concatenate(parts).astype(np.float32), SilentRuns(), 0
+    while start < len(samples):
+        size = int(rng.integers(1, 30_000))
+        runs.add(samples[start : start + size])
+        start += size
+    for start in range(0, len(samples), 997):
+        for end in (min(start + 8192, len(samples)), min(start + PIECE, len(samples))):
+            assert runs.covers(start, end) == (not samples[start:end].any())
+
+
+@pytest.mark.parametrize("params", [WIDE_COARSE, replace(WIDE_COARSE, sample_rate_hz=48_000, hop_samples=512)])
+def test_segments_are_counted_as_in_training(params):
+    cut = Cut(3.0, params.sample_rate_hz, params.hop_samples, by_sample=False)
+    for frames in range(1, 20_000):
+        for hop_s in (1.5, 0.7):
+            expected = len(cut_segments(frames / params.frames_per_s, 3.0, hop_s))
+            assert cut.count_of_frames(frames, hop_s) == expected, frames
 
 
 @pytest.mark.parametrize("kind", ["torch", "onnx"])

@@ -103,6 +103,15 @@ def test_duplicate_files_have_the_same_id(root):
     assert content.same_recording == {folder / "song" / "XC1.wav": folder / "call" / "XC1 - Great Tit.wav"}
 
 
+def test_of_two_files_of_a_number_the_one_that_can_be_read_is_used(root):
+    folder = root / "xeno-canto-koolmees"
+    page = folder / "song" / "XC1 (0).mp3"
+    page.write_text("<!DOCTYPE html><p>Too many requests</p>")
+    content = read_species([folder], get_species("koolmees"))
+    assert content.same_recording == {page: folder / "song" / "XC1.wav"}
+    assert folder / "song" / "XC1.wav" in {recording.path for recording in content.recordings}
+
+
 def test_recordings_convert_to_a_frame(root, write_manifest):
     pandas = pytest.importorskip("pandas")
     write_manifest(root / "xeno-canto-koolmees", [FULL])

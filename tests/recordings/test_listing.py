@@ -41,6 +41,13 @@ def test_upper_case_and_nested_files_are_found_and_other_files_counted_by_suffix
     assert found.not_audio == {".txt": 2, ".csv": 1, "no suffix": 1}
 
 
+@pytest.mark.parametrize("name", ["XC3.mp3 ", "XC3.mp3.", "XC3.WAV. "])
+def test_a_blank_or_dot_at_the_end_of_a_name_leaves_a_sound_file_one(folder, name):
+    touch(folder, f"song/{name}")
+    assert f"song/{name}" in names_of(list_folder(folder))
+    assert "XC3" in {recording.id for recording in read_species_folder(folder, MEREL)}
+
+
 def test_hidden_and_system_files_are_counted(folder):
     touch(
         folder, "song/@eaDir/XC1.mp3/x.jpg", "#recycle/a.mp3", ".trash/b.mp3", "song/._XC1.mp3", "Thumbs.db",

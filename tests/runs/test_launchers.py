@@ -34,7 +34,7 @@ def serial_report(train_in_process, tmp_path_factory) -> dict:
 def test_other_processes_give_identical_metrics(serial_report, train_py, tiny_of, tmp_path, library, launcher):
     pytest.importorskip(library)
     code, screen = train_py("-m", *tiny_of(tmp_path / library), *SWEEP, *launcher, OMP_NUM_THREADS="1")
-    assert code == 1 and SENTENCE in screen and "1 jobs of the sweep failed" in screen, screen
+    assert code == 1 and SENTENCE in screen and "1 job of the sweep failed" in screen, screen
     assert "Traceback" not in screen and "Warning" not in screen
     if library == "ray":
         assert "[2/2] " in screen and ": validation " in screen

@@ -21,7 +21,7 @@ def test_a_learning_rate_that_diverges_fails_one_job_of_a_sweep_and_the_others_g
     code, screen = main("-m", "species=koolmees", "optimizer.lr=1e38,1e-3", *tiny, *settings)
     assert code == 1 and "Traceback" not in screen, screen
     of_job, of_sweep = sentences(screen)
-    assert "a smaller optimizer.lr (now 1e+38)" in of_job and "1 jobs of the sweep failed" in of_sweep
+    assert "a smaller optimizer.lr (now 1e+38)" in of_job and "1 job of the sweep failed" in of_sweep
     records = {path.parent: read_record(path.parent) for path in folder.rglob("job.json")}
     assert sorted(record.state for record in records.values()) == sorted([State.DONE, State.FAILED])
     (failed,) = (run_dir for run_dir, record in records.items() if record.state == State.FAILED)

@@ -117,7 +117,7 @@ def test_training_accounts_for_every_file(root, train_in_process, tmp_path, caps
     assert (counts["rows_without_file"], counts["ambiguous_rows"]) == (1, 0)
     screen = capsys.readouterr().err
     assert (
-        f"60 files: {GOOD} used, {len(BAD)} left out (" in screen and "1 rows without a file (song/gone.wav)" in screen
+        f"60 files: {GOOD} used, {len(BAD)} left out (" in screen and "1 row without a file (song/gone.wav)" in screen
     )
 
 

@@ -77,7 +77,7 @@ def test_failed_jobs_stop_no_other_job_and_only_a_repaired_one_is_trained_when_t
     assert states_of(logs) == {"koolmees": State.DONE, "merel": State.TOO_FEW, "vink": State.FAILED}
     assert screen.count("vink: none of the 2 files") == 2  # when it fails, and at the end
     assert "not finished, 1: Vink: vink: none of the 2 files" in screen
-    assert "1 jobs of the sweep failed" in screen and "python train.py -m sweep=" in screen
+    assert "1 job of the sweep failed" in screen and "python train.py -m sweep=" in screen
     assert "Traceback" not in screen
     before, trained = finish_times_ns(logs), len(training.configurations)
 

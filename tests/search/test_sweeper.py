@@ -80,6 +80,27 @@ def test_a_resumed_search_numbers_its_trials_on(search):
     assert len(search(6)) == 6  # nothing is left
 
 
+@pytest.mark.parametrize("name", ["search", "50% #1 %j, (é)"])
+def test_a_search_stored_under_the_address_of_version_0_1_is_found(tmp_path, name):
+    optuna = pytest.importorskip("optuna")
+    (tmp_path / name).mkdir()
+    database = tmp_path / name / "search.db"
+    before = optuna.create_study(storage=f"sqlite:///{database}", study_name="search", direction="maximize")
+    before.tell(before.ask(), 0.5)
+    after = optuna.load_study(storage=sweeper_module.database_url(database), study_name="search")
+    assert [trial.value for trial in after.trials] == [0.5]
+
+
+def test_a_search_in_a_folder_with_special_characters_has_its_database_there(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    folder = tmp_path / "a?b #1 %j, (é)"
+    folder.mkdir()
+    for _ in range(2):
+        storage = sweeper_module.database_url(folder / "search.db")
+        optuna.create_study(storage=storage, study_name="search", load_if_exists=True)
+    assert [path.name for path in folder.iterdir()] == ["search.db"] and list(tmp_path.iterdir()) == [folder]
+
+
 def test_given_values_take_precedence_over_the_space(search):
     assert {values["data.batch_size"] for _, values in search(4, "data.batch_size=48")} == {"48"}
 
