@@ -119,6 +119,7 @@ def test_hydra_is_used_where_runs_and_sweeps_are_composed():
     omegaconf = {name for name in importers_of("omegaconf") if not name.startswith("birdnet_nl/sweep/")}
     assert omegaconf == {
         "birdnet_nl/commands/train_main.py",
+        "birdnet_nl/runs/final.py",
         "birdnet_nl/runs/fit.py",
         "birdnet_nl/runs/report.py",
         "birdnet_nl/runs/train.py",

@@ -38,7 +38,7 @@ from birdnet_nl.deploy.export_networks import (
     is_exportable,
 )
 from birdnet_nl.embeddings.base import MEL
-from birdnet_nl.evaluation.calibration import soften
+from birdnet_nl.evaluation.pooling import MIN_PROBABILITY
 from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedFile, golden_input
 from birdnet_nl.inference.front_end import pack_bands
@@ -125,8 +125,8 @@ def predict_clip(classifier: Classifier, samples: np.ndarray) -> np.ndarray:
         first, *others = [part.load_for_mels()(mel_db, 0) for part in embeddings.parts]
         vector = np.concatenate([first, *(other[1:] for other in others)]).astype(np.float16)
         logits = network(torch.from_numpy(vector)[None], torch.zeros(1, dtype=torch.int64))
-    calibration = classifier.calibration
-    return soften(logits.softmax(dim=1), calibration.temperature, calibration.bias).numpy()
+    softened = logits.softmax(dim=1).clamp(min=MIN_PROBABILITY).log() / classifier.calibration.temperature
+    return softened.softmax(dim=1).numpy()
 
 
 def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes:
@@ -138,7 +138,8 @@ def _serialize_cnn(classifier: Classifier, metadata: Mapping[str, Any]) -> bytes
     if params.normalisation == "band_median":
         mel_db = add_own_median(main, mel_db, frames)
     _, logits = add_cnn(main, _add_network_input(main, mel_db, params), classifier.network)
-    main.output("probabilities", add_probabilities(main, logits, classifier.calibration), ["batch", types])
+    temperature = classifier.calibration.temperature
+    main.output("probabilities", add_probabilities(main, logits, temperature, MIN_PROBABILITY), ["batch", types])
     network = Graph(constants)
     mel = network.input("mel", ["windows", params.n_mels, frames], onnx.TensorProto.FLOAT16)
     features, logits = add_cnn(network, _add_network_input(network, mel, params), classifier.network)
@@ -165,8 +166,8 @@ def _serialize_embeddings(classifier: Classifier, metadata: Mapping[str, Any]) -
     mel = normalised(main, add_own_median(main, add_mel(main, samples, _segment_samples(classifier), MEL), frames))
     vectors = main.add("Concat", add_embedding(main, mel, embeddings), add_modulation(main, mel, frames), axis=1)
     features = add_features_of_segments(main, _rounded(main, vectors), base)
-    logits = add_classifier(main, features, network)
-    main.output("probabilities", add_probabilities(main, logits, classifier.calibration), ["batch", types])
+    logits, temperature = add_classifier(main, features, network), classifier.calibration.temperature
+    main.output("probabilities", add_probabilities(main, logits, temperature, MIN_PROBABILITY), ["batch", types])
 
     embed = Graph(constants)
     mel = embed.input("mel", ["windows", MEL.n_mels, frames])
@@ -216,7 +217,6 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "segment_hop_s": metadata["segment_hop_s"],
         "temperature": calibration.temperature,
         "temperatures_of_species": dict(calibration.of_species),
-        "bias": list(calibration.bias),
         "pooling": calibration.pooling,
         "threshold": classifier.threshold,
         "target_accuracy": classifier.target_accuracy,

@@ -8,8 +8,6 @@ from torch import nn
 
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.deploy.export_graph import Graph
-from birdnet_nl.evaluation.calibration import Calibration
-from birdnet_nl.evaluation.pooling import MIN_PROBABILITY
 from birdnet_nl.models.compact_cnn import CompactCnn, ResidualBlock
 from birdnet_nl.models.emsn_cnn import EmsnCnn
 from birdnet_nl.models.residual_head import ResidualHead
@@ -126,11 +124,8 @@ def add_cnn(graph: Graph, mel: str, network: nn.Module) -> tuple[str, str]:
     return features, logits
 
 
-def add_probabilities(graph: Graph, logits: str, calibration: Calibration) -> str:
+def add_probabilities(graph: Graph, logits: str, temperature: float, min_probability: float) -> str:
     """Add `evaluation.calibration.soften` of the softmax: [batch, types] -> [batch, types]."""
     softmax = graph.add("Softmax", logits, axis=1)
-    clipped = graph.add("Log", graph.add("Max", softmax, graph.constant(MIN_PROBABILITY)))
-    softened = graph.add("Div", clipped, graph.constant(calibration.temperature))
-    if calibration.bias:
-        softened = graph.add("Add", softened, graph.constant(np.array(calibration.bias, dtype=np.float32)))
-    return graph.add("Softmax", softened, axis=1)
+    clipped = graph.add("Log", graph.add("Max", softmax, graph.constant(min_probability)))
+    return graph.add("Softmax", graph.add("Div", clipped, graph.constant(temperature)), axis=1)

@@ -1,12 +1,12 @@
 """Calibration on validation recordings: temperature, pooling of segments, and the threshold of certain predictions."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from scipy.optimize import OptimizeResult, minimize, minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.evaluation.pooling import MIN_PROBABILITY, POOLINGS, pool_segments
@@ -16,9 +16,6 @@ MIN_RECORDINGS = 10  # of validation; with fewer, nothing is fitted
 LOG_TEMPERATURES = (math.log(0.1), math.log(10.0))  # range of the fit
 NETWORK_POOLING = "network"  # of a network that predicts whole recordings
 SPECIES_PRIOR_STD = 0.5  # of the logarithm of a species' temperature around that of all species
-BIAS_STD = 0.2  # of the bias of a type around none
-PREDICTION_VARIANCE = 0.2  # of whether a recording is predicted correctly
-SHARPNESS = 4.0  # of the smooth substitute for the predicted type in a recall
 MIN_LOSS_DIFFERENCE = 0.01  # in log loss; a smaller one does not decide on the pooling
 MIN_CERTAIN = 10  # validation recordings above a threshold; the accuracy of fewer is not reliable
 CERTAIN_SHARE = 0.25  # of the validation recordings, offered where no threshold reaches the wanted accuracy
@@ -27,26 +24,22 @@ MAX_POINTS = 50  # of a coverage curve
 
 @dataclass(frozen=True)
 class Calibration:
-    """Conversion of segments to predictions: softmax of logits / temperature + bias, then `pooling` over the segments.
+    """Conversion of segments to predictions: softmax of logits / temperature, then `pooling` over the segments.
 
-    With the pooling `network` the network predicts whole recordings, and only temperature and bias apply.
+    With the pooling `network` the network predicts whole recordings, and only the temperature applies.
 
     Attributes:
         temperature: temperature of all species that are not in `of_species`.
         fitted_on: number of validation recordings.
         of_species: temperatures by slug.
-        bias: added to the logit of each type, so that no type is predicted too rarely; empty for none.
     """
 
     temperature: float
     pooling: str
     fitted_on: int
     of_species: Mapping[str, float] = field(default_factory=dict)
-    bias: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in self.bias):
-            raise ValueError(f"the bias {self.bias} of a calibration must be finite numbers")
         for temperature in (self.temperature, *self.of_species.values()):
             if not (math.isfinite(temperature) and temperature > 0):
                 raise ValueError(f"the temperature {temperature} of a calibration must be a number above 0")
@@ -56,22 +49,14 @@ class Calibration:
 
     def segment_probabilities(self, predictions: Predictions) -> torch.Tensor:
         """Calibrate the segments, [segments, types]."""
-        return self._soften(predictions.probabilities, self._temperatures(predictions)[predictions.recordings])
+        return soften(predictions.probabilities, self._temperatures(predictions)[predictions.recordings])
 
     def recording_probabilities(self, predictions: Predictions) -> torch.Tensor:
         """Calibrate and pool to recordings, [recordings, types]."""
         if predictions.whole is not None:
-            return self._soften(predictions.whole, self._temperatures(predictions))
+            return soften(predictions.whole, self._temperatures(predictions))
         segments = self.segment_probabilities(predictions)
         return pool_segments(segments, predictions.recordings, self.pooling, predictions.activity)
-
-    def of_logits(self, logits: torch.Tensor) -> torch.Tensor:
-        """Calibrate the logits of segments of any species, [segments, types]."""
-        logits = logits / self.temperature
-        return logits + torch.tensor(self.bias) if self.bias else logits
-
-    def _soften(self, probabilities: torch.Tensor, temperatures: torch.Tensor) -> torch.Tensor:
-        return soften(probabilities, temperatures, self.bias)
 
     def _temperatures(self, predictions: Predictions) -> torch.Tensor:
         """Temperature of each recording, [recordings, 1]."""
@@ -79,17 +64,16 @@ class Calibration:
         return torch.tensor([self.temperature_of(slug) for slug in species]).unsqueeze(1)
 
 
-def soften(probabilities: torch.Tensor, temperature: float | torch.Tensor, bias: Sequence[float] = ()) -> torch.Tensor:
-    """Divide the logits by `temperature` (above 1: less confident), add `bias` and apply softmax; [items, types]."""
-    logits = probabilities.clamp(min=MIN_PROBABILITY).log() / temperature
-    return (logits + torch.tensor(bias) if len(bias) else logits).softmax(dim=1)
+def soften(probabilities: torch.Tensor, temperature: float | torch.Tensor) -> torch.Tensor:
+    """Divide the logits by `temperature` (above 1: less confident) and apply softmax; [items, types]."""
+    return (probabilities.clamp(min=MIN_PROBABILITY).log() / temperature).softmax(dim=1)
 
 
 def calibrate(validation: Predictions) -> Calibration:
     """Fit temperature and pooling by log loss over the validation recordings; `mean` is preferred in a near tie.
 
     A weak prior at temperature 1, worth one recording, prevents certainty after a few correct predictions. With several
-    species, those with enough recordings get a temperature of their own. The bias follows, see `_fit_bias`.
+    species, those with enough recordings get a temperature of their own.
     """
     truth = validation.types_of_recordings
     poolings = _possible_poolings(validation)
@@ -104,8 +88,7 @@ def calibrate(validation: Predictions) -> Calibration:
     fits = {name: _minimize(loss_at, name) for name in poolings}
     pooling = min(poolings, key=lambda name: fits[name].fun + (0 if name == poolings[0] else MIN_LOSS_DIFFERENCE))
     calibration = Calibration(round(math.exp(fits[pooling].x), 4), pooling, len(truth))
-    calibration = replace(calibration, of_species=_calibrate_species(validation, calibration))
-    return replace(calibration, bias=_fit_bias(validation, calibration))
+    return replace(calibration, of_species=_calibrate_species(validation, calibration))
 
 
 def _minimize(loss_at: Callable[..., float], *arguments: object) -> OptimizeResult:
@@ -136,29 +119,6 @@ def _calibrate_species(validation: Predictions, of_all: Calibration) -> dict[str
 
         temperatures[str(slug)] = round(math.exp(_minimize(loss_at).x), 4)
     return temperatures
-
-
-def _fit_bias(validation: Predictions, calibration: Calibration) -> tuple[float, ...]:
-    """Fit the bias that makes the recall of all types equal, shrunk towards none: the more, the fewer recordings.
-
-    A type between two others, as calls are between songs and alarms, is the most probable one too rarely, however well
-    its probability ranks the recordings. Empty where a type has no recording.
-    """
-    truth = validation.types_of_recordings
-    types = validation.probabilities.shape[1]
-    counts = torch.bincount(truth, minlength=types)
-    if types < 2 or not counts.all():
-        return ()
-
-    def loss_at(bias: np.ndarray) -> float:
-        pooled = replace(calibration, bias=tuple(bias.tolist())).recording_probabilities(validation)
-        chosen = soften(pooled, 1 / SHARPNESS).double()[torch.arange(len(truth)), truth]
-        recall = torch.zeros(types, dtype=torch.float64).index_add(0, truth, chosen) / counts
-        differences = float((counts * (recall - recall.mean()).square()).sum())
-        return differences / (2 * PREDICTION_VARIANCE) + float(bias @ bias) / (2 * BIAS_STD**2)
-
-    bias = minimize(loss_at, np.zeros(types), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4}).x
-    return tuple((bias - bias.mean()).round(4).tolist())
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:

@@ -77,7 +77,7 @@ def evaluate_calibrated(
     segments = calibration.segment_probabilities(test)
     pooled = calibration.recording_probabilities(test)
     true_types, groups = test.types_of_recordings, recordist_indices(test_recordings)
-    uncalibrated = replace(calibration, temperature=1.0, of_species={}, bias=())
+    uncalibrated = replace(calibration, temperature=1.0, of_species={})
     before = uncalibrated.recording_probabilities(test).numpy()
     after, truth = pooled.numpy(), true_types.numpy()
     report = {
@@ -88,7 +88,6 @@ def evaluate_calibrated(
         "calibration": {
             "temperature": calibration.temperature,
             "of_species": dict(calibration.of_species),
-            "bias": list(calibration.bias),
             "fitted_on": calibration.fitted_on,
             "before": calibration_metrics(before, truth),
             "after": calibration_metrics(after, truth),

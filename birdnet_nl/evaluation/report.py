@@ -166,10 +166,8 @@ def describe_calibration(report: Mapping[str, Any]) -> str:
     calibration = report["calibration"]
     if not calibration["fitted_on"]:
         return f"temperature 1 (too few validation recordings to fit one), ECE {calibration['after']['ece']:.2f}"
-    biases = zip(report.get("types", ()), calibration.get("bias") or (), strict=False)
-    bias = ", ".join(f"{name} {value:+.2f}" for name, value in biases)
     return (
-        f"temperature {calibration['temperature']:.2f}{f', bias {bias}' if bias else ''}: "
+        f"temperature {calibration['temperature']:.2f}: "
         f"ECE {calibration['before']['ece']:.2f} → {calibration['after']['ece']:.2f} "
         f"(expected of perfect calibration: {calibration['ece_by_chance']:.2f})"
     )

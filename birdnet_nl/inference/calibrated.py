@@ -1,6 +1,6 @@
 """Calibration and pooling of predictions in NumPy, as in `evaluation.calibration` and `evaluation.pooling`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,10 +14,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def soften(probabilities: np.ndarray, temperature: float, bias: Sequence[float] = ()) -> np.ndarray:
-    """Divide the logits by `temperature`, add `bias` and apply softmax, [items, types]."""
-    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature
-    return softmax(logits + np.array(bias, dtype=logits.dtype) if len(bias) else logits)
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Divide the logits by `temperature` and apply softmax, [items, types]."""
+    return softmax(np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature)
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,9 @@ class ExportedCalibration:
     temperature: float
     pooling: str
     of_species: Mapping[str, float] = field(default_factory=dict)
-    bias: Sequence[float] = ()
 
     def calibrate(self, probabilities: np.ndarray, species: str) -> np.ndarray:
-        return soften(probabilities, self.of_species.get(species, self.temperature), self.bias)
+        return soften(probabilities, self.of_species.get(species, self.temperature))
 
     def pool(self, probabilities: np.ndarray, activity: np.ndarray | None) -> np.ndarray:
         """Pool calibrated segments of one recording, [segments, types] -> [types]."""

@@ -101,7 +101,6 @@ class Classifier:
                 metadata.get("pooling", "mean"),
                 report.get("calibration", {}).get("fitted_on", 0),
                 metadata.get("temperatures_of_species", {}),
-                tuple(metadata.get("bias", ())),
             ),
             threshold=metadata.get("threshold"),
             is_calibrated="pooling" in metadata,
@@ -127,9 +126,7 @@ class Classifier:
         """
         with torch.autocast("cpu", torch.bfloat16, enabled=cpu_computes_bf16()):
             logits = self.network(self.normalise(mel_db)[:, None])
-        if temperature is not None:
-            return (logits.float() / temperature).softmax(dim=1)
-        return self.calibration.of_logits(logits.float()).softmax(dim=1)
+        return (logits.float() / (self.calibration.temperature if temperature is None else temperature)).softmax(dim=1)
 
 
 def upgrade_metadata(metadata: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:

@@ -38,10 +38,7 @@ class OnnxModel:
         self.sample_rate_hz = metadata["sample_rate_hz"]
         self.segment_s, self.segment_hop_s = metadata["segment_s"], metadata["segment_hop_s"]
         self.calibration = ExportedCalibration(
-            metadata["temperature"],
-            metadata["pooling"],
-            metadata["temperatures_of_species"],
-            metadata.get("bias", ()),
+            metadata["temperature"], metadata["pooling"], metadata["temperatures_of_species"]
         )
         self._cut = Cut(self.segment_s, **metadata["cut"])
 

@@ -154,8 +154,7 @@ class _HeadOnBase(ProbeClassifier):
     def inherited_decision(self) -> tuple[Calibration, float | None]:
         """Calibration and threshold of the base; its temperature is in the network already."""
         classifier = self.base.classifier
-        calibration = classifier.calibration
-        return Calibration(1.0, calibration.pooling, 0, bias=calibration.bias), classifier.threshold
+        return Calibration(1.0, classifier.calibration.pooling, 0), classifier.threshold
 
     def _print_summary(self, data: HeadDataModule) -> None:
         def in_words(counts: Counter) -> str:

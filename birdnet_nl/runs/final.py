@@ -78,7 +78,7 @@ class Folds:
         return sorted(rows, key=lambda row: (row.species, row.recording_id))
 
     def calibration(self) -> dict[str, Any]:
-        """Temperatures (geometric mean), bias (mean) and pooling (the most frequent), as in a checkpoint."""
+        """Temperatures (geometric mean) and pooling (the most frequent), as in a checkpoint."""
         reports = [run.report for run in self.runs]
         pooling = Counter(report["decision"]["pooling"] for report in reports).most_common(1)[0][0]
         fitted = [report["calibration"] for report in reports if report["decision"]["pooling"] == pooling]
@@ -86,7 +86,6 @@ class Folds:
         for calibration in fitted:
             for slug, temperature in (calibration.get("of_species") or {}).items():
                 of_species[slug].append(temperature)
-        biases = [calibration.get("bias") or [] for calibration in fitted]
         return {
             "temperature": round(_geometric_mean([calibration["temperature"] for calibration in fitted]), 4),
             "temperatures_of_species": {
@@ -94,7 +93,6 @@ class Folds:
                 for slug, temperatures in sorted(of_species.items())
                 if len(temperatures) == len(fitted)
             },
-            "bias": np.mean(biases, axis=0).tolist() if all(biases) else [],
             "pooling": pooling,
         }
 
@@ -229,7 +227,6 @@ def finish_final(run_dir: Path, folds: Folds, target_accuracy: float) -> dict[st
         "calibration": {
             "temperature": calibration["temperature"],
             "of_species": calibration["temperatures_of_species"],
-            "bias": calibration["bias"],
             "fitted_on": sum(run.report["calibration"]["fitted_on"] for run in folds.runs),
             "before": {name: statistics.fmean(fold[name] for fold in before) for name in metrics},
             "after": metrics,

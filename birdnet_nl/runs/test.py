@@ -91,7 +91,6 @@ def test(
         run_dir / BEST,
         temperature=evaluation.calibration.temperature,
         temperatures_of_species=dict(evaluation.calibration.of_species),
-        bias=list(evaluation.calibration.bias),
         pooling=evaluation.calibration.pooling,
         threshold=evaluation.threshold,
     )

@@ -118,11 +118,8 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     lengths_s = (float(metadata["segment_s"]), float(metadata["segment_hop_s"]))
     threshold = metadata.get("threshold")
     numbers = (temperature, *lengths_s, *metadata.get("temperatures_of_species", {}).values())
-    bias = [float(value) for value in metadata.get("bias", ())]
-    if not all(map(math.isfinite, [*bias, threshold or 0])) or not all(0 < value < math.inf for value in numbers):
-        raise ValueError("a temperature, bias, threshold or length is no usable number")
-    if bias and len(bias) != len(types):
-        raise ValueError("its bias is not that of its types")
+    if not all(math.isfinite(value) and value > 0 for value in numbers) or not math.isfinite(threshold or 0):
+        raise ValueError("a temperature, threshold or length is no usable number")
     if not types or not all(isinstance(name, str) for name in types) or len(types) != metadata["network"]["types"]:
         raise ValueError("its types are not those of its network")
     metadata["species"]["slug"], metadata["synthetic"]

@@ -114,7 +114,7 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)
-        possible = ", ".join(options[:8])
+        possible = ", ".join(options[:12])
         hint = f"did you mean {close[0]}? (possible: {possible})" if close else f"possible: {possible}"
         return f"{missing[1]}={missing[2]} does not exist; {hint}"
     if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):

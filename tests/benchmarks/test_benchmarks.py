@@ -42,6 +42,7 @@ TINY = [
     "data.batch_size=8",
 ]
 STARTED_BY_PARTS = {
+    "external",
     "__init__",
     "prepare_recordings",
     "processes",

@@ -89,51 +89,6 @@ def test_activity_is_chosen_with_confident_errors_in_noise():
     assert calibrate(replace(predictions, activity=activity)).pooling == "activity"
 
 
-def between_two_others(recordings: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [recordings, 3] that seldom are largest for the second type, which is between the others; true types."""
-    truth = torch.arange(recordings) % 3
-    place = truth - 1 + 0.9 * torch.randn(recordings, generator=torch.Generator().manual_seed(5))
-    return torch.stack([-2 * place, torch.full_like(place, -0.5), 2 * place], dim=1), truth
-
-
-def recalls(calibration: Calibration, predictions: Predictions) -> torch.Tensor:
-    predicted, truth = calibration.recording_probabilities(predictions).argmax(dim=1), predictions.types_of_recordings
-    return torch.stack([(predicted == kind)[truth == kind].float().mean() for kind in range(3)])
-
-
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_type_between_two_others_is_not_predicted_too_rarely(whole):
-    predictions = as_predictions(*between_two_others(300))
-    if whole:
-        predictions = replace(predictions, whole=predictions.probabilities)
-    calibration = calibrate(predictions)
-    before, after = (recalls(fitted, predictions) for fitted in (replace(calibration, bias=()), calibration))
-    assert before.max() - before.min() > 0.35 and after.max() - after.min() < 0.15
-    assert sum(calibration.bias) == pytest.approx(0, abs=1e-3)
-    assert after.mean() > before.mean()
-
-
-def test_the_fewer_recordings_the_smaller_the_bias():
-    few, some, many = (calibrate(as_predictions(*between_two_others(count))).bias[1] for count in (12, 36, 300))
-    assert 0.1 < few < some < many
-
-
-def test_there_is_no_bias_without_recordings_of_a_type():
-    logits, truth = between_two_others(60)
-    assert calibrate(as_predictions(logits, truth.clamp(max=1))).bias == ()
-
-
-def test_a_bias_must_be_finite():
-    with pytest.raises(ValueError, match="must be finite numbers"):
-        Calibration(1.0, "mean", 0, bias=(0.0, float("nan"), 0.0))
-
-
-def test_the_bias_is_added_to_the_logits():
-    probabilities = torch.tensor([[0.7, 0.2, 0.1]])
-    expected = torch.tensor([[0.7, 0.4, 0.1]]) / 1.2
-    torch.testing.assert_close(soften(probabilities, 1.0, (0.0, float(np.log(2)), 0.0)), expected)
-
-
 @pytest.mark.parametrize("types", [2, 3])
 def test_log_loss_and_brier_equal_scikit_learns(types):
     rng = np.random.default_rng(4)
@@ -223,9 +178,7 @@ def test_predictions_for_whole_recordings_are_only_softened():
     whole = replace(segments, whole=(logits * 2).softmax(dim=1))
     calibration = calibrate(whole)
     assert calibration.pooling == "network" and calibration.temperature == pytest.approx(2, rel=0.25)
-    torch.testing.assert_close(
-        calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature, calibration.bias)
-    )
+    torch.testing.assert_close(calibration.recording_probabilities(whole), soften(whole.whole, calibration.temperature))
 
 
 def binary_predictions(confidence: list[float], correct: list[int]) -> tuple[np.ndarray, np.ndarray]:

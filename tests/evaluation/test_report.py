@@ -82,8 +82,6 @@ def test_controls_are_described_on_one_line():
 
 def test_calibration_and_decision_are_described_with_the_reason_for_none():
     assert "1.80: ECE 0.31 → 0.12" in describe_calibration(REPORT)
-    biased = REPORT | {"types": ["song", "alarm"], "calibration": REPORT["calibration"] | {"bias": [-0.2, 0.2]}}
-    assert "temperature 1.80, bias song -0.20, alarm +0.20: ECE" in describe_calibration(biased)
     unfitted = REPORT["calibration"] | {"temperature": 1.0, "fitted_on": 0}
     assert "too few validation recordings" in describe_calibration({"calibration": unfitted})
     assert (
