@@ -143,7 +143,7 @@ def test_metrics_hold_what_a_comparison_needs(tiny_run):
 
 def test_a_run_directory_belongs_to_one_run(tiny_run, train_in_process):
     before = (tiny_run / "metrics.json").read_bytes()
-    with pytest.raises(RunError, match=r"already holds a run; resume it with resume="):
+    with pytest.raises(RunError, match=r"already holds a run; continue it with python train.py resume="):
         train_in_process(tiny_run, "species=koolmees")
     assert (tiny_run / "metrics.json").read_bytes() == before
 
