@@ -102,7 +102,7 @@ def damaged_mel(recording_id: str, path: Path) -> DataError:
     """Build the error of a cached mel whose values are not finite."""
     return DataError(
         f"recording {recording_id} cannot be used: its cached mel {path} has values that are not finite numbers; "
-        "delete that file and start again, which computes the mel anew"
+        "delete that file and start again, which computes the mel again"
     )
 
 
