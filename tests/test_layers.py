@@ -14,7 +14,7 @@ FILES = [*sorted(PACKAGE.rglob("*.py")), ROOT / "train.py"]
 
 ORDER = (
     "util", "species", "decode", "recordings", "synthetic", "audio", "models", "embeddings", "data", "training",
-    "evaluation", "comparison", "inference", "prediction", "runs", "sweep", "deploy", "commands", "cli", "train",
+    "evaluation", "comparison", "inference", "prediction", "stations", "live", "runs", "sweep", "deploy", "commands", "cli", "train",
 )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def test_lightning_is_used_in_the_datamodule_in_training_and_in_runs():
 
 def test_recordings_utilities_and_commands_do_not_import_torch():
     light = (
-        *below("species", "recordings", "synthetic", "util", "prediction", "commands"),
+        *below("species", "recordings", "synthetic", "util", "prediction", "stations", "live", "commands"),
         "birdnet_nl/cli.py",
         "train.py",
     )
