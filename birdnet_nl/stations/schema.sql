@@ -3,7 +3,8 @@
 
 CREATE TABLE stations (
     name TEXT PRIMARY KEY,
-    position TEXT NOT NULL DEFAULT ''           -- where to continue reading; only the station's reader understands it
+    position TEXT NOT NULL DEFAULT '',          -- where to continue reading; only the station's reader understands it
+    settings TEXT NOT NULL DEFAULT '{}'         -- JSON that the page needs: kind, clip folder or URL; never a password
 ) WITHOUT ROWID;
 
 CREATE TABLE detections (

@@ -11,7 +11,7 @@ from birdnet_nl.stations.detection import StationDetection
 from birdnet_nl.util.errors import BirdnetNlError
 
 
-class StationUnavailable(BirdnetNlError):
+class StationUnavailableError(BirdnetNlError):
     """The station cannot be read now (locked, restarting, moved, not found); it is tried again.
 
     Attributes:
@@ -23,7 +23,7 @@ class StationUnavailable(BirdnetNlError):
         self.retry_after_s = retry_after_s
 
 
-class AudioNotReady(BirdnetNlError):
+class AudioNotReadyError(BirdnetNlError):
     """The clip of a detection is not written yet, or cannot be fetched now; it is tried again."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -31,7 +31,7 @@ class AudioNotReady(BirdnetNlError):
         self.retry_after_s = retry_after_s
 
 
-class AudioGone(BirdnetNlError):
+class AudioGoneError(BirdnetNlError):
     """The station deleted the clip of a detection, or never made one."""
 
 
@@ -79,7 +79,7 @@ class Station(Protocol):
         """Return what changed since `position` (empty at first), the newest detections first.
 
         Raises:
-            StationUnavailable: if it cannot be read now.
+            StationUnavailableError: if it cannot be read now.
         """
         ...
 
@@ -95,8 +95,8 @@ class Station(Protocol):
         """Return the sound file of a detection, which may be deleted when the context ends.
 
         Raises:
-            AudioNotReady, AudioGone: see there.
-            StationUnavailable: if the station cannot be reached; the detection is not to blame.
+            AudioNotReadyError, AudioGoneError: see there.
+            StationUnavailableError: if the station cannot be reached; the detection is not to blame.
         """
         ...
 
@@ -108,7 +108,7 @@ class Station(Protocol):
         """Write a prediction to the station where the user asked for it (BirdNET-Go's comments); else do nothing.
 
         Raises:
-            StationUnavailable: if it cannot be written now.
+            StationUnavailableError: if it cannot be written now.
         """
         ...
 
