@@ -38,6 +38,8 @@ class StationDetection:
         source: microphone or stream, empty where the station has one.
         window_s: start and end of the detection in its clip in seconds, None where it is not known before the clip is
             read.
+        reason: why it can never be classified (a row of the station without a file name), else empty; such a detection
+            is stored with the state `failed`, and its clip is not asked for.
     """
 
     key: str
@@ -48,3 +50,4 @@ class StationDetection:
     clip: str
     source: str = ""
     window_s: tuple[float, float] | None = None
+    reason: str = ""
