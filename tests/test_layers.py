@@ -140,8 +140,12 @@ def test_only_decode_reads_sound():
     assert importers_of("librosa", "audioread", "pydub", "miniaudio", "torchcodec") == set()
 
 
-def test_http_is_used_in_one_file_and_remote_storage_in_another():
-    assert importers_of("httpx") == {"birdnet_nl/recordings/xeno_canto.py"}
+def test_http_is_used_for_xeno_canto_and_stations_and_remote_storage_in_one_file():
+    assert importers_of("httpx") == {
+        "birdnet_nl/recordings/xeno_canto.py",
+        "birdnet_nl/stations/http.py",
+        "birdnet_nl/stations/webhook.py",
+    }
     assert importers_of("requests", "aiohttp", "urllib3", "http") == set()
     assert not [name_of(file) for file in FILES if any(name.startswith("urllib.request") for name in imports_of(file))]
     assert importers_of("fsspec", "obstore") == {"birdnet_nl/recordings/remote.py"}
