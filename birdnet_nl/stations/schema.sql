@@ -34,7 +34,9 @@ CREATE TABLE detections (
 CREATE INDEX detections_day ON detections (day, species);
 CREATE INDEX detections_recorded ON detections (recorded_at DESC);
 CREATE INDEX detections_species ON detections (species, recorded_at);
-CREATE INDEX detections_pending ON detections (station, next_try, recorded_at) WHERE state IN ('new', 'waiting for audio');
+CREATE INDEX detections_pending ON detections (station, recorded_at DESC, next_try)
+    WHERE state IN ('new', 'waiting for audio');
+CREATE INDEX detections_state ON detections (station, state, species);
 
 CREATE TABLE results (                          -- one for each detection and model; kept when another model follows
     id INTEGER PRIMARY KEY,
