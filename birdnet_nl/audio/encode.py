@@ -1,4 +1,4 @@
-"""Encoding of sound for the players of a page, and of clips that are predicted; demo sound: `synthetic/`."""
+"""Encoding of sound for the players of a page, and of clips that are predicted or kept; demo sound: `synthetic/`."""
 
 import io
 
@@ -25,4 +25,11 @@ def encode_wav(samples: np.ndarray, sample_rate_hz: int) -> bytes:
     """Encode float32 [samples] of one channel as WAV without loss."""
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate_hz, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def encode_flac(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Encode float32 [samples, channels] as FLAC with 24 bits; what exceeds full scale is clipped."""
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(samples, -1, 1), sample_rate_hz, format="FLAC", subtype="PCM_24")
     return file.getvalue()

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from birdnet_nl.recordings.csv_table import read_csv, read_csv_table
@@ -94,12 +94,16 @@ def add_rows(folder: Path, rows: Iterable[Row]) -> None:
         for position in same[1:]:
             put({}, position)
         put(new, same[0] if same else len(merged))
-    kept = list(filter(None, merged))
-    columns = list(dict.fromkeys([*COLUMNS, *(name for row in kept for name in row)]))
+    write_rows(folder, list(filter(None, merged)))
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Replace the folder's manifest by these rows: our columns first, then the others in the order of the rows."""
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([row.get(name, "") for name in columns] for row in kept)
+    writer.writerows([row.get(name, "") for name in columns] for row in rows)
     write_text_atomic(folder / MANIFEST, text.getvalue())
 
 
