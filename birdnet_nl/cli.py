@@ -1,5 +1,7 @@
 """Command-line interface `birdnet-nl`. Commands import heavy libraries inside functions, so that --help is fast."""
 
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
@@ -15,6 +17,7 @@ from birdnet_nl.commands.prune import prune_command
 from birdnet_nl.commands.rerun import rerun_command
 from birdnet_nl.commands.status import status_command
 from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
+from birdnet_nl.species.table import use_table
 from birdnet_nl.util.console import prepare_streams, screen
 from birdnet_nl.util.failure import explain
 from birdnet_nl.util.files import check_current_folder
@@ -51,12 +54,28 @@ class CommandGroup(TyperGroup):
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Classify bird vocalizations as song, call or alarm: one classifier per species of the Netherlands.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,  # they would show the values of local variables
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def global_options(
+    species_table: Annotated[
+        str | None,
+        typer.Option(
+            envvar="BIRDNET_NL_SPECIES_TABLE",
+            show_default="netherlands",
+            help="Species: netherlands, europe or a CSV file with the columns scientific,slug,dutch,english,priority.",
+        ),
+    ] = None,
+) -> None:
+    """Classify bird vocalizations as song, call or alarm: one classifier per species."""
+    use_table(species_table)
+
+
 app.command("download")(download_command)
 app.command("import")(import_command)
 app.command("data")(data_command)

@@ -46,7 +46,7 @@ EXAMPLES
   python train.py --cfg job trainer=fast                              show every parameter, start nothing
 
 GROUPS (group=option; docs/parameter_sets.md)
-  species   one of 232 (birdnet_nl/species/species.csv), all, priority1, 'zwarte_*'
+  species   one of 232 (birdnet_nl/species/species.csv), all, priority1, 'zwarte_*'; others by their scientific name
   trainer   parameter set: fast (default), legacy, turbo, birdnet, distilled, frozen, head
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       emsn (default), wide, wide_coarse          model     emsn_cnn (default), compact_cnn
@@ -57,6 +57,7 @@ GROUPS (group=option; docs/parameter_sets.md)
 VALUES most often changed
   data.root            folder with xeno-canto-<species>/<song|call|alarm>/*.mp3, or an address such as s3://bucket/xc
                        (default ./data, or the environment variable BIRDNET_NL_DATA)
+  species.table        netherlands (default), europe, or a CSV file: slug,scientific,dutch,english,…,priority
   data.extra_roots=[/nas/world]   recordings of any species to train on and never to test on
   data.types=[song,call]  data.max_segments_per_type  data.batch_size  data.num_workers
   trainer.max_epochs  optimizer.lr  scheduler.patience  callbacks.early_stopping.patience  engine.threads  seed

@@ -24,7 +24,7 @@ from birdnet_nl.recordings.remote import (
     has_remote_file,
     is_url,
 )
-from birdnet_nl.species.table import Species, get_species, pooled_species
+from birdnet_nl.species.table import OUTSIDE, Species, get_species, pooled_species
 from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.util.errors import BirdnetNlError, DataError
 from birdnet_nl.util.files import user_path
@@ -102,6 +102,8 @@ def choose_source(
     folder = user_path(root) if has_root else DEFAULT_ROOT
     if source == "auto" and not has_root:
         folders = find_species_folders(folder, species) if folder.is_dir() else []
+        if not folders and species.priority == OUTSIDE:
+            raise DataError(_nothing_found(folder, species) if folder.is_dir() else _no_folder(folder, species))
         if not folders:
             why = f"no recordings of {species.slug} in ./{DEFAULT_ROOT}; give data.root=<folder> for your own"
             return SourceChoice(synthetic=True, folders=(), why=why)
@@ -179,6 +181,13 @@ def synthetic_mark(
         return SYNTHETIC if any(choice.synthetic for choice in choices.values()) else ""
     except (BirdnetNlError, ValueError):
         return ""  # the run itself raises the error
+
+
+def _no_folder(root: Path, species: Species) -> str:
+    return (
+        f"there is no folder {root}, and the demo has species of the table only; put recordings in "
+        f"{root}/xeno-canto-{species.slug}/<song|call|alarm>/, or give data.root=<folder>"
+    )
 
 
 def _nothing_found(root: Path, species: Species) -> str:

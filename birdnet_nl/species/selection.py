@@ -1,18 +1,29 @@
 """Values of `species=` on the command line: the Hydra group `species`, and the names that Hydra cannot read."""
 
 import difflib
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from birdnet_nl.species.table import all_species, find_species, match_species, pool_as_species
+from birdnet_nl.species.table import (
+    find_species,
+    get_species,
+    is_slug,
+    match_species,
+    pool_as_species,
+    species_table,
+    use_table,
+)
+from birdnet_nl.species.table_file import BUILT_IN, NETHERLANDS
 from birdnet_nl.util.errors import SelectionError
 
+TABLE_KEYS = ("species.table", "species_table")  # as users type it, and as a run records it
 POOL = "pool"  # the option of the group `species` for the species of data.pool
 
 # options of train.py after which nothing is trained, so that no species is needed
@@ -23,14 +34,36 @@ WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p"}
 WITH_VALUE |= {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"}
 
 
+class SpeciesOptions(dict):
+    """Options of the Hydra group `species`: names now, config nodes when Hydra reads one of them.
+
+    A species outside the table, whose slug is its scientific name, is an option too, but is not listed.
+    """
+
+    def __contains__(self, file: object) -> bool:
+        return super().__contains__(file) or (isinstance(file, str) and is_slug(file.removesuffix(".yaml")))
+
+    def __getitem__(self, file: str) -> ConfigNode:
+        if file not in self:
+            raise KeyError(file)
+        if (known := super().get(file)) is not None:
+            return known
+        slug = file.removesuffix(".yaml")
+        node = species_node(asdict(get_species(slug)))
+        return ConfigNode(name=file, node=node, group="species", package=None, provider=None)
+
+
 def register_species() -> None:
     """Register every species as an option of the Hydra group `species`, and one more for the pool of `data.pool`."""
     store = ConfigStore.instance()
-    for species in all_species():
-        store.store(group="species", name=species.slug, node=species_node(asdict(species)))
+    try:
+        slugs = species_table().slugs
+    except SelectionError:  # of BIRDNET_NL_SPECIES_TABLE; `prepare_arguments` raises it again, where it is printed
+        slugs = []
     names = {field: f"${{pool_{field}:${{data.pool}}}}" for field in ("slug", "dutch", "english", "scientific")}
     # not read-only, because Hydra's `instantiate` replaces references in the node by their values
     pool = species_node({**names, "birdnet": "", "priority": 0}, readonly=False)
+    store.repo["species"] = SpeciesOptions({f"{slug}.yaml": None for slug in slugs})
     store.store(group="species", name=POOL, node=pool)
     for field in names:
         OmegaConf.register_new_resolver(f"pool_{field}", partial(_pool_name, field=field), replace=True)
@@ -60,11 +93,35 @@ def select_species(value: str) -> list[str]:
     return list(dict.fromkeys(slugs))
 
 
+def _use_table(arguments: Sequence[str]) -> list[str]:
+    """Use the table of `species.table=`, else of the environment, and write it as the first argument."""
+    is_table = [argument.partition("=")[0] in TABLE_KEYS for argument in arguments]
+    values = [argument.partition("=")[2] for argument, chosen in zip(arguments, is_table, strict=True) if chosen]
+    others = [argument for argument, chosen in zip(arguments, is_table, strict=True) if not chosen]
+    if values and "," in values[-1] and not os.path.exists(values[-1]):  # noqa: PTH110
+        raise SelectionError(f"species.table={values[-1]} names several tables; a sweep has one for all its jobs")
+    table = use_table(values[-1].strip("'\"")) if values else species_table()
+    if not values and table.name == NETHERLANDS:
+        return others
+    register_species()
+    return [f"species_table={quote_table(table.name)}", *others]
+
+
+def quote_table(name: str) -> str:
+    """Return a table as Hydra's grammar writes it."""
+    if name in BUILT_IN:
+        return name
+    escaped = name.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     """Rewrite `species=` and `data.pool=` on the command line in Hydra's terms.
 
-    Raises `SelectionError` if a species is unknown or missing, or if there are several without `-m`.
+    `species.table=` is used from here on, and becomes `species_table=`, so that the run records it. Raises
+    `SelectionError` if a species is unknown or missing, or if there are several without `-m`.
     """
+    arguments = _use_table(arguments)
     options = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
     if options & {"-sc", "--shell-completion"}:
         return list(arguments)

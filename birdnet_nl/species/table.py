@@ -1,62 +1,58 @@
-"""Species table: each row of `species.csv` is one `Species`; several species together are a pool (`data.pool=`)."""
+"""The species table in use, its names, and several species together: a pool (`data.pool=`)."""
 
-import csv
 import difflib
 import fnmatch
-import unicodedata
+import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from functools import lru_cache
 
+from birdnet_nl.species.table_file import BUILT_IN, NETHERLANDS, Species, SpeciesTable, normalise_name, read_table
 from birdnet_nl.util.errors import SelectionError
 
+__all__ = [
+    "Species", "all_species", "find_species", "get_species", "match_species", "normalise_name", "pool_as_species",
+    "pooled_species", "species_of_slug", "species_table", "use_table",
+]  # fmt: skip
+
+VARIABLE = "BIRDNET_NL_SPECIES_TABLE"  # environment variable, so that the processes of a sweep use the same table
+OUTSIDE = 0  # priority of a species outside the table
 MAX_NAMES_IN_SLUG = 3  # the slug of a larger pool holds the first species and a count
+RESERVED = frozenset({"all", "pool", "null"})  # values of `species=` with a meaning of their own
+SCIENTIFIC_NAME = re.compile(r"[A-Z][a-z]{2,}( [a-z]{3,}){1,2}")  # as people write it, beside names of the table
+SCIENTIFIC_SLUG = re.compile(r"[a-z]{3,}(_[a-z]{3,}){1,2}")
 
 
-@dataclass(frozen=True)
-class Species:
-    """A species of the Netherlands.
+def use_table(choice: str | os.PathLike[str] | None) -> SpeciesTable:
+    """Use a table in this process and in those it starts: `netherlands` (default), `europe` or a CSV file.
 
-    Attributes:
-        slug: the key that users type, e.g. `zwarte_mees`; lower case, no accents.
-        birdnet: the scientific name in BirdNET V2.4 where it differs from `scientific`, else empty.
-        priority: 1 (to be trained first) to 3.
+    Raises:
+        SelectionError: if it cannot be used, see `read_table`.
     """
-
-    slug: str
-    dutch: str
-    english: str
-    scientific: str
-    birdnet: str
-    priority: int
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names that a user or a folder may use for the species."""
-        return tuple(name for name in (self.slug, self.dutch, self.english, self.scientific, self.birdnet) if name)
+    choice = os.fspath(choice) if choice else NETHERLANDS
+    if choice.casefold() not in BUILT_IN:
+        choice = os.path.abspath(os.path.expanduser(choice))  # noqa: PTH100, PTH111  links stay as they are
+    table = _read(choice)
+    os.environ[VARIABLE] = table.name
+    return table
 
 
-def normalise_name(name: str) -> str:
-    """Lower case, without accents, words joined by `_`: `Zwarte  Mees` and `zwarte-mees` become `zwarte_mees`."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    words = "".join(char if char.isalnum() else " " for char in ascii_name.casefold().replace("'", "")).split()
-    return "_".join(words)
+def species_table() -> SpeciesTable:
+    """Return the table in use."""
+    return _read(os.environ.get(VARIABLE) or NETHERLANDS)
 
 
-@cache
+@lru_cache(maxsize=8)
+def _read(choice: str) -> SpeciesTable:
+    table = read_table(choice)
+    if taken := RESERVED.intersection(table.slugs):
+        raise SelectionError(f"{choice}: {min(taken)} cannot be a slug, because species={min(taken)} has a meaning")
+    return table
+
+
 def all_species() -> tuple[Species, ...]:
-    """Return the 232 species in the order of the table."""
-    with (files("birdnet_nl.species") / "species.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Species(**{**row, "priority": int(row["priority"])}) for row in csv.DictReader(file))
-
-
-@cache
-def _by_name() -> dict[str, Species]:
-    species_of = {species.slug: species for species in all_species()}
-    with (files("birdnet_nl.species") / "synonyms.csv").open(encoding="utf-8", newline="") as file:
-        synonyms = {normalise_name(row["name"]): species_of[row["slug"]] for row in csv.DictReader(file)}
-    return synonyms | {normalise_name(name): species for species in all_species() for name in species.names}
+    """Return the species of the table in use, in its order; of the Netherlands, 232."""
+    return species_table().species
 
 
 def find_species(name: str) -> Species | None:
@@ -64,26 +60,51 @@ def find_species(name: str) -> Species | None:
 
     Names of other lists and former scientific names, in `synonyms.csv`, count too: `Blue Tit`, `Parus caeruleus`.
     """
-    return _by_name().get(normalise_name(name))
+    return species_table().find(name)
 
 
 def get_species(name: str) -> Species:
-    """Look up a species as `find_species` does; raise `SelectionError` with the closest names if there is none."""
+    """Look up a species as `find_species` does, or one outside the table by its scientific name.
+
+    Raises:
+        SelectionError: if there is none, or if the name is nearly one of the table; with the closest names.
+    """
     species = find_species(name)
-    if species is None:
-        matches = difflib.get_close_matches(normalise_name(name), _by_name(), n=9, cutoff=0.6)
-        closest = list(dict.fromkeys(_by_name()[match] for match in matches))[:3]
-        similar = ", ".join(f"{species.slug} ({species.english})" for species in closest)
-        hint = f"did you mean {similar}?" if similar else "see birdnet_nl/species/species.csv for the 232 species"
-        raise SelectionError(f"species={name} is not a species of the Netherlands; {hint}")
-    return species
+    if species is not None:
+        return species
+    key, table = normalise_name(name), species_table()
+    matches = difflib.get_close_matches(key, table.row_of_name, n=9, cutoff=0.6)
+    closest = list(dict.fromkeys(table.find(match) for match in matches))[:3]
+    is_typing_error = bool(difflib.get_close_matches(key, matches, n=1, cutoff=0.8))
+    name = " ".join(name.split())
+    if not is_typing_error and (SCIENTIFIC_NAME.fullmatch(name) or SCIENTIFIC_SLUG.fullmatch(name)):
+        return table.add(species_of_slug(key))
+    similar = ", ".join(f"{species.slug} ({species.english})" for species in closest)
+    hint = f"did you mean {similar}?" if similar else f"see {_source(table)} for the {len(table)} species"
+    raise SelectionError(
+        f"species={name} is not a species of {_place(table)}; {hint}"
+        + ("" if is_typing_error else " Species outside the table are given as in species='Zonotrichia leucophrys'")
+    )
+
+
+def _source(table: SpeciesTable) -> str:
+    return f"birdnet_nl/species/{BUILT_IN[table.name]}" if table.name in BUILT_IN else table.name
+
+
+def _place(table: SpeciesTable) -> str:
+    return {"netherlands": "the Netherlands", "europe": "Europe"}.get(table.name, table.name)
 
 
 def species_of_slug(slug: str) -> Species:
     """Return the species of a slug: one of the table, else one outside it, whose slug is its scientific name."""
     genus, _, rest = slug.partition("_")
     scientific = f"{genus.capitalize()} {rest.replace('_', ' ')}".strip()
-    return find_species(slug) or Species(slug, scientific, scientific, scientific, birdnet="", priority=0)
+    return find_species(slug) or Species(slug, scientific, scientific, scientific, birdnet="", priority=OUTSIDE)
+
+
+def is_slug(slug: str) -> bool:
+    """Return whether a text is the slug of a species of the table, or has the form of one outside it."""
+    return slug in species_table() or SCIENTIFIC_SLUG.fullmatch(slug) is not None
 
 
 def match_species(pattern: str) -> Sequence[Species]:
@@ -99,7 +120,7 @@ def match_species(pattern: str) -> Sequence[Species]:
         problem = "does not exist; choose priority1, priority2 or priority3"
     elif any(char in pattern for char in "*?["):
         matches = [species for species in all_species() if fnmatch.fnmatchcase(species.slug, pattern.lower())]
-        problem = "matches none of the 232 species; give a pattern of slugs such as 'zwarte_*'"
+        problem = f"matches none of the {len(all_species())} species; give a pattern of slugs such as 'zwarte_*'"
     else:
         return [get_species(pattern)]
     if not matches:

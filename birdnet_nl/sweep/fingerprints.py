@@ -22,7 +22,9 @@ from birdnet_nl.util.errors import BirdnetNlError
 from birdnet_nl.util.run_directory import CHANGEABLE
 
 # Values that do not change the training; the species is part of the path of a run.
-NOT_COUNTED = ("species", "paths", "sweep", "resume", "evaluation.plots", "data.cache_dir", "data.demo.folder")
+NOT_COUNTED = (
+    "species", "species_table", "paths", "sweep", "resume", "evaluation.plots", "data.cache_dir", "data.demo.folder",
+)  # fmt: skip
 HELD_FIXED = ("trainer.max_epochs", "callbacks.early_stopping.patience")  # a user may change them when resuming one run
 NEUTRAL = {*NOT_COUNTED, *CHANGEABLE} - {*HELD_FIXED}
 COUNTED_FILES = {*SOUND_SUFFIXES, ".npy"}
