@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.audio.decode_blocks import Blocks, decode_blocks
+from birdnet_nl.audio.decode_blocks import Blocks, PartOfFile, decode_blocks
 from birdnet_nl.audio.decode_mono import check_levels, mono_blocks
 from birdnet_nl.audio.decode_samples import SILENCE_PEAK, Levels, average_channels
 from birdnet_nl.audio.resample import resample
 
 __all__ = [
-    "SILENCE_PEAK", "Blocks", "Sound", "average_channels", "decode", "decode_blocks", "decode_sound", "mono_blocks",
+    "SILENCE_PEAK", "Blocks", "PartOfFile", "Sound", "average_channels", "decode", "decode_blocks", "decode_sound",
+    "mono_blocks",
 ]  # fmt: skip
 
 MAX_SAMPLES_PER_BYTE = 64  # expected of a file before it is read: Opus at 6 kbit/s

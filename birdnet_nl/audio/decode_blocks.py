@@ -23,6 +23,7 @@ SAMPLE_RATES_HZ = (1_000, 1_000_000)  # bat detectors record at 384 and 500 kHz
 MAX_CHANNELS = 64
 MAX_BLOCK_VALUES = 1 << 23  # samples times channels of a block: 32 MB
 CUT_HEADER = {MP4: "it is cut off: its index is missing", "wav": "it is cut off, or damaged: it holds no sound"}
+PartOfFile = tuple[float, float]  # start and end in seconds
 INSTALL_AV = 'pip install "birdnet-nl[formats]"'
 
 
@@ -80,17 +81,18 @@ class Blocks:
     """Iterator over the blocks of a sound file: float32 [samples, channels] and the sample rate in Hz.
 
     Attributes:
-        samples: number of samples of each channel that were read so far.
-        warning: after the last block, what is missing or was put right; empty for a good file.
+        samples: number of samples of each channel that were read so far, from the start of the file.
+        warning: after the last block, what is missing or was put right; empty for a good file, and for a part that
+            ends before the file does.
         cut: after the last block, whether the file ends before its sound does.
     """
 
-    def __init__(self, path: Path, block_s: float) -> None:
+    def __init__(self, path: Path, block_s: float, part_s: PartOfFile | None = None) -> None:
         self.path, self.samples, self.warning, self.cut = path, 0, "", False
         self.sample_rate_hz = self.channels = 0
         self.is_float, self.expected_samples = False, 0
         self._block_s = block_s
-        self._blocks = self._read()
+        self._blocks = self._read() if part_s is None else self._read_part(*part_s)
 
     def __iter__(self) -> "Blocks":
         return self
@@ -123,6 +125,18 @@ class Blocks:
             notes.append(f"cut off after {self.samples / self.sample_rate_hz:.1f} s")
         self.warning = "; ".join(dict.fromkeys(notes))
 
+    def _read_part(self, start_s: float, end_s: float) -> Iterator[tuple[np.ndarray, int]]:
+        position = 0
+        with closing(self._read()) as blocks:
+            for block, rate_hz in blocks:
+                start, end = round(start_s * rate_hz), round(end_s * rate_hz)
+                part = block[max(0, start - position) : max(0, end - position)]
+                position += len(block)
+                if len(part):
+                    yield part, rate_hz
+                if position >= end:
+                    return
+
     def _after_damage(self, frames: int) -> Iterator[tuple[np.ndarray, int]]:
         """Go on with PyAV where libsndfile stopped; without PyAV nothing follows."""
         if not has_av():
@@ -138,10 +152,10 @@ class Blocks:
                     yield block, self.sample_rate_hz
 
 
-def decode_blocks(path: Path, block_s: float = 10.0) -> Blocks:
-    """Yield a file as stored, block by block: float32 [samples, channels] and the sample rate in Hz.
+def decode_blocks(path: Path, block_s: float = 10.0, part_s: PartOfFile | None = None) -> Blocks:
+    """Yield a file, or a part of it, as stored, block by block: float32 [samples, channels] and the sample rate in Hz.
 
     Memory does not grow with duration, and nothing is averaged or resampled. A block is valid until the next one is
     read, because the buffer is reused. Raises `DataError` when the file cannot be decoded.
     """
-    return Blocks(path, block_s)
+    return Blocks(path, block_s, part_s)

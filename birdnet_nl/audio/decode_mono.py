@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.audio.decode_blocks import Blocks, decode_blocks
+from birdnet_nl.audio.decode_blocks import Blocks, PartOfFile, decode_blocks
 from birdnet_nl.audio.decode_samples import CONSTANT, SILENCE_PEAK, SILENT, Levels, Treatment
 from birdnet_nl.util.errors import DataError
 
 
-def check_levels(levels: Levels, blocks: Blocks) -> tuple[Treatment, str]:
+def check_levels(levels: Levels, blocks: Blocks, part_s: PartOfFile | None = None) -> tuple[Treatment, str]:
     """Decide after the last block how the file is treated, and return the warning; raises `DataError` if unusable."""
     if levels.samples == 0:
         raise DataError("contains no samples" + (", because it is cut off" if blocks.cut else ""))
     treatment, changed = levels.treatment(blocks.channels)
     if treatment.scale != 1:
         levels = Levels()  # of the sound, when it is scaled
-        for block, _ in decode_blocks(blocks.path):
+        for block, _ in decode_blocks(blocks.path, part_s=part_s):
             levels.add(treatment.repair(block))
         rest, polarity = levels.treatment(blocks.channels)
         treatment, changed = replace(treatment, channel=rest.channel), "; ".join(filter(None, (changed, polarity)))
@@ -37,8 +37,8 @@ class MonoBlocks:
     twice, because its treatment is decided for the whole file.
     """
 
-    def __init__(self, path: Path, block_s: float) -> None:
-        self.path, self.warning = path, ""
+    def __init__(self, path: Path, block_s: float, part_s: PartOfFile | None = None) -> None:
+        self.path, self.part_s, self.warning = path, part_s, ""
         self._blocks = self._read(block_s)
 
     def __iter__(self) -> "MonoBlocks":
@@ -53,15 +53,15 @@ class MonoBlocks:
     def _read(self, block_s: float) -> Iterator[tuple[np.ndarray, int]]:
         treatment, changed, checked = Treatment(), "", False
         levels = Levels()
-        blocks = decode_blocks(self.path, block_s)
+        blocks = decode_blocks(self.path, block_s, self.part_s)
         first = next(blocks, None)
         if first is not None and (blocks.is_float or blocks.channels > 1):
             levels.add(first[0])
             for block, _ in blocks:
                 levels.add(block)
-            treatment, changed = check_levels(levels, blocks)
+            treatment, changed = check_levels(levels, blocks, self.part_s)
             checked = True
-            blocks = decode_blocks(self.path, block_s)
+            blocks = decode_blocks(self.path, block_s, self.part_s)
             first = next(blocks, None)
         with closing(blocks):
             while first is not None:
@@ -71,16 +71,17 @@ class MonoBlocks:
                 yield treatment.mono(block), rate_hz
                 first = next(blocks, None)
         if not checked:
-            treatment, changed = check_levels(levels, blocks)
+            treatment, changed = check_levels(levels, blocks, self.part_s)
         self.warning = "; ".join(filter(None, (blocks.warning, changed)))
 
 
-def mono_blocks(path: Path, block_s: float = 10.0) -> MonoBlocks:
+def mono_blocks(path: Path, block_s: float = 10.0, part_s: PartOfFile | None = None) -> MonoBlocks:
     """Decode a file block by block in constant memory, at its own sample rate; a block is valid until the next one.
 
-    Raises `DataError` as `decode` does; a silent file of one channel raises it after its last block.
+    A part is decoded as if it were the whole file. Raises `DataError` as `decode` does; a silent file of one channel
+    raises it after its last block.
     """
-    return MonoBlocks(path, block_s)
+    return MonoBlocks(path, block_s, part_s)
 
 
 @dataclass(frozen=True)

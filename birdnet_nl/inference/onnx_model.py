@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from birdnet_nl.audio.decode import PartOfFile
 from birdnet_nl.inference.calibrated import ExportedCalibration, softmax
 from birdnet_nl.inference.exported_file import GOLDEN_TOLERANCE, MAIN, ExportedFile, check_golden, golden_input
 from birdnet_nl.inference.front_end import frame_activity, mean_of_windows, numpy_front_end
@@ -110,11 +111,12 @@ class OnnxModel:
         *,
         species: str = "",
         segment_hop_s: float | None = None,
+        part_s: PartOfFile | None = None,
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
         """See `PredictionModel.predict_file`."""
         hop_s, collected = segment_hop_s or self.segment_hop_s, self._new_collected(species)
-        blocks = SampleBlocks(Path(path), self.sample_rate_hz)
+        blocks = SampleBlocks(Path(path), self.sample_rate_hz, part_s=part_s)
 
         def progress(count: int) -> None:
             report_progress(on_progress, count, hop_s)

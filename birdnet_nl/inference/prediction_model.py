@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from birdnet_nl.audio.decode import PartOfFile
+
 OnProgress = Callable[[float], None]
 """Called with the seconds of the recording that are finished."""
 
@@ -63,11 +65,14 @@ class PredictionModel(Protocol):
         *,
         species: str = "",
         segment_hop_s: float | None = None,
+        part_s: PartOfFile | None = None,
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
-        """Predict one sound file in memory that does not grow with its duration.
+        """Predict one sound file, or a part of it, in memory that does not grow with its duration.
 
         Args:
+            part_s: start and end of the part in seconds. It is predicted as if it were the whole file: times of the
+                result are counted from its start. What is outside the file is left out.
             species: slug of the species in the recording, for a pool's calibration and for BirdNET's species score.
             segment_hop_s: distance between segments; None for that of the training.
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from birdnet_nl.audio.decode import average_channels, decode_blocks, mono_blocks
+from birdnet_nl.audio.decode import PartOfFile, average_channels, decode_blocks, mono_blocks
 from birdnet_nl.audio.decode_samples import CONSTANT, SILENT
 from birdnet_nl.audio.resample_stream import resample_stream
 from birdnet_nl.inference.silence import SilentRuns
@@ -81,6 +81,7 @@ class SampleBlocks:
 
     Args:
         as_in_training: see `resample_stream`.
+        part_s: start and end of the part that is read as if it were the whole file.
 
     Attributes (complete after the last block):
         file_samples, file_rate_hz: of the decoded part, before resampling.
@@ -89,14 +90,17 @@ class SampleBlocks:
         warning: empty, or what is wrong with the file.
     """
 
-    def __init__(self, path: Path, sample_rate_hz: int, as_in_training: bool = False) -> None:
+    def __init__(
+        self, path: Path, sample_rate_hz: int, as_in_training: bool = False, part_s: PartOfFile | None = None
+    ) -> None:
+        self.part_s = part_s
         self.path, self.sample_rate_hz, self.as_in_training = path, sample_rate_hz, as_in_training
         self.file_samples = self.file_rate_hz = 0
         self.silence, self.is_refused = SilentRuns(), False
         self.warning = ""
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        blocks, stream = mono_blocks(self.path, BLOCK_S), None
+        blocks, stream = mono_blocks(self.path, BLOCK_S, self.part_s), None
         try:
             for block, rate_hz in self._with_silent_files(blocks):
                 if stream is None:
@@ -127,7 +131,7 @@ class SampleBlocks:
             if not first or str(error) not in (SILENT, CONSTANT):
                 raise
             self.warning, self.is_refused = str(error), True
-            for channels, rate_hz in decode_blocks(self.path, BLOCK_S):
+            for channels, rate_hz in decode_blocks(self.path, BLOCK_S, self.part_s):
                 yield average_channels(channels), rate_hz
 
     def is_silent(self, start_s: float, end_s: float) -> bool:

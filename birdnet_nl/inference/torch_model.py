@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from birdnet_nl.audio.activity import frame_activity, window_activity
+from birdnet_nl.audio.decode import PartOfFile
 from birdnet_nl.audio.mel import MelParams, log_mel
 from birdnet_nl.embeddings.base import MEL, NO_SPECIES, EmbeddingModel, MelEmbeddingModel
 from birdnet_nl.evaluation.metrics import Predictions
@@ -55,17 +56,18 @@ class TorchModel:
         *,
         species: str = "",
         segment_hop_s: float | None = None,
+        part_s: PartOfFile | None = None,
         on_progress: OnProgress | None = None,
     ) -> FilePrediction:
         """See `PredictionModel.predict_file`; the numbers are those of `birdnet-nl evaluate`."""
         hop_s, collected = segment_hop_s or self.segment_hop_s, Collected()
         species = species or (self.species[0] if len(self.species) == 1 else "")
         if self.classifier.embedding_model is None:
-            blocks = self._predict_segments(Path(path), hop_s, collected, on_progress)
+            blocks = self._predict_segments(Path(path), part_s, hop_s, collected, on_progress)
             whole = None
         else:
             found = find_species(species) or NO_SPECIES
-            blocks, whole = self._predict_recording(Path(path), hop_s, collected, found, on_progress)
+            blocks, whole = self._predict_recording(Path(path), part_s, hop_s, collected, found, on_progress)
         probabilities = torch.from_numpy(np.concatenate(collected.probabilities))
         zeros = torch.zeros(len(probabilities), dtype=torch.int64)
         activity = torch.from_numpy(np.concatenate(collected.activity)) if collected.activity else None
@@ -80,11 +82,16 @@ class TorchModel:
         return as_table(self, Path(path), self.predict_file(path, **options))
 
     def _predict_segments(
-        self, path: Path, hop_s: float, collected: Collected, on_progress: OnProgress | None
+        self,
+        path: Path,
+        part_s: PartOfFile | None,
+        hop_s: float,
+        collected: Collected,
+        on_progress: OnProgress | None,
     ) -> SampleBlocks:
         params, front_end = self.classifier.mel, mel_front_end(self.classifier.mel)
         blocks, frames = (
-            SampleBlocks(path, params.sample_rate_hz, as_in_training=True),
+            SampleBlocks(path, params.sample_rate_hz, as_in_training=True, part_s=part_s),
             params.segment_frames(self.segment_s),
         )
         for stretch, firsts in segments(blocks, front_end, self._cut, hop_s):
@@ -101,16 +108,22 @@ class TorchModel:
 
     @torch.inference_mode()
     def _predict_recording(
-        self, path: Path, hop_s: float, collected: Collected, species: Species, on_progress: OnProgress | None
+        self,
+        path: Path,
+        part_s: PartOfFile | None,
+        hop_s: float,
+        collected: Collected,
+        species: Species,
+        on_progress: OnProgress | None,
     ) -> tuple[SampleBlocks, torch.Tensor]:
         """Collect predictions of segments; returns the prediction of the recording too, [1, types]."""
         network = self.classifier.network
         pooling = _RecordingPooling(network)
         parts = self.classifier.embedding_model.parts
         if all(isinstance(part, MelEmbeddingModel) for part in parts):
-            blocks, batches = self._embed(path, hop_s, collected, parts, species)
+            blocks, batches = self._embed(path, part_s, hop_s, collected, parts, species)
         else:
-            blocks, batches = self._embed_parts(path, hop_s, collected, parts, species)
+            blocks, batches = self._embed_parts(path, part_s, hop_s, collected, parts, species)
         for vectors in batches:
             alone = torch.arange(len(vectors))
             collected.probabilities.append(network(vectors, alone).softmax(dim=1).numpy())
@@ -119,7 +132,13 @@ class TorchModel:
         return blocks, pooling.logits().softmax(dim=1)
 
     def _embed(
-        self, path: Path, hop_s: float, collected: Collected, parts: Sequence[EmbeddingModel], species: Species
+        self,
+        path: Path,
+        part_s: PartOfFile | None,
+        hop_s: float,
+        collected: Collected,
+        parts: Sequence[EmbeddingModel],
+        species: Species,
     ) -> tuple[SampleBlocks, Iterator[torch.Tensor]]:
         """Return embeddings in batches, float16 [segments, 1 + dimensions], of parts with the same input."""
         first_part = parts[0]
@@ -127,7 +146,7 @@ class TorchModel:
             front_end, networks = replace(mel_front_end(MEL), dtype=np.float32), self._mel_networks
         else:
             front_end, networks = sample_front_end(first_part.sample_rate_hz), [self._sample_networks[first_part.name]]
-        blocks = SampleBlocks(path, front_end.sample_rate_hz, as_in_training=True)
+        blocks = SampleBlocks(path, front_end.sample_rate_hz, as_in_training=True, part_s=part_s)
 
         def embed_all() -> Iterator[torch.Tensor]:
             for stretch, firsts in segments(blocks, front_end, self._cut, hop_s):
@@ -142,14 +161,22 @@ class TorchModel:
         return blocks, embed_all()
 
     def _embed_parts(
-        self, path: Path, hop_s: float, collected: Collected, parts: Sequence[EmbeddingModel], species: Species
+        self,
+        path: Path,
+        part_s: PartOfFile | None,
+        hop_s: float,
+        collected: Collected,
+        parts: Sequence[EmbeddingModel],
+        species: Species,
     ) -> tuple[SampleBlocks, Iterator[torch.Tensor]]:
         """As `_embed`, of parts with different inputs: the file is read once for each part."""
         if len(parts) == 1:
-            return self._embed(path, hop_s, collected, parts, species)
+            return self._embed(path, part_s, hop_s, collected, parts, species)
         embedded = []
         for index, part in enumerate(parts):
-            blocks, batches = self._embed(path, hop_s, collected if index == 0 else Collected(), [part], species)
+            blocks, batches = self._embed(
+                path, part_s, hop_s, collected if index == 0 else Collected(), [part], species
+            )
             embedded.append(torch.cat(list(batches)).numpy())
         return blocks, iter([_join(embedded)])
 

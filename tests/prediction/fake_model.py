@@ -30,7 +30,7 @@ class FakeModel:
         self.threshold = content.get("threshold", 0.5)
         self.fault = content.get("fault", "")
 
-    def predict_file(self, path, *, species="", segment_hop_s=None, on_progress=None) -> FilePrediction:
+    def predict_file(self, path, *, species="", segment_hop_s=None, part_s=None, on_progress=None) -> FilePrediction:
         if log := os.environ.get("FAKE_MODEL_LOG"):
             with Path(log).open("a") as file:
                 file.write(f"{Path(path).name} {species}\n")
@@ -42,6 +42,8 @@ class FakeModel:
                 samples, rate_hz = soundfile.read(file, dtype="float32")
         except soundfile.LibsndfileError:
             raise DataError("cannot be decoded (unknown format)") from None
+        if part_s is not None:
+            samples = samples[round(part_s[0] * rate_hz) : round(part_s[1] * rate_hz)]
         hop_s = segment_hop_s or self.segment_hop_s
         duration_s = len(samples) / rate_hz
         count = 1 + max(0, int((duration_s - self.segment_s) / hop_s + 1e-9))
