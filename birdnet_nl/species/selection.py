@@ -94,7 +94,7 @@ def select_species(value: str) -> list[str]:
 
 
 def _use_table(arguments: Sequence[str]) -> list[str]:
-    """Use the table of `species.table=`, else of the environment, and write it as the first argument."""
+    """Use the table of `species.table=`, else of the environment, and write it as the last argument."""
     is_table = [argument.partition("=")[0] in TABLE_KEYS for argument in arguments]
     values = [argument.partition("=")[2] for argument, chosen in zip(arguments, is_table, strict=True) if chosen]
     others = [argument for argument, chosen in zip(arguments, is_table, strict=True) if not chosen]
@@ -104,7 +104,7 @@ def _use_table(arguments: Sequence[str]) -> list[str]:
     if not values and table.name == NETHERLANDS:
         return others
     register_species()
-    return [f"species_table={quote_table(table.name)}", *others]
+    return [*others, f"species_table={quote_table(table.name)}"]
 
 
 def quote_table(name: str) -> str:

@@ -6,11 +6,12 @@ Duration, quality, distance and background are drawn independently of the vocali
 import zlib
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
-from birdnet_nl.species.table import all_species
+from birdnet_nl.species.table_file import NETHERLANDS, read_table
 from birdnet_nl.synthetic.recordists import Recordist, Site, draw_recordists
 from birdnet_nl.synthetic.synthesis import Individual
 
@@ -100,6 +101,18 @@ class RecordingPlan:
         return f"{self.folder}/{self.xc_id}.mp3"
 
 
+@cache
+def demo_slugs() -> list[str]:
+    """Return the slugs of the species that sing in the background, whatever table is in use."""
+    return read_table(NETHERLANDS).slugs
+
+
+def _number_of_species(slug: str) -> int:
+    """Return the position of a species among the 232, or a larger number for one outside these."""
+    slugs = demo_slugs()
+    return slugs.index(slug) if slug in slugs else len(slugs) + zlib.crc32(slug.encode()) % 90_000
+
+
 def plan_recordings(
     slug: str, recordings_per_type: int, seed: int, difficulty: str, median_s: float
 ) -> list[RecordingPlan]:
@@ -180,7 +193,7 @@ def plan_recording(
     quality = ("A", "B", "C", "D", "E", "")[rng.choice(6, p=level.qualities)]
     near, far = DISTANCE_M[quality]
     snr_db = rng.uniform(*SNR_DB[quality]) + level.snr_db
-    species = [other.slug for other in all_species()]
+    species = demo_slugs()
     chorus = [(species[rng.integers(len(species))], rng.uniform(-8, 4)) for _ in range(rng.integers(1, 4))] * (
         rng.random() < level.chorus
     )
@@ -190,7 +203,7 @@ def plan_recording(
         slug=slug,
         index=index,
         seed=seed,
-        xc_id=f"XC{FIRST_XC_NUMBER + 1000 * species.index(slug) + index}",
+        xc_id=f"XC{FIRST_XC_NUMBER + 1000 * _number_of_species(slug) + index}",
         labels=labels,
         actual_types=actual_types,
         stray=stray,

@@ -72,7 +72,7 @@ def test_the_table_of_a_training_is_recorded(my_table):
 
 def test_a_table_from_the_environment_is_recorded_too(my_table, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(my_table))
-    assert prepare_arguments(["species=Kohlmeise"]) == [f"species_table='{my_table}'", "species=parus_major"]
+    assert prepare_arguments(["species=Kohlmeise"]) == ["species=parus_major", f"species_table='{my_table}'"]
 
 
 def test_the_table_of_europe_contains_that_of_the_netherlands():
