@@ -15,6 +15,7 @@ from birdnet_nl.commands.predict import predict_command
 from birdnet_nl.commands.promote import promote_command
 from birdnet_nl.commands.prune import prune_command
 from birdnet_nl.commands.rerun import rerun_command
+from birdnet_nl.commands.serve import serve_command
 from birdnet_nl.commands.status import status_command
 from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
 from birdnet_nl.species.table import use_table
@@ -89,6 +90,7 @@ app.command("pretrain")(pretrain_command)
 app.command("promote")(promote_command)
 app.command("prune")(prune_command)
 app.command("status")(status_command)
+app.command("serve")(serve_command)
 
 
 def main() -> None:

@@ -17,11 +17,16 @@ _PALETTE_ANCHORS = (  # matplotlib's "magma" at ten equal steps
 
 def spectrogram_png(samples: np.ndarray, sample_rate_hz: int, width: int, max_hz: float = MAX_HZ) -> bytes:
     """Draw float [samples] as a PNG of `width` columns and `HEIGHT` rows, in dB above the median of each row."""
+    return encode_png(spectrogram_shades(samples, sample_rate_hz, width, max_hz))
+
+
+def spectrogram_shades(samples: np.ndarray, sample_rate_hz: int, width: int, max_hz: float = MAX_HZ) -> np.ndarray:
+    """Compute the uint8 image [HEIGHT, width] of `spectrogram_png`, the highest frequency first."""
     max_hz = min(max_hz, sample_rate_hz / 2)
     levels = _levels_db(samples, sample_rate_hz, width, max_hz)
     levels -= np.maximum(np.median(levels, axis=1, keepdims=True), levels.max() - DYNAMIC_RANGE_DB)
     shades = np.clip(levels * (255 / RANGE_DB), 0, 255).astype(np.uint8) & 0xF0  # 16 colours, for a third of the bytes
-    return encode_png(shades[::-1])
+    return shades[::-1]
 
 
 def _levels_db(samples: np.ndarray, sample_rate_hz: int, width: int, max_hz: float) -> np.ndarray:
