@@ -35,10 +35,11 @@ class RecordedAt:
 
 def recorded_at(path: Path) -> RecordedAt | None:
     """Return the start of a recording: GUANO or AudioMoth metadata, else the file's name; None without either."""
-    return _from_metadata(path) or _from_name(path.name)
+    return _from_metadata(path) or recorded_at_in_name(path.name)
 
 
-def _from_name(name: str) -> RecordedAt | None:
+def recorded_at_in_name(name: str) -> RecordedAt | None:
+    """Return the start of a recording as its file name gives it; nothing is read."""
     stem, _, suffix = name.rpartition(".")
     for match in NAME.finditer(stem or name):
         values = [int(match[part]) for part in ("year", "month", "day", "hour", "minute", "second")]
