@@ -2,17 +2,22 @@
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 log = logging.getLogger("birdnet_nl")
-FIRST_RETRY_S, MAX_RETRY_S, MAX_ATTEMPTS = 2.0, 3600.0, 20  # of a clip: for about ten hours
+FIRST_RETRY_S, MAX_RETRY_S = 2.0, 3600.0
+MAX_ATTEMPTS = 30  # to get a clip: in ten hours at least
+FAST_ATTEMPTS = 10  # after which a server that asks for a short wait again and again gets a longer one
+MIN_RETRY_S = 0.5
+LOG_AGAIN_S = 600.0  # before the same trouble is logged once more
 
 
 def retry_delay(attempts: int, retry_after_s: float | None = None) -> float:
-    """Return the seconds to the next attempt after some in vain: doubled each time, or what a server asks for."""
-    if retry_after_s is not None:
-        return min(max(0.5, retry_after_s), MAX_RETRY_S)
-    return min(FIRST_RETRY_S * 2 ** min(attempts, 20), MAX_RETRY_S)
+    """Return the seconds to the next attempt after some in vain: doubled each time, or first what a server asks for."""
+    if retry_after_s is None:
+        return min(FIRST_RETRY_S * 2 ** min(attempts, 20), MAX_RETRY_S)
+    doubled_s = retry_delay(attempts - FAST_ATTEMPTS) if attempts >= FAST_ATTEMPTS else 0.0
+    return min(max(MIN_RETRY_S, retry_after_s, doubled_s), MAX_RETRY_S)
 
 
 @dataclass
@@ -26,21 +31,36 @@ class Trouble:
     max_s: float = 60.0
     message: str = ""
     attempts: int = 0
-    began: float = field(default=0.0)
+    _began: float = 0.0
+    _was_logged: bool = False
 
     def met(self, message: str, retry_after_s: float | None = None) -> float:
         """Log a trouble that was not logged yet, and return the seconds to wait before the next attempt."""
         if self.attempts == 0:
-            self.began = time.monotonic()
+            self._began = time.monotonic()
         if message != self.message:
-            log.warning("%s", message)
             self.message = message
+            if time.monotonic() - _logged.get(message, -LOG_AGAIN_S) >= LOG_AGAIN_S:
+                _remember(message)
+                self._was_logged = True
+                log.warning("%s", message)
         self.attempts += 1
-        delay_s = retry_delay(self.attempts - 2) if retry_after_s is None else retry_after_s
-        return min(max(0.5, delay_s), self.max_s if retry_after_s is None else MAX_RETRY_S)
+        if retry_after_s is not None:
+            return retry_delay(0, retry_after_s)
+        return min(retry_delay(self.attempts - 2), self.max_s)
 
     def ended(self) -> None:
-        """Log the end of a trouble, if there was one."""
-        if self.attempts:
-            log.info("works again after %.0f s: %s", time.monotonic() - self.began, self.message)
-            self.message, self.attempts = "", 0
+        """Log the end of a trouble, if there was one that was logged."""
+        if self._was_logged:
+            log.info("works again after %.0f s (%s)", time.monotonic() - self._began, self.message)
+        self.message, self.attempts, self._was_logged = "", 0, False
+
+
+_logged: dict[str, float] = {}  # by all threads; message -> monotonic time
+
+
+def _remember(message: str) -> None:
+    if len(_logged) >= 100:
+        del _logged[next(iter(_logged))]
+    _logged.pop(message, None)
+    _logged[message] = time.monotonic()

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from birdnet_nl.stations.back_off import MAX_RETRY_S
+from birdnet_nl.stations.back_off import MAX_RETRY_S, retry_delay
 from birdnet_nl.stations.database import transaction
 from birdnet_nl.stations.detection import State
 from birdnet_nl.stations.records import COLUMNS, PENDING, StoredDetection, storable, stored_detection
+
+MAX_CRASHES = 3
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def _stored(row: sqlite3.Row) -> StoredDetection:
 def seconds_to_next(connection: sqlite3.Connection, station: str, now: float | None = None) -> float | None:
     """Return the seconds until a waiting detection is due, None where none waits."""
     now = time.time() if now is None else now
-    query = f"SELECT min(next_try) FROM detections WHERE station = ? AND {PENDING}"
-    (next_try,) = connection.execute(query, (station,)).fetchone()
+    (next_try,) = connection.execute(
+        f"SELECT min(iif(next_try > ?, 0, next_try)) FROM detections WHERE station = ? AND {PENDING}",
+        (now + MAX_RETRY_S + 1, station),
+    ).fetchone()
     return None if next_try is None else min(max(0.0, next_try - now), MAX_RETRY_S)
 
 
@@ -147,6 +151,33 @@ def _store_result(connection: sqlite3.Connection, detection: int, result: Result
 def _state_of_result(connection: sqlite3.Connection, result: int) -> State:
     (is_uncertain,) = connection.execute("SELECT is_uncertain FROM results WHERE id = ?", (result,)).fetchone()
     return State.UNCERTAIN if is_uncertain else State.DONE
+
+
+def note_crash(connection: sqlite3.Connection, station: str, id: int, now: float | None = None) -> None:
+    """Note that the program ended while a detection was predicted, and give it up where that happens again and again.
+
+    Without this, a clip on which a decoder crashes would end the program for ever.
+    """
+    now = time.time() if now is None else now
+    with transaction(connection):
+        row = connection.execute(
+            f"SELECT crashes FROM detections WHERE id = ? AND station = ? AND {PENDING}", (id, station)
+        ).fetchone()
+        if row is None:
+            return
+        crashes = row["crashes"] + 1
+        is_last = crashes >= MAX_CRASHES
+        connection.execute(
+            "UPDATE detections SET crashes = ?, next_try = ?, state = ?, reason = ?, changed_at = ? WHERE id = ?",
+            (
+                crashes,
+                0 if is_last else now + retry_delay(crashes - 1),
+                State.FAILED if is_last else State.WAITING,
+                f"the program ended while it was predicted ({crashes} times)",
+                now,
+                id,
+            ),
+        )
 
 
 def predict_again(

@@ -23,7 +23,8 @@ CREATE TABLE detections (
     window_end_s REAL,
     state TEXT NOT NULL,                        -- a value of stations.detection.State
     reason TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,        -- to get its clip
+    crashes INTEGER NOT NULL DEFAULT 0,         -- how often the program ended while it was predicted
     next_try REAL NOT NULL DEFAULT 0,
     result INTEGER REFERENCES results (id),     -- the latest
     noticed_at REAL NOT NULL,
