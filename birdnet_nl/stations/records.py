@@ -17,7 +17,9 @@ from birdnet_nl.stations.station import Changes
 
 PENDING = "state IN ('new', 'waiting for audio')"  # as in the schema, so that SQLite uses the partial index
 # of a `StationDetection`
-COLUMNS = "key, recorded_at, scientific_name, common_name, confidence, clip, source, window_start_s, window_end_s"
+COLUMNS = (
+    "key, recorded_at, scientific_name, common_name, confidence, clip, source, window_start_s, window_end_s, malformed"
+)
 ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 DELETED = "deleted at the station"
 
@@ -96,6 +98,9 @@ def store_changes(connection: sqlite3.Connection, station: str, changes: Changes
                 setattr(counts, kind, getattr(counts, kind) + 1)
         for key in changes.gone:
             counts.deleted += _delete(connection, station, storable(key), now)
+        for key, review in changes.reviewed.items():
+            if (row := _find(connection, station, storable(key))) is not None:
+                _note(connection, row["id"], "reviewed", "", review, now)
         connection.execute("UPDATE stations SET position = ? WHERE name = ?", (storable(changes.position), station))
     return counts
 
@@ -124,10 +129,12 @@ def _store(connection: sqlite3.Connection, station: str, detection: StationDetec
     species, values = found.slug if found else "", _values(detection)
     row = _find(connection, station, values[0])
     if row is None:
-        marks = ", ".join("?" * (len(values) + 5))
+        marks = ", ".join("?" * (len(values) + 6))
+        state = State.FAILED if detection.reason else State.NEW
         connection.execute(
-            f"INSERT INTO detections (station, {COLUMNS}, species, state, noticed_at, changed_at) VALUES ({marks})",
-            (station, *values, species, State.NEW, now, now),
+            f"INSERT INTO detections (station, {COLUMNS}, species, state, reason, noticed_at, changed_at) "
+            f"VALUES ({marks})",
+            (station, *values, species, state, storable(detection.reason), now, now),
         )
         return "new"
     before, is_back = stored_detection(row), row["deleted_at"] is not None
@@ -144,12 +151,12 @@ def _store(connection: sqlite3.Connection, station: str, detection: StationDetec
         predicts_again = True
     else:
         kind, old, new = ("restored" if is_back else "changed"), repr_of(before), repr_of(detection)
-        has_new_sound = before.window_s != detection.window_s
+        has_new_sound = before.window_s != detection.window_s or before.reason != detection.reason
         predicts_again = has_new_sound or (row["result"] is None and (is_back or before.clip != detection.clip))
     if predicts_again:
         connection.execute(
-            "UPDATE detections SET state = ?, reason = '', attempts = 0, next_try = 0 WHERE id = ?",
-            (State.NEW, row["id"]),
+            "UPDATE detections SET state = ?, reason = ?, attempts = 0, crashes = 0, next_try = 0 WHERE id = ?",
+            (State.FAILED if detection.reason else State.NEW, storable(detection.reason), row["id"]),
         )
     _note(connection, row["id"], kind, old, new, now)
     return "restored" if is_back else "changed"
@@ -212,6 +219,7 @@ def _values(detection: StationDetection) -> tuple[Any, ...]:
         clip,
         source,
         *(detection.window_s or (None, None)),
+        storable(detection.reason),
     )
 
 
@@ -227,6 +235,7 @@ def stored_detection(row: sqlite3.Row) -> StationDetection:
         clip=original(row["clip"]),
         source=original(row["source"]),
         window_s=None if start_s is None or end_s is None else (start_s, end_s),
+        reason=original(row["malformed"]),
     )
 
 

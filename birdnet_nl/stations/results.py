@@ -198,9 +198,10 @@ def predict_again(
             fingerprint = fingerprint_of(species)
             if fingerprint is not None:
                 total += connection.execute(
-                    "UPDATE detections SET state = ?, reason = '', attempts = 0, next_try = 0 WHERE station = ? "
-                    f"AND recorded_at >= ? AND species = ? AND deleted_at IS NULL AND NOT ({PENDING}) AND NOT EXISTS "
-                    "(SELECT 1 FROM results WHERE results.id = detections.result AND results.fingerprint = ?)",
+                    "UPDATE detections SET state = ?, reason = '', attempts = 0, crashes = 0, next_try = 0 "
+                    "WHERE station = ? AND recorded_at >= ? AND species = ? AND deleted_at IS NULL AND malformed = '' "
+                    f"AND NOT ({PENDING}) AND NOT EXISTS (SELECT 1 FROM results WHERE results.id = detections.result "
+                    "AND results.fingerprint = ?)",
                     (State.NEW, station, since.isoformat(), species, fingerprint),
                 ).rowcount
     return total

@@ -21,6 +21,7 @@ CREATE TABLE detections (
     source TEXT NOT NULL DEFAULT '',
     window_start_s REAL,
     window_end_s REAL,
+    malformed TEXT NOT NULL DEFAULT '',         -- why it can never be classified; its state is `failed`
     state TEXT NOT NULL,                        -- a value of stations.detection.State
     reason TEXT NOT NULL DEFAULT '',
     attempts INTEGER NOT NULL DEFAULT 0,        -- to get its clip

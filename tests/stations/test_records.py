@@ -10,7 +10,7 @@ from fake_station import NOON, detection
 
 from birdnet_nl.stations.detection import State
 from birdnet_nl.stations.records import StoredKnown, add_station, cleaned, position, store_changes
-from birdnet_nl.stations.results import Outcome, Result, due, store_outcomes
+from birdnet_nl.stations.results import Outcome, Result, due, predict_again, store_outcomes
 from birdnet_nl.stations.station import Changes
 
 RESULT = Result("song", 0.9, {"song": 0.9, "call": 0.1}, False, "koolmees 1", "abc", "sha", 1.5, 4.5, "", 0.01)
@@ -122,3 +122,16 @@ def test_stations_do_not_see_each_other(connection):
     assert str(store(connection, detection(1))) == "1 new"
     assert str(store(connection, gone=["clip-1"])) == "1 deleted"
     assert StoredKnown(connection, "other").days() == {"2026-11-30": 1}
+
+
+def test_a_malformed_row_is_listed_as_failed_and_predicted_when_it_is_repaired(connection):
+    malformed = detection(1, clip="", reason="has no file name")
+    assert str(store(connection, malformed)) == "1 new" and str(store(connection, malformed)) == "nothing"
+    stored = row(connection, "clip-1")
+    assert (stored["state"], stored["reason"]) == (State.FAILED, "has no file name") and not due(connection, "fake", 9)
+    assert predict_again(connection, "fake", NOON, lambda species: "new") == 0
+    assert StoredKnown(connection, "fake").between(NOON, NOON + timedelta(days=1)) == {"clip-1": malformed}
+    store(connection, detection(1))
+    assert (row(connection, "clip-1")["state"], row(connection, "clip-1")["reason"]) == (State.NEW, "")
+    store(connection, malformed)
+    assert row(connection, "clip-1")["state"] == State.FAILED

@@ -73,7 +73,8 @@ def test_a_clock_that_jumps_back_delays_nothing_for_longer_than_a_back_off(conne
 def test_the_back_off_doubles_up_to_an_hour_or_is_what_a_server_asks_for():
     assert [retry_delay(attempts) for attempts in range(4)] == [2, 4, 8, 16]
     assert retry_delay(11) == retry_delay(5000) == MAX_RETRY_S
-    assert retry_delay(3, 7.5) == 7.5 and retry_delay(15, 1) == 64 and retry_delay(3, -1) == 0.5 and retry_delay(0, 1e9) == MAX_RETRY_S
+    assert retry_delay(3, 7.5) == 7.5 and retry_delay(15, 1) == 64
+    assert retry_delay(3, -1) == 0.5 and retry_delay(0, 1e9) == MAX_RETRY_S
 
 
 def test_a_trouble_is_logged_when_it_begins_and_when_it_ends(caplog):
