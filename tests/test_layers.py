@@ -143,6 +143,7 @@ def test_only_decode_reads_sound():
 def test_http_is_used_for_xeno_canto_and_stations_and_remote_storage_in_one_file():
     assert importers_of("httpx") == {
         "birdnet_nl/recordings/xeno_canto.py",
+        *(f"birdnet_nl/stations/birdnet_go{part}.py" for part in ("", "_api", "_login", "_stream")),
         "birdnet_nl/stations/http.py",
         "birdnet_nl/stations/webhook.py",
     }

@@ -1,6 +1,7 @@
 """HTTP of stations and webhooks: one client that hides credentials, and what answers mean for the next attempt."""
 
 import logging
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -15,19 +16,30 @@ TEMPORARY = frozenset({408, 425, 429, 502, 503, 504})  # the server, or a proxy 
 log = logging.getLogger(__name__)
 
 
-def new_client(timeout_s: float, verify: bool | str = True) -> httpx.Client:
-    """Create a client that follows no redirects and ignores proxies of the environment for this computer's own servers.
+def new_client(timeout_s: float, ca_file: str = "", uses_proxy: bool = False) -> httpx.Client:
+    """Create a client that follows no redirects.
 
-    httpx logs whole addresses, which may hold tokens, and is silenced.
+    httpx logs whole addresses, which may hold tokens, and is silenced. `uses_proxy`: whether the proxy of the
+    environment is used, which a station in the own network must not.
     """
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return httpx.Client(
         timeout=timeout_s,
         follow_redirects=False,
-        verify=verify,
+        verify=_tls_context(ca_file),
+        trust_env=uses_proxy,
         headers={"User-Agent": f"birdnet-nl/{version('birdnet-nl')}"},
     )
+
+
+def _tls_context(ca_file: str) -> ssl.SSLContext | bool:
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise SetupError(f"{ca_file} is no file of certificates (PEM): {error.strerror or error}") from error
 
 
 def check_url(url: str, option: str) -> str:

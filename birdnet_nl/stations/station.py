@@ -45,6 +45,8 @@ class Changes:
         gone: keys of detections that the station deleted.
         position: where to continue, stored with the changes in one transaction; a text that only the station reads.
         more: whether the station has further changes that can be read at once (a backlog, read in parts).
+        reviewed: key -> what a person said of a detection at the station: correct, false_positive, or empty where that
+            was taken back.
     """
 
     detections: list[StationDetection] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Changes:
     gone: list[str] = field(default_factory=list)
     position: str = ""
     more: bool = False
+    reviewed: dict[str, str] = field(default_factory=dict)
 
 
 class Known(Protocol):

@@ -38,7 +38,7 @@ class WebhookChannel:
     def __init__(self, params: WebhookParams) -> None:
         self.params = params
         self.shown = shown_host(params.url)
-        self._client = new_client(params.timeout_s, verify=params.ca_file or True)
+        self._client = new_client(params.timeout_s, params.ca_file, uses_proxy=True)
         if params.token:
             self._client.headers["Authorization"] = f"Bearer {params.token}"
 
