@@ -11,7 +11,7 @@ from pathlib import Path
 from birdnet_nl.stations.birdnet_pi_clips import BirdnetPiClips, detection_window_s
 from birdnet_nl.stations.birdnet_pi_days import DayComparison, Differences
 from birdnet_nl.stations.birdnet_pi_files import BirdnetPiFiles
-from birdnet_nl.stations.birdnet_pi_rows import Row, detection_of, recorded_day
+from birdnet_nl.stations.birdnet_pi_rows import Row, detection_of
 from birdnet_nl.stations.birdnet_pi_table import CHUNK, DetectionsTable, Head
 from birdnet_nl.stations.detection import StationDetection
 from birdnet_nl.stations.files_changed import FilesChanged
@@ -83,10 +83,12 @@ class BirdnetPiStation:
         head, rows, last, is_unread = self._read_new(before)
         is_replaced = before.is_replaced or (before.file != head.file and bool(position))
         self._is_due = not before.is_swept if self._is_due is None else self._is_due
-        if self._is_unexplained(before, head, len(rows)) and not is_unread:
+        is_unexplained = self._is_unexplained(before, head, len(rows))
+        self._days.is_replaced = is_replaced
+        self._start_sweep(known, at_once=is_unread)
+        if is_unexplained and not is_unread:
             self._days.compare_first(self._latest_days(head))
-        self._start_sweep(known, is_replaced, at_once=is_unread)
-        detections = [self._detection(row) for row in reversed(rows)]
+        detections = [self._days.add(row) for row in reversed(rows)]
         differences = Differences() if rows else self._days.run(known)  # the newest first
         self._is_sweeping = self._is_sweeping and not self._days.is_done
         is_swept = not (self._is_due or self._is_sweeping)
@@ -95,7 +97,7 @@ class BirdnetPiStation:
             detections + differences.detections,
             differences.renamed,
             differences.gone,
-            json.dumps(asdict(after)),
+            position=json.dumps(asdict(after)),
             more=not self._days.is_done,
         )
 
@@ -154,12 +156,12 @@ class BirdnetPiStation:
             self._version = head.version
         return is_unexplained
 
-    def _start_sweep(self, known: Known, is_replaced: bool, at_once: bool) -> None:
+    def _start_sweep(self, known: Known, at_once: bool) -> None:
         """Begin to compare all days where that is due, or once a day."""
         now = time.monotonic()
         is_due = (self._is_due and now >= self._next_sweep) or now >= self._next_daily
-        if at_once or (is_due and self._days.is_done):
-            self._days.start(known, is_replaced)
+        if at_once or (is_due and not self._is_sweeping):
+            self._days.start(known)
             self._is_sweeping, self._is_due = True, False
             self._next_sweep, self._next_daily = now + SWEEP_PAUSE_S, now + DAILY_S
 
@@ -169,9 +171,3 @@ class BirdnetPiStation:
         today = datetime.now().date()
         days = {f"{detection_of(row).recorded_at.date()}" for row in rows}
         return sorted(days | {f"{today}", f"{today - timedelta(days=1)}"}, reverse=True)
-
-    def _detection(self, row: Row) -> StationDetection:
-        detection = detection_of(row)
-        if recorded_day(row.date) is None:
-            self._days.add_odd(detection)
-        return detection

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from birdnet_nl.stations.birdnet_pi_rows import detection_of, pair_renamed, recorded_day
+from birdnet_nl.stations.birdnet_pi_rows import Row, detection_of, pair_renamed, recorded_day
 from birdnet_nl.stations.birdnet_pi_table import DetectionsTable, Head
 from birdnet_nl.stations.detection import StationDetection
 from birdnet_nl.stations.station import Known
@@ -40,6 +40,10 @@ class DayComparison:
 
     A day whose rows are those of an earlier comparison without differences is not compared again. A sweep is forgotten
     when the process ends.
+
+    Attributes:
+        is_replaced: whether the database took the place of another one. Stored detections from before its first row are
+            then kept, since it cannot hold them.
     """
 
     def __init__(self, table: DetectionsTable) -> None:
@@ -49,7 +53,7 @@ class DayComparison:
         self._same: dict[str, int] = {}  # day -> hash of the rows that equal the stored detections
         self._done: set[str] = set()  # days whose contents were compared in this sweep
         self._stored_counts: Mapping[str, int] = {}
-        self._keep_before = ""
+        self.is_replaced = False
         self._reported = Differences()  # by the last call that returned any
         self._read_last: tuple[str, Head, dict[str, StationDetection], int] | None = None
 
@@ -57,13 +61,8 @@ class DayComparison:
     def is_done(self) -> bool:
         return not self._tasks
 
-    def start(self, known: Known, is_replaced: bool) -> None:
-        """Begin a sweep over all days of the station and of the stored detections.
-
-        Args:
-            is_replaced: whether the database took the place of another one. Stored detections from before its first row
-                are then kept, since it cannot hold them.
-        """
+    def start(self, known: Known) -> None:
+        """Begin a sweep over all days of the station and of the stored detections."""
         days, odd_dates = set(), []
         for date in self._table.dates():
             if day := recorded_day(date):
@@ -73,20 +72,21 @@ class DayComparison:
         self._odd = {}
         for date in odd_dates:
             for row in self._table.rows_of(date):
-                self.add_odd(detection_of(row))
+                self.add(row)
         self._stored_counts = dict(known.days())
         ordered = sorted(days | set(self._odd) | set(self._stored_counts), reverse=True)
         self._done = set()
         self._tasks = deque(_Task(day, True) for day in ordered)
         self._tasks.extend(_Task(day, False) for day in ordered)
-        self._keep_before = ""
-        if is_replaced:
-            first = self._table.first_moment()
-            self._keep_before = "T".join(map(str, first)) if first else "~"  # `~` comes after all dates
 
-    def add_odd(self, detection: StationDetection) -> None:
-        """Remember a detection whose row has no date in its column Date, for the comparison of its day."""
-        self._odd.setdefault(_day_of(detection), {})[detection.key] = detection
+    def add(self, row: Row) -> StationDetection:
+        """Return the detection of a new row that is reported without a comparison of its day."""
+        detection = detection_of(row)
+        day = detection.recorded_at.date().isoformat()
+        self._same.pop(day, None)  # what is stored changes
+        if recorded_day(row.date) is None:  # not among the rows of its day
+            self._odd.setdefault(day, {})[detection.key] = detection
+        return detection
 
     def compare_first(self, days: list[str]) -> None:
         """Compare the contents of these days next, also if that was done before."""
@@ -127,11 +127,7 @@ class DayComparison:
         start = datetime.fromisoformat(day)
         stored = known.between(start, min(start, LAST_START) + timedelta(days=1))
         new = [detection for key, detection in station.items() if key not in stored]
-        gone = [
-            detection
-            for key, detection in stored.items()
-            if key not in station and detection.recorded_at.isoformat() >= self._keep_before
-        ]
+        gone = self._deleted([detection for key, detection in stored.items() if key not in station])
         renamed = pair_renamed(gone, new)
         changed = [
             detection for key, detection in station.items() if key in stored and _differs(detection, stored[key])
@@ -149,6 +145,14 @@ class DayComparison:
             self._same[day] = digest
         return differences
 
+    def _deleted(self, missing: list[StationDetection]) -> list[StationDetection]:
+        """Return those that were deleted: not what is older than the first row of a database that replaced another."""
+        if not self.is_replaced or not missing:
+            return missing
+        first = self._table.first_moment()
+        start = "T".join(map(str, first)) if first else "~"  # `~` comes after all dates
+        return [detection for detection in missing if detection.recorded_at.isoformat() >= start]
+
     def _read(self, day: str) -> tuple[dict[str, StationDetection], int] | None:
         """Return the station's detections of a day by key, and a hash of them; None while somebody writes them."""
         for _ in range(ATTEMPTS):
@@ -164,10 +168,6 @@ class DayComparison:
             odd = self._odd.get(day, {})
             return {**by_key, **odd}, hash((digest, *sorted(odd)))
         return None
-
-
-def _day_of(detection: StationDetection) -> str:
-    return detection.recorded_at.date().isoformat()
 
 
 def _differs(first: StationDetection, second: StationDetection) -> bool:

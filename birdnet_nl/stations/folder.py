@@ -79,7 +79,7 @@ class FolderStation:
             changes.detections,
             changes.renamed,
             changes.gone,
-            json.dumps([self._process, self._answers]),
+            position=json.dumps([self._process, self._answers]),
             more=self._comparison is not None,
         )
         return self._unconfirmed

@@ -32,6 +32,7 @@ CREATE INDEX "detections_Date_Time" ON "detections" ("Date" DESC, "Time" DESC);
 INSERT = "INSERT INTO detections VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SPECIES = (("Parus major", "Koolmees"), ("Turdus merula", "Merel"), ("Larus argentatus", "Zilvermeeuw"))
 START = datetime(2026, 11, 30, 6, 0, 0)
+CONFIDENCES = [percent / 100 for percent in range(101)]
 TRIES, PAUSE_S = 3, 2.0
 
 
@@ -94,16 +95,18 @@ class FakeBirdnetPi:
         return new_name
 
 
-def row_of(number: int, start: datetime = START, source: str = "", suffix: str = "mp3", **values: Any) -> tuple[Any, ...]:
+def row_of(
+    number: int, start: datetime = START, source: str = "", suffix: str = "mp3", **values: Any
+) -> tuple[Any, ...]:
     """Return the row of a detection: every third second from `start`, species in turns."""
     moment = start + timedelta(seconds=3 * number)
     scientific, common = SPECIES[number % len(SPECIES)]
     row = {
         "date": f"{moment:%Y-%m-%d}", "time": f"{moment:%H:%M:%S}", "scientific": scientific, "common": common,
-        "confidence": round(0.7 + number % 30 / 100, 4), **values,
+        "confidence": (70 + number % 30) / 100, **values,
     }  # fmt: skip
     safe = str(row["common"]).replace("'", "").replace(" ", "_")
-    percent = round(100 * row["confidence"]) if isinstance(row["confidence"], float) else 0
+    percent = round(100 * row["confidence"]) if row["confidence"] in CONFIDENCES else 0
     source = f"{source}-" if source else ""
     name = f"{safe}-{percent}-{moment:%Y-%m-%d}-birdnet-{source}{moment:%H:%M:%S}.{suffix}"
     return (
@@ -129,8 +132,10 @@ def insert_as_birdnet_pi(database: str, row: tuple[Any, ...], timeout_s: float =
     return False, time.perf_counter() - start
 
 
-def write(database: str, first: int, count: int, mean_pause_s: float, timeout_s: float = 0.0, seed: int = 0) -> list[Any]:
-    """Insert rows with pauses of random length, as a station on a busy morning; returns seconds, None for a lost row."""
+def write(
+    database: str, first: int, count: int, mean_pause_s: float, timeout_s: float = 0.0, seed: int = 0
+) -> list[Any]:
+    """Insert rows with pauses of random length, as on a busy morning; returns seconds, None for a lost row."""
     pauses = random.Random(seed)
     latencies: list[float | None] = []
     for number in range(first, first + count):
