@@ -75,8 +75,10 @@ class MqttParams:
                 raise SetupError(f"{name} {topic} is no topic; leave out +, #, and / at its ends")
         if not self.prefix:
             raise SetupError("--mqtt-topic is empty; give one such as birdnet_nl")
-        if self.alarm_minutes <= 0:
-            raise SetupError(f"an alarm of {self.alarm_minutes:g} minutes is not possible; give more than 0")
+        if self.language not in ("en", "nl"):
+            raise SetupError(f"--language {self.language} is not possible; choose en or nl")
+        if not 0 < self.alarm_minutes < 1e5:
+            raise SetupError(f"an alarm of {self.alarm_minutes:g} minutes is not possible; give --alarm-minutes 5")
 
     @property
     def address(self) -> str:

@@ -18,6 +18,7 @@ from birdnet_nl.stations.database import DatabaseError, identity, open_database
 from birdnet_nl.stations.message import SELECT, Message, message_from
 from birdnet_nl.util.errors import BirdnetNlError
 
+LAST_MESSAGE_S = 2.0  # at the end, for the message that is being delivered
 log = logging.getLogger(__name__)
 
 
@@ -111,12 +112,16 @@ class Outbox:
         return {worker.channel.name: worker.problem for worker in self._workers if worker.problem}
 
     def close(self, timeout_s: float = 10) -> None:
-        """Let each channel finish the message that it is delivering, then disconnect; the other rows stay."""
+        """Deliver what waits, for at most `timeout_s` and while nothing fails, then disconnect; other rows stay."""
         for worker in self._workers:
-            worker.stop()
+            worker.finish()
         deadline = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0, deadline - time.monotonic()))
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join(LAST_MESSAGE_S)
         self._workers.clear()
 
 
@@ -129,9 +134,14 @@ class _Worker(threading.Thread):
         self.channel = channel
         self.limits = limits
         self.added = threading.Event()
-        self.stopping = threading.Event()
+        self.finishing = threading.Event()  # ends when nothing waits, or something fails
+        self.stopping = threading.Event()  # ends after the present message
         self.problem = ""
         self._wait_s = limits.first_wait_s
+
+    def finish(self) -> None:
+        self.finishing.set()
+        self.added.set()
 
     def stop(self) -> None:
         self.stopping.set()
@@ -141,7 +151,7 @@ class _Worker(threading.Thread):
         connection: sqlite3.Connection | None = None
         opened: tuple[int, int] | None = None
         try:
-            while not self.stopping.is_set():
+            while not self.stopping.is_set() and not (self.finishing.is_set() and self.problem):
                 try:
                     if connection is None or identity(self.database) != opened:  # the file may be replaced
                         _closed(connection)
@@ -158,6 +168,8 @@ class _Worker(threading.Thread):
                     log.exception("%s: delivery failed", self.channel.name)
                     self._failed(None, DeliveryError(f"{type(error).__name__}: {error}"))
                 else:
+                    if self.finishing.is_set():
+                        return
                     self.added.wait(self.limits.idle_s)
         finally:
             _closed(connection)
@@ -208,7 +220,7 @@ class _Worker(threading.Thread):
                 drop_old(connection, self.channel.name, self.limits, time.time())
         wait_s = max(self._wait_s, min(error.retry_after_s or 0, 3600))
         self._wait_s = min(2 * self._wait_s, self.limits.longest_wait_s)
-        self.stopping.wait(wait_s)
+        self.finishing.wait(wait_s)
 
     def _recovered(self, connection: sqlite3.Connection) -> None:
         self._wait_s = self.limits.first_wait_s

@@ -339,6 +339,8 @@ def test_a_station_of_any_name_gets_a_valid_topic(station, topic):
         ({"host": "b", "prefix": ""}, "--mqtt-topic is empty"),
         ({"host": "b", "discovery_prefix": "/ha"}, "--mqtt-discovery /ha is no topic"),
         ({"host": "b", "alarm_minutes": 0}, "an alarm of 0 minutes is not possible"),
+        ({"host": "b", "alarm_minutes": float("nan")}, "an alarm of nan minutes is not possible"),
+        ({"host": "b", "language": "de"}, "--language de is not possible; choose en or nl"),
     ],
 )
 def test_parameters_are_checked(params, message):

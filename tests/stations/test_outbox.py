@@ -127,6 +127,27 @@ def test_rows_of_an_earlier_run_are_delivered(database, start):
     assert channel.ids == ids
 
 
+def test_closing_delivers_what_waits(database, start):
+    """For `--once`, which ends right after the last result."""
+    channel = Recorder()
+    outbox = start(channel, limits=Limits(idle_s=60))
+    wait_until(lambda: not outbox.problems())
+    ids = [add_result(database) for _ in range(20)]
+    outbox.close()
+    assert channel.ids == ids and channel.is_closed and waiting(database) == []
+
+
+def test_closing_does_not_wait_for_a_receiver_that_is_down(database, start):
+    channel = Recorder()
+    channel.is_down = True
+    detection = add_result(database)
+    outbox = start(channel, limits=Limits(first_wait_s=30))
+    wait_until(outbox.problems)
+    start_s = time.monotonic()
+    outbox.close()
+    assert time.monotonic() - start_s < 1 and channel.is_closed and waiting(database) == [detection]
+
+
 def test_a_refused_message_is_given_up_after_three_attempts_with_a_line_in_the_log(database, start, caplog):
     caplog.set_level(logging.INFO)
     channel = Recorder(errors=[RejectedError("the server answers 400")] * 3)
