@@ -39,7 +39,7 @@ def build_embedding_model(
 
     Raises `RunError` for a class that `find_class` refuses, and where this version computes other embeddings.
     """
-    model = find_class(description["_target_"], PACKAGE, EmbeddingModel)()
+    model = find_class(description["_target_"], PACKAGE, EmbeddingModel)(**description.get("arguments", {}))
     try:
         if state is not None:
             model.load_state(state)

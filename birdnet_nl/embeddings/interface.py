@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -109,8 +109,8 @@ class EmbeddingModel(ABC):
     def window_samples(self) -> int:
         return round(self.window_s * self.sample_rate_hz)
 
-    def describe(self) -> dict[str, str]:
-        """The description for checkpoints, plain values; `build_embedding_model` calls the class without arguments."""
+    def describe(self) -> dict[str, Any]:
+        """The description for checkpoints, plain values; `build_embedding_model` calls the class with `arguments`."""
         kind = type(self)
         return {
             "_target_": f"{kind.__module__}.{kind.__qualname__}",

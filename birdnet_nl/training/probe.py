@@ -17,6 +17,7 @@ from birdnet_nl.training.module import SegmentClassifier, pool_recordings, types
 MAX_ITERATIONS = 300
 TOLERANCE_GRADIENT = 1e-6
 MIN_STD = 1e-6
+ALL = "all"  # model.blocks: one block of all numbers of an embedding
 REMEDY = "other model.l2, model.gamma or module.synthetic_weight"  # when it diverges
 
 
@@ -144,6 +145,13 @@ class EmbeddingClassifier(ProbeClassifier):
         self.synthetic_weight = synthetic_weight
         self._predicting = "network"
 
+    def check_description(self) -> None:
+        described = self.description
+        if described.get("blocks") == ALL:
+            self.description = described | {"blocks": [1]}  # their number is known with the embeddings
+        super().check_description()
+        self.description = described
+
     def build_network(self, data: SpeciesDataModule) -> tuple[nn.Module, dict[str, Any] | None]:
         self._check_blocks(data)
         network = build_network(self.description | {"types": len(self.types)})
@@ -154,8 +162,14 @@ class EmbeddingClassifier(ProbeClassifier):
         return network, pretraining and pretraining | {"weight": self.synthetic_weight}
 
     def _check_blocks(self, data: SpeciesDataModule) -> None:
-        """Raise `ValueError` for a `model.blocks` that does not fit the embeddings; a head has those of its base."""
+        """Raise `ValueError` for a `model.blocks` that does not fit the embeddings; a head has those of its base.
+
+        `model.blocks=all` becomes one block.
+        """
         blocks, length = self.description.get("blocks"), data.embedded.datasets["train"].embeddings.shape[1] - 1
+        if blocks == ALL:
+            self.description = self.description | {"blocks": [length]}
+            return
         if blocks is not None and sum(blocks) != length:
             raise ValueError(
                 f"model.blocks={blocks} must add up to {length}, the length of an embedding of {data.embeddings.name}"
