@@ -118,7 +118,9 @@ class Backbone(EmbeddingModel):
         run = self.load_outputs([*self.outputs, *([self.scores] if self.scores else [])])
 
         def run_network(clip: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            results = run(clip if clip.any() else _quiet_noise(len(clip)))
+            results = run(clip)
+            if not clip.any() and not all(np.isfinite(result).all() for result in results):
+                results = run(_quiet_noise(len(clip)))
             vectors = [summarise_layer(result) for result in results[: len(self.outputs)]]
             return np.concatenate(vectors), results[-1].ravel() if self.scores else None
 

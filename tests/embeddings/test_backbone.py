@@ -167,7 +167,14 @@ def test_labels_of_other_programs_are_read(tmp_path, text, names):
     assert read_labels(path) == names
 
 
-def test_digital_silence_gives_finite_embeddings(network):
+def test_digital_silence_gives_finite_embeddings(network, monkeypatch):
+    load_outputs = OnnxBackbone.load_outputs
+
+    def divides_by_the_level(self, names):
+        run = load_outputs(self, names)
+        return lambda clip: [result if clip.any() else result * np.nan for result in run(clip)]
+
+    monkeypatch.setattr(OnnxBackbone, "load_outputs", divides_by_the_level)
     assert np.isfinite(backbone(network).load()(np.zeros(SAMPLES, dtype=np.float32), 0, NO_SPECIES)).all()
 
 
