@@ -53,7 +53,8 @@ class Connected:
         """Leave a connection whose file was moved or replaced.
 
         What is in its write-ahead log goes to its own file, and the log at the path is deleted, since SQLite would
-        apply it to the new file. The connection is never closed: SQLite would then delete the log of the new file.
+        apply it to the new file. The connection is never closed: SQLite would then delete the log of the new file. All
+        threads that use the database do the same, since SQLite's locks do not protect threads with different files.
         """
         connection, self._connection = self._connection, None
         with suppress(sqlite3.Error):

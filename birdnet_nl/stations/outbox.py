@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from birdnet_nl.stations.database import DatabaseError, identity, open_database
+from birdnet_nl.stations.connected import Connected
+from birdnet_nl.stations.database import DatabaseError
 from birdnet_nl.stations.message import SELECT, Message, message_from
 from birdnet_nl.util.errors import BirdnetNlError
 
@@ -148,22 +149,19 @@ class _Worker(threading.Thread):
         self.added.set()
 
     def run(self) -> None:
+        connected = Connected(self.database)
         connection: sqlite3.Connection | None = None
-        opened: tuple[int, int] | None = None
         try:
             while not self.stopping.is_set() and not (self.finishing.is_set() and self.problem):
                 try:
-                    if connection is None or identity(self.database) != opened:  # the file may be replaced
-                        _closed(connection)
-                        connection = open_database(self.database)
-                        opened = identity(self.database)
+                    connection = connected.get()
                     self._deliver_all(connection)
                     self._recovered(connection)
                 except DeliveryError as error:
                     self._failed(connection, error)
                 except (sqlite3.Error, DatabaseError) as error:  # locked for long, a full disk: opened again
                     self._failed(None, DeliveryError(f"{self.database.name} cannot be read or written ({error})"))
-                    connection = _closed(connection)
+                    connected.close()
                 except Exception as error:  # a defect must not end delivery for good
                     log.exception("%s: delivery failed", self.channel.name)
                     self._failed(None, DeliveryError(f"{type(error).__name__}: {error}"))
@@ -172,7 +170,7 @@ class _Worker(threading.Thread):
                         return
                     self.added.wait(self.limits.idle_s)
         finally:
-            _closed(connection)
+            connected.close()
             self.channel.close()
 
     def _deliver_all(self, connection: sqlite3.Connection) -> None:
@@ -245,9 +243,3 @@ def drop_old(connection: sqlite3.Connection, channel: str, limits: Limits, now: 
             channel, dropped, limits.age_s / 86_400, limits.messages,
         )  # fmt: skip
     return dropped
-
-
-def _closed(connection: sqlite3.Connection | None) -> None:
-    if connection is not None:
-        with contextlib.suppress(sqlite3.Error):
-            connection.close()

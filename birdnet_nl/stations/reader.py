@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from birdnet_nl.stations.station import Station, StationUnavailableError
 
 log = logging.getLogger("birdnet_nl")
 WAIT_S = 60.0  # then the station is read even if nothing seems to have changed
-ONCE_ATTEMPTS = 3
+ONCE_ATTEMPTS, ONCE_SETTLE_S = 3, 2.5
 
 
 class Reader(threading.Thread):
@@ -44,7 +45,7 @@ class Reader(threading.Thread):
         self.station, self.health, self.on_stored, self.once = station, health, on_stored, once
         self.stopping = threading.Event()
         self.failure = ""
-        self._has_more = False
+        self._has_more, self._once_ends = False, 0.0
         self._connected = Connected(database, lambda connection: add_station(connection, station.name, settings))
         self._troubles = {"station": Trouble(), "database": Trouble()}
 
@@ -68,12 +69,22 @@ class Reader(threading.Thread):
                     continue
                 if self._has_more:
                     continue
-                if self.once:
+                if self.once and not self._waits_for_more():
                     return
-                self.station.wait(WAIT_S)
+                if not self.once:
+                    self.station.wait(WAIT_S)
         finally:
             self._connected.close()
             self.on_stored()
+
+    def _waits_for_more(self) -> bool:
+        """Wait, with `once`, for what is being written at this moment; returns whether to read again."""
+        if self._once_ends == 0.0:
+            self._once_ends = time.monotonic() + ONCE_SETTLE_S
+        while (left_s := self._once_ends - time.monotonic()) > 0 and not self.stopping.is_set():
+            if self.station.wait(left_s):
+                return True
+        return False
 
     def _read(self) -> float | None:
         """Store what changed; returns the seconds until the next attempt if that was not possible, else None."""

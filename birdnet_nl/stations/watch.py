@@ -103,14 +103,19 @@ class Watch:
         self._again, self._counted, self._once_failures = options.again_since, -1e9, 0
         self._without_model_checked = False
 
+    def open(self) -> None:
+        """Open the database before anybody else does; raises `DatabaseError` if it can never be used."""
+        with suppress(sqlite3.Error):  # a full disk or a lock: tried again
+            self._connected.get()
+
     def run(self) -> ExitCode:
         """Watch until a signal ends it, or with `once` until everything is done; what was predicted is stored.
 
         Raises:
             DatabaseError: if the database cannot be used at the start.
         """
-        with suppress(sqlite3.Error):  # a full disk or a lock: tried again
-            self._connected.get()
+        self.open()
+        log.info("watching %s with %s; results are in %s", self.station.name, self.models.name, self._connected.path)
         self.reader.start()
         try:
             while not self._round():

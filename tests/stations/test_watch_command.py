@@ -1,0 +1,150 @@
+"""`birdnet-nl watch`: options, exit codes and log lines; the stations have tests of their own."""
+
+import json
+import logging
+import sqlite3
+
+import pytest
+import typer
+from fake_model import load_fake
+from typer.testing import CliRunner
+
+from birdnet_nl.commands import watch as command
+from birdnet_nl.commands.watch import run_watch, watch_app
+from birdnet_nl.commands.watch_options import CommonOptions, parse_again, parse_window
+from birdnet_nl.stations import database as database_module
+from birdnet_nl.stations.instance_lock import InstanceLock
+from birdnet_nl.stations.watch_log import LineFormatter
+from birdnet_nl.util import signals
+from birdnet_nl.util.errors import SelectionError
+
+# a network share, see test_database.py
+MOUNTS = "22 1 254:0 / / rw - ext4 /dev/vda rw\n30 22 0:40 / {share} rw shared:1 - nfs4 nas:/volume1 rw\n"
+
+
+@pytest.fixture
+def clips(tmp_path, write_clip, monkeypatch):
+    monkeypatch.setattr("birdnet_nl.inference.model.load_model", load_fake)
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("song", "call", "alarm")):
+        write_clip(tmp_path / "clips" / "koolmees" / f"20261130_06000{number}.wav", name, around=name)
+    return tmp_path / "clips"
+
+
+def watch(*words):
+    return CliRunner().invoke(watch_app, [str(word) for word in words])
+
+
+def results(tmp_path):
+    connection = sqlite3.connect(tmp_path / "d.db")
+    try:
+        query = "SELECT clip, type, channel FROM results JOIN detections ON detections.id = results.detection "
+        return sorted(connection.execute(query + "LEFT JOIN outbox ON outbox.result = results.id").fetchall())
+    finally:
+        connection.close()
+
+
+def test_a_folder_is_predicted_once(tmp_path, clips, write_models):
+    write_models("a", "koolmees")
+    done = watch("folder", clips, "--once", "--database", tmp_path / "d.db")
+    assert (done.exit_code, done.exception) == (0, None), done.output
+    types = {f"koolmees/20261130_06000{number}.wav": name for number, name in enumerate(("song", "call", "alarm"))}
+    assert results(tmp_path) == [(clip, name, None) for clip, name in types.items()]
+    health = json.loads((tmp_path / "d.health.json").read_text())
+    assert health["states"]["done"] == 3 and health["status"] == "stopped"
+    connection = sqlite3.connect(tmp_path / "d.db")
+    assert json.loads(connection.execute("SELECT settings FROM stations").fetchone()[0])["clips"] == str(clips)
+    connection.close()
+    assert "watching folder with koolmees a" in done.stderr and "error" not in done.stderr
+
+
+def test_results_wait_for_a_webhook_that_is_away(tmp_path, clips, write_models, monkeypatch):
+    monkeypatch.setattr(command, "ONCE_DELIVERY_S", 0.2)
+    models = write_models("a", "koolmees")
+    words = ("--webhook", "http://127.0.0.1:9/hook", "-m", models, "--window-s", "0,1", "--health", tmp_path / "h.json")
+    assert watch("folder", clips, "--once", "--database", tmp_path / "d.db", *words).exit_code == 0
+    assert [channel for _, _, channel in results(tmp_path)] == ["webhook"] * 3 and (tmp_path / "h.json").exists()
+
+
+def test_a_share_is_refused_before_anything_is_written(tmp_path, clips, write_models, monkeypatch):
+    write_models("a", "koolmees")
+    (tmp_path / "share").mkdir()
+    (tmp_path / "mounts").write_text(MOUNTS.format(share=tmp_path / "share"))
+    monkeypatch.setattr(database_module, "MOUNTS", tmp_path / "mounts")
+    refused = watch("folder", clips, "--once", "--database", tmp_path / "share" / "d.db")
+    assert refused.exit_code == 2 and "is on a network share" in refused.output
+    assert not list((tmp_path / "share").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("folder", "missing"), "there is no folder missing"),
+        (("folder", "clips", "-m", "nowhere"), "--model nowhere does not exist"),
+        (("folder", "clips", "--window-s", "3"), "--window-s 3 is no part of a clip"),
+        (("folder", "clips", "--context-s", "-1"), "--context-s -1 must be 0 or more"),
+        (("folder", "clips", "--again", "since=soon"), "--again since=soon names no date"),
+        (("folder", "clips", "--species", "koolmeees"), "did you mean koolmees"),
+        (("folder", "clips", "--database", "clips"), "clips is a folder"),
+        (("folder", "clips", "--database", "models/a/koolmees.fake"), "is no SQLite database"),
+        (("folder", "clips", "--mqtt-host", "a b"), "--mqtt-host 'a b' is no host name"),
+        (("birdnet-go", "--comment"), "--comment needs a login"),
+        (("birdnet-go", "--url", "ftp://x"), "--url"),
+        (("birdnet-pi", "--db", "missing.db"), "missing.db"),
+    ],
+)
+def test_what_is_not_possible_is_one_sentence_and_exit_code_2(clips, write_models, words, message):
+    write_models("a", "koolmees")
+    database = () if "--database" in words else ("--database", "d.db")
+    refused = watch(*words, "--once", *database)
+    assert refused.exit_code == 2 and isinstance(refused.exception, SystemExit)
+    last = refused.output.strip().splitlines()
+    assert message in last[-1] and len(last) == 1, refused.output
+
+
+def test_no_model_and_a_second_instance_have_their_own_codes(tmp_path, clips, write_models):
+    refused = watch("folder", clips, "--once", "--database", "d.db")
+    assert refused.exit_code == 2 and "no model" in refused.output
+    write_models("a", "koolmees")
+    with InstanceLock(tmp_path / "d.db"):
+        refused = watch("folder", clips, "--once", "--database", "d.db")
+    assert refused.exit_code == 3 and "runs already for" in refused.output
+
+
+@pytest.mark.parametrize(("number", "code"), [(15, 0), (2, 130)])
+def test_sigterm_is_a_good_end_and_ctrl_c_is_130(tmp_path, monkeypatch, write_models, number, code):
+    def stop(*arguments):
+        signals._State.received = number
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_watch", stop)
+    monkeypatch.setattr(signals._State, "received", None)
+    options = CommonOptions(database=tmp_path / "d.db")
+    if code:
+        with pytest.raises(typer.Exit) as ended:
+            run_watch(lambda: None, options)
+        assert ended.value.exit_code == code
+    else:
+        run_watch(lambda: None, options)
+
+
+def test_dates_and_windows_are_read():
+    assert str(parse_again("since=2026-11-01")) == str(parse_again("2026-11-01")) == "2026-11-01 00:00:00"
+    assert parse_again("") is None and parse_window("") is None and parse_window(" 1.5, 4.5") == (1.5, 4.5)
+    for text in ("1", "1,2,3", "a,b", ","):
+        with pytest.raises(SelectionError):
+            parse_window(text)
+
+
+def test_log_lines_are_plain_and_have_priorities_in_the_journal():
+    record = logging.LogRecord("birdnet_nl", logging.WARNING, "", 0, "the disk is full\nsee below", (), None)
+    assert LineFormatter(False, True).format(record) == "<4>the disk is full\n<4>see below"
+    assert LineFormatter(False, False).format(record) == "warning: the disk is full\nsee below"
+    record.levelno = logging.INFO
+    assert LineFormatter(True, False).format(record)[8:] == " the disk is full\nsee below"
+
+
+def test_help_documents_states_and_exit_codes():
+    text = " ".join(watch("birdnet-pi", "--help").output.split())
+    for words in ("3 another", "no model", "audio gone", "--again", "--health"):
+        assert words in text
