@@ -21,6 +21,7 @@ LATEST_ROWS = 50  # whose days are compared at once when something but an insert
 SWEEP_PAUSE_S = 600.0  # between two comparisons of all days after such a change …
 DAILY_S = 86_400.0  # … and without one
 WAL_PAUSE_S = 60.0  # between two comparisons of the latest days in WAL mode, which does not count transactions
+BREATH_S = 0.02  # between two parts of a comparison of days
 ATTEMPTS = 3  # to read while nobody writes
 
 
@@ -102,8 +103,11 @@ class BirdnetPiStation:
         )
 
     def wait(self, timeout_s: float) -> bool:
-        """See `Station.wait`."""
-        return self._changed.wait(timeout_s)
+        """See `Station.wait`; no longer than a moment while days are left to compare."""
+        if self._days.is_done:
+            return self._changed.wait(timeout_s)
+        self._changed.wait(min(timeout_s, BREATH_S))
+        return True
 
     def wake(self) -> None:
         self._changed.wake()

@@ -6,6 +6,7 @@ import select
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -73,15 +74,11 @@ class FolderStation:
             changes = self._comparison.run(known)
             if self._comparison.is_done:
                 self._end_scan()
-        changes = changes or Changes()
+        if changes is None:
+            return Changes(position=position, more=self._comparison is not None)
         self._answers += 1
-        self._unconfirmed = Changes(
-            changes.detections,
-            changes.renamed,
-            changes.gone,
-            position=json.dumps([self._process, self._answers]),
-            more=self._comparison is not None,
-        )
+        token = json.dumps([self._process, self._answers])
+        self._unconfirmed = replace(changes, position=token, more=self._comparison is not None)
         return self._unconfirmed
 
     def wait(self, timeout_s: float) -> bool:
@@ -90,7 +87,7 @@ class FolderStation:
         while True:
             now = time.monotonic()
             due_s = self._watch.due_s() if self._watch else None
-            if due_s == 0 or now >= self._next_scan:
+            if due_s == 0 or now >= self._next_scan or self._comparison is not None:
                 return True
             pause_s = min(end - now, self._next_scan - now, *([] if due_s is None else [due_s]))
             readers = [self._wake, *([self._watch] if self._watch else [])]

@@ -27,7 +27,9 @@ class FolderScan:
     ) -> None:
         self.count = self.folders = 0
         self._root = os.fspath(folder)
-        self._files = sqlite3.connect("", isolation_level=None)  # a temporary file that SQLite deletes
+        self._files = sqlite3.connect(
+            "", isolation_level=None, check_same_thread=False
+        )  # a temporary file that SQLite deletes
         self._files.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         self._files.execute("CREATE TABLE files (recorded_at TEXT, path BLOB)")
         self._files.execute("BEGIN")
