@@ -11,6 +11,9 @@ from birdnet_nl.commands.data import data_command
 from birdnet_nl.commands.download import download_command, import_command
 from birdnet_nl.commands.evaluate import evaluate_command
 from birdnet_nl.commands.export import export_command
+from birdnet_nl.commands.feedback import feedback_app
+from birdnet_nl.commands.install_service import CONTEXT_SETTINGS as SERVICE_CONTEXT_SETTINGS
+from birdnet_nl.commands.install_service import install_service_command
 from birdnet_nl.commands.predict import predict_command
 from birdnet_nl.commands.promote import promote_command
 from birdnet_nl.commands.prune import prune_command
@@ -18,6 +21,7 @@ from birdnet_nl.commands.rerun import rerun_command
 from birdnet_nl.commands.serve import serve_command
 from birdnet_nl.commands.status import status_command
 from birdnet_nl.commands.train import CONTEXT_SETTINGS, pretrain_command, train_command
+from birdnet_nl.commands.watch import watch_app
 from birdnet_nl.species.table import use_table
 from birdnet_nl.util.console import prepare_streams, screen
 from birdnet_nl.util.failure import explain
@@ -90,6 +94,9 @@ app.command("pretrain")(pretrain_command)
 app.command("promote")(promote_command)
 app.command("prune")(prune_command)
 app.command("status")(status_command)
+app.add_typer(watch_app, name="watch")
+app.add_typer(feedback_app, name="feedback")
+app.command("install-service", context_settings=SERVICE_CONTEXT_SETTINGS)(install_service_command)
 app.command("serve")(serve_command)
 
 

@@ -123,13 +123,22 @@ def test_there_are_commands_to_check():
 def test_every_command_of_the_command_line_exists_with_its_options():
     commands = typer.main.get_command(app).commands
     for page in PAGES:
-        assert set(re.findall(r"`birdnet-nl ([a-z]+)", text_of(page))) <= set(commands), page_name(page)
+        assert set(re.findall(r"`birdnet-nl ([a-z][a-z-]*)", text_of(page))) <= set(commands), page_name(page)
     for page in HOW_TO:
         for line in lines_of_code(page):
-            match = re.match(r"(?:[A-Z_]+=\S+ )*birdnet-nl (\w+)(.*)", line)
+            match = re.search(r"(?:^|&& |\* )(?:sudo )?(?:[A-Z_]+=\S+ )*birdnet-nl ([a-z][a-z-]*)(.*)", line)
             if match and match[1] != "train":
-                known = {option for parameter in commands[match[1]].params for option in parameter.opts}
+                known = options_of(commands, match[1], match[2].split())
                 assert set(re.findall(r" (--[a-z-]+)", match[2])) <= known, line
+
+
+def options_of(commands, name: str, words: list[str]) -> set[str]:
+    """Options of a command, of its subcommand in `words`, and for a service those of what it runs."""
+    if hasattr(commands[name], "commands"):
+        commands, name = commands[name].commands, words[0]
+    watched = commands["watch"].commands if name == "install-service" else {}
+    found = [commands[name], *(watched[word] for word in words[:1] if word in watched)]
+    return {option for command in found for parameter in command.params for option in parameter.opts}
 
 
 def test_readme_and_docs_keep_to_their_size():

@@ -1,10 +1,8 @@
 """`birdnet-nl install-service`: run `watch` and `serve` with the computer, as units of systemd."""
 
-import grp
 import os
-import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +14,8 @@ from birdnet_nl.util.errors import SetupError
 from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
+    from pwd import struct_passwd
+
     from birdnet_nl.stations.service import ServiceSettings
     from birdnet_nl.stations.service_files import Installed
 
@@ -52,9 +52,10 @@ def install_service_command(
     if uninstall:
         print_removed(remove(station, root), station)
         return
-    words = absolute_arguments(command, arguments or [])
+    values = checked_values(command, arguments or [])
+    words = absolute_arguments(command, values, arguments or [])
     page = None if no_page else ("--host", host, "--port", str(port))
-    settings = make_settings(station, words, checked_values(command, words), user, memory_mb, page)
+    settings = make_settings(station, words, values, user, memory_mb, page)
     units = settings.units()
     verify(units)
     if print_:
@@ -78,23 +79,27 @@ def check_can_install(root: Path) -> None:
     """Raise `SetupError` without the rights, or the systemd, that installing needs."""
     if root != SYSTEM:
         return
-    if os.geteuid() != 0:
-        raise SetupError(
-            "install-service writes to /etc/systemd/system; run it with sudo, or look at the units: --print"
-        )
     if not RUNNING_SYSTEMD.is_dir():
         raise SetupError(
             "this computer does not run systemd; start birdnet-nl watch in another way: with cron and --once, or in a "
             "container (docs/field.md)"
         )
+    if os.geteuid() != 0:
+        raise SetupError(
+            "install-service writes to /etc/systemd/system; run it with sudo, or look at the units: --print"
+        )
 
 
-def absolute_arguments(command: Any, words: Sequence[str]) -> list[str]:
-    """Return the words with relative paths made absolute, because a service starts in another folder."""
+def absolute_arguments(command: Any, values: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """Return the words with relative paths made absolute, because a service starts in another folder.
+
+    Args:
+        values: of the parameters of the command, as it reads them.
+    """
     is_path = {
-        option: parameter.name == "model" or parameter.type.name in ("path", "file", "directory")
+        option: parameter.name == "model" or isinstance(values.get(parameter.name), Path)
         for parameter in command.params
-        for option in (*parameter.opts, *parameter.secondary_opts)
+        for option in parameter.opts
     }
     takes_value = {
         option: parameter.param_type_name == "option" and not getattr(parameter, "is_flag", False)
@@ -128,12 +133,14 @@ def checked_values(command: Any, words: Sequence[str]) -> dict[str, Any]:
 def make_settings(
     station: str,
     words: Sequence[str],
-    values: dict[str, Any],
+    values: Mapping[str, Any],
     user: str,
     memory_mb: int,
     page: tuple[str, ...] | None,
 ) -> "ServiceSettings":
     """Find the station's files, the models and the account, and return the settings of the services."""
+    import grp  # only where systemd may run
+
     from birdnet_nl.stations.service import ServiceSettings
 
     words, folders = [*words], []
@@ -145,12 +152,9 @@ def make_settings(
         words += [] if values.get("db") else ["--db", str(files.database)]
         words += [] if values.get("clips") else ["--clips", str(files.clips)]
     elif station == "folder":
-        folders = [Path(values["folder"])]
-    if not values.get("model"):
-        models = Path("models").absolute()
-        if not (models / "active").exists():
-            raise SetupError("no model: give one with --model (a version, a pack or a .onnx file), see docs/field.md")
-        words += ["--model", str(models)]
+        folders = [user_path(values["folder"]).absolute()]
+    if not any(word.partition("=")[0] in ("--model", "-m") for word in words):
+        words += ["--model", str(find_models(values.get("model")))]
     account = find_account(user, folders)
     program = find_program()
     if program[0].startswith("/root/"):
@@ -168,8 +172,20 @@ def make_settings(
     )
 
 
-def find_account(name: str, folders: Sequence[Path]) -> pwd.struct_passwd:
+def find_models(model: str | None) -> Path:
+    """Return the absolute path of the models: those of BIRDNET_NL_MODEL, else `models` in this folder."""
+    if model:
+        return user_path(model).absolute()
+    models = Path("models").absolute()
+    if not (models / "active").exists():
+        raise SetupError("no model: give one with --model (a version, a pack or a .onnx file), see docs/field.md")
+    return models
+
+
+def find_account(name: str, folders: Sequence[Path]) -> "struct_passwd":
     """Return the named account, else the owner of the station's files, else the one that called sudo."""
+    import pwd
+
     try:
         if name:
             return pwd.getpwnam(name)
@@ -189,7 +205,8 @@ def find_program() -> tuple[str, ...]:
 
 
 def print_installed(installed: "Installed", settings: "ServiceSettings", host: str, port: int) -> None:
-    from birdnet_nl.stations.service import DATABASE, SECRETS
+    from birdnet_nl.stations.database import SERVICE_PATH
+    from birdnet_nl.stations.service import SECRETS
 
     out = output_console()
     for name in installed.changed:
@@ -200,7 +217,7 @@ def print_installed(installed: "Installed", settings: "ServiceSettings", host: s
         out.print(f"/{SECRETS} holds passwords and the token (sudo nano /{SECRETS})", soft_wrap=True)
     if installed.has_new_token:
         out.print(f"a new token of the page: sudo grep TOKEN /{SECRETS}", soft_wrap=True)
-    out.print(f"detections: export BIRDNET_NL_DATABASE={DATABASE}", soft_wrap=True)
+    out.print(f"detections: {SERVICE_PATH}", soft_wrap=True)
     if settings.page is not None:
         out.print(
             f"live page: http://{host if host not in ('0.0.0.0', '::') else '<this computer>'}:{port}", markup=False
@@ -209,11 +226,12 @@ def print_installed(installed: "Installed", settings: "ServiceSettings", host: s
 
 
 def print_removed(installed: "Installed", station: str) -> None:
-    from birdnet_nl.stations.service import DATABASE, SECRETS
+    from birdnet_nl.stations.database import SERVICE_PATH
+    from birdnet_nl.stations.service import SECRETS
 
     out = output_console()
     if not installed.removed:
         out.print(f"no service of {escape(station)} is installed")
         return
     out.print(f"removed: {', '.join(installed.removed)}", soft_wrap=True)
-    out.print(f"kept: {DATABASE} with all results and corrections, /{SECRETS}", soft_wrap=True)
+    out.print(f"kept: {SERVICE_PATH} with all results and corrections, /{SECRETS}", soft_wrap=True)

@@ -21,6 +21,7 @@ from birdnet_nl.util.files import user_path
 APPLICATION_ID = 0x42_4E_4E_4C  # "BNNL": identifies our files to SQLite
 BUSY_S = 30.0  # wait for another process that writes
 ENVIRONMENT = "BIRDNET_NL_DATABASE"
+SERVICE_PATH = Path("/var/lib/birdnet_nl/detections.db")  # of the service that install-service installs
 SCHEMA = ("schema.sql",)  # number n brings version n to n + 1; never change one that was released
 NETWORK_FILE_SYSTEMS = frozenset({
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "coda", "davfs", "davfs2",
@@ -38,11 +39,12 @@ class DatabaseError(BirdnetNlError):
 
 
 def default_path() -> Path:
-    """Return the path of the environment variable BIRDNET_NL_DATABASE, else the one in the user's data folder."""
+    """Return the path of BIRDNET_NL_DATABASE, else the one in the user's data folder, else that of the service."""
     if path := os.environ.get(ENVIRONMENT):
         return user_path(path)
     data = os.environ.get("XDG_DATA_HOME") or user_path("~/.local/share")
-    return Path(data) / "birdnet_nl" / "detections.db"
+    path = Path(data) / "birdnet_nl" / "detections.db"
+    return SERVICE_PATH if not path.exists() and os.access(SERVICE_PATH, os.R_OK) else path
 
 
 def open_database(path: Path, durable: bool = False, schema: Sequence[str] = SCHEMA) -> sqlite3.Connection:

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from birdnet_nl.stations.database import SERVICE_PATH
 from birdnet_nl.util.errors import SetupError
 
 UNITS = Path("etc/systemd/system")  # below the root of the file system
 SECRETS = Path("etc/birdnet_nl/secrets.env")
 STATE, CACHE = "birdnet_nl", "birdnet_nl"  # below /var/lib and /var/cache
-DATABASE = Path("/var/lib") / STATE / "detections.db"
 PAGE_UNIT = "birdnet-nl-serve.service"
 SECRET_NAMES = {
     "BIRDNET_NL_MQTT_PASSWORD": "password of the MQTT broker",
     "BIRDNET_NL_GO_PASSWORD": "password of BirdNET-Go, for watch birdnet-go --comment",
+    "BIRDNET_NL_WEBHOOK_TOKEN": "token that the webhook asks for",
     "BIRDNET_NL_TOKEN": "token of the live page, needed where it is opened to other computers; at least 16 characters",
 }
 PRIVATE_FOLDERS = (".ssh", ".gnupg", ".aws", ".config/rclone")  # of the user
@@ -128,7 +129,7 @@ class ServiceSettings:
             f"CacheDirectory={CACHE}",
             "CacheDirectoryMode=0700",
             f"WorkingDirectory=/var/lib/{STATE}",
-            f"Environment=BIRDNET_NL_DATABASE={DATABASE}",
+            f"Environment=BIRDNET_NL_DATABASE={SERVICE_PATH}",
             f"Environment=BIRDNET_NL_CACHE=/var/cache/{CACHE}",
             "Environment=OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1",
             f"EnvironmentFile=-/{SECRETS}",

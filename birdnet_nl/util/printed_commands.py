@@ -14,7 +14,7 @@ def short_path(path: str | Path) -> str:
     """Return a path relative to the current folder when it is below it, else the absolute path; plain text."""
     try:
         resolved, here = Path(path).resolve(), Path.cwd()
-    except OSError:  # the current folder was deleted
+    except (OSError, ValueError):  # the current folder was deleted; a null byte
         return str(path)
     return str(resolved.relative_to(here) if resolved.is_relative_to(here) else resolved)
 
