@@ -32,6 +32,7 @@ SUFFIXES = {
     "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav", "audio/flac": ".flac", "audio/x-flac": ".flac",
     "audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/ogg": ".ogg", "audio/opus": ".opus", "audio/aac": ".aac",
 }  # fmt: skip
+LIST_S = 900.0  # between two lists without anything new
 log = logging.getLogger(__name__)
 
 
@@ -58,9 +59,7 @@ class BirdnetGo:
         self.name = name
         self.comments = comments
         self.pre_capture_s = pre_capture_s
-        self._options = (url, login, timeout_s, ca_file)
-        self._api = Api(*self._options)
-        self._comment_api: Api | None = None  # of the thread that writes comments
+        self._api = Api(url, login, timeout_s, ca_file)
         self._first_wait_s = first_wait_s
         self._stream: DetectionStream | None = None
         self._changed = threading.Event()
@@ -68,6 +67,8 @@ class BirdnetGo:
         self._expected: dict[int, float] = {}  # id of a reported detection -> time until which it is waited for
         self._malformed = 0  # items that were logged
         self._has_gap = True  # a connection was made since the last list
+        self._needs_list = True
+        self._listed = ("", 0.0)  # position and time of the last list
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,12 +76,20 @@ class BirdnetGo:
         return {"kind": "birdnet-go", "url": self._api.url, "pre_capture_s": self.pre_capture_s}
 
     def changes(self, position: str, known: Known) -> Changes:
-        """Compare the newest detections with the stored ones, and read one page of a gap; see `Station.changes`."""
+        """Compare the newest detections with the stored ones, and read one page of a gap; see `Station.changes`.
+
+        Nothing is requested while the stream is connected and reported nothing since the last list, for a while: then
+        the list shows what was deleted or reviewed.
+        """
+        if self._is_up_to_date(position):
+            return Changes(position=position)
+        self._needs_list = False  # before the request: what is reported meanwhile sets it again
         has_gap, self._has_gap = self._has_gap, False
         try:
             reading = read_changes(self._api, position, known, RECENT_AFTER_GAP if has_gap else RECENT)
         except BaseException:
             self._has_gap = self._has_gap or has_gap
+            self._needs_list = True
             raise
         if reading.malformed > self._malformed:
             log.warning(
@@ -90,12 +99,15 @@ class BirdnetGo:
         with self._lock:
             for id in reading.ids:
                 self._expected.pop(id, None)
+        if reading.changes.more:
+            self._needs_list = True
+        self._listed = (reading.changes.position, time.monotonic())
         return reading.changes
 
     def wait(self, timeout_s: float) -> bool:
         """Block until the stream reports a detection or was connected again; the first call connects it."""
         if self._stream is None:
-            self._stream = DetectionStream(Api(*self._options), self._on_change, self._first_wait_s)
+            self._stream = DetectionStream(self._api, self._on_change, self._first_wait_s)
             self._stream.start()
         if self._waits_for_detection():  # it was reported before it was in the list
             self._changed.wait(min(timeout_s, 1.0))
@@ -114,8 +126,6 @@ class BirdnetGo:
             self._stream.join(2)
         self._changed.set()
         self._api.close()
-        if self._comment_api is not None:
-            self._comment_api.close()
 
     def window_s(self, detection: StationDetection, duration_s: float) -> tuple[float, float]:
         """Return the seconds after the pre-capture; of a shorter clip its last three seconds."""
@@ -146,14 +156,12 @@ class BirdnetGo:
         """Write a comment, once; reviews and locks stay as they are. See `Station.report`."""
         if not self.comments:
             return
-        if self._comment_api is None:
-            self._comment_api = Api(*self._options)
         id = _id_of(detection)
-        row, _ = self._comment_api.detection(id)
+        row, _ = self._api.detection(id)
         if row is None or row.detection.key != detection.key:
             log.info("no comment for %s: BirdNET-Go deleted or changed it", detection.key)
         elif text not in row.comments:
-            status = self._comment_api.review(id, text, row.is_locked)
+            status = self._api.review(id, text, row.is_locked)
             if status == 409:
                 log.info("no comment for %s: it is locked in BirdNET-Go", detection.key)
             elif status == 404:
@@ -167,7 +175,19 @@ class BirdnetGo:
                 self._expected[id] = time.monotonic() + EXPECTED_S
                 while len(self._expected) > 1000:
                     del self._expected[next(iter(self._expected))]
+        self._needs_list = True
         self._changed.set()
+
+    def _is_up_to_date(self, position: str) -> bool:
+        listed_position, listed_at = self._listed
+        return (
+            self._stream is not None
+            and self._stream.is_connected
+            and not self._needs_list
+            and not self._waits_for_detection()
+            and position == listed_position
+            and time.monotonic() - listed_at < LIST_S
+        )
 
     def _waits_for_detection(self) -> bool:
         now = time.monotonic()

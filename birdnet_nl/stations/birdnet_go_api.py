@@ -21,7 +21,7 @@ WHOLE_S = 120.0  # for a whole answer, however it drips
 
 
 class Api:
-    """Client of one BirdNET-Go, for one thread.
+    """Client of one BirdNET-Go, for any thread.
 
     Every method raises `StationUnavailableError` if the station cannot be reached, is too slow, asks for a login that
     is not given, or answers with something else than BirdNET-Go.
@@ -116,12 +116,13 @@ class Api:
     def _request(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
         """Send a request, after a login where one is asked for, and yield its answer before the body is read."""
         for is_second in (False, True):
+            login = self._session.number
             try:
                 with self.client.stream(method, f"{self.url}/api/v2{path}", **options) as response:
                     if response.status_code != 401 or is_second:
                         yield response
                         return
-                self._session.log_in()
+                self._session.log_in(login)
             except httpx.HTTPError as error:
                 raise self._unavailable(error) from error
 

@@ -1,6 +1,7 @@
 """Login to BirdNET-Go: a password or token, the session that it gives, and the token against forged requests (CSRF)."""
 
 import json
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,22 +30,35 @@ class Login:
 
 
 class Session:
-    """Login of one HTTP client."""
+    """Login of one HTTP client, for any thread.
+
+    Attributes:
+        number: of logins so far.
+    """
 
     def __init__(self, client: httpx.Client, url: str, login: Login) -> None:
         self.client, self.url, self.login = client, url, login
+        self.number = 0
         self._csrf = ""
         self._blocked_until = 0.0
+        self._lock = threading.Lock()
         if login.token:
             client.headers["Authorization"] = f"Bearer {login.token}"
 
-    def log_in(self) -> None:
-        """Exchange the password for a session, in the two steps of BirdNET-Go's own page.
+    def log_in(self, number: int) -> None:
+        """Log in, unless another thread did so since login `number`.
 
         Raises:
             StationUnavailableError: without a password, or if it is refused; then it is not tried again for a quarter
                 of an hour.
         """
+        with self._lock:
+            if self.number == number:
+                self._log_in()
+                self.number += 1
+
+    def _log_in(self) -> None:
+        """Exchange the password for a session, in the two steps of BirdNET-Go's own page."""
         shown = f"BirdNET-Go at {self.url}"
         if self.login.token:
             raise StationUnavailableError(

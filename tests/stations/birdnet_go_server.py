@@ -236,14 +236,14 @@ def _handler(station):
 
         def send_stream(self):
             events = queue.Queue()
+            with station.lock:
+                station.streams.append(events)
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
             self.close_connection = True
             self.wfile.write(b'event: connected\ndata: {"clientId": "x", "type": "detections"}\n\n')
-            with station.lock:
-                station.streams.append(events)
             while (event := events.get()) is not None:
                 self.wfile.write(event.encode() if isinstance(event, str) else event)
 

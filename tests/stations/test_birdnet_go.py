@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from birdnet_nl.stations import birdnet_go_api
+from birdnet_nl.stations import birdnet_go, birdnet_go_api
 from birdnet_nl.stations.birdnet_go import BirdnetGo
 from birdnet_nl.stations.birdnet_go_changes import PAGE, RECENT_AFTER_GAP
 from birdnet_nl.stations.database import open_database
@@ -373,9 +373,35 @@ def test_a_new_detection_is_reported_at_once(server, station, reader):
 def test_a_quiet_stream_is_not_polled(server, station, reader):
     station.wait(5)
     reader.read()
+    wait_until(lambda: station._stream.is_connected)
+    reader.read()
     server.requests.clear()
-    assert not station.wait(0.5)
-    assert server.requests == []
+    assert not station.wait(0.3)
+    reader.read()
+    assert server.requests == [], "also where the program reads once a minute"
+
+
+def test_what_no_event_reports_is_noticed_after_a_while(server, station, reader, monkeypatch):
+    ids = [server.add() for _ in range(30)]
+    station.wait(5)
+    reader.read()
+    server.delete(ids[-1])
+    reader.read()
+    assert len(reader.rows()) == 30
+    monkeypatch.setattr(birdnet_go, "LIST_S", 0.0)
+    server.add(announce=False)
+    reader.read()
+    assert [kind for kind, *_ in reader.history()] == ["deleted"]
+
+
+def test_another_database_here_is_filled_from_the_beginning(server, station, reader, tmp_path):
+    server.add_many(30)
+    station.wait(5)
+    reader.read()
+    other = Reader(tmp_path / "other.db", station)
+    other.read()
+    assert len(other.rows()) == 30
+    other.connection.close()
 
 
 def test_wake_ends_waiting(station):
@@ -413,6 +439,7 @@ def test_nothing_is_lost_when_the_stream_breaks_and_the_server_restarts(server, 
         reader.read()
         assert reader.ids() == expected
     server.stop()
+    wait_until(lambda: not station._stream.is_connected)
     expected.append(server.add())
     with pytest.raises(StationUnavailableError):
         reader.read()

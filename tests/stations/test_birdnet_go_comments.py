@@ -88,8 +88,8 @@ def test_no_comment_goes_to_another_detection(server, connect, detection, caplog
 def test_an_expired_session_and_an_expired_csrf_token_are_renewed(server, connect, detection):
     station = connect()
     station.report(detection, TEXT)
-    station._comment_api.client.cookies.delete("session")
-    station._comment_api._session._csrf = "old"
+    station._api.client.cookies.delete("session")
+    station._api._session._csrf = "old"
     station.report(detection, "another text")
     assert comments(server) == [TEXT, "another text"]
 
@@ -141,6 +141,9 @@ def test_a_private_station_is_read_with_the_login(server, connect, tmp_path):
     station = connect()
     assert station.wait(5)
     wait_until(lambda: bool(server.streams))
+    with station.clip(changes.detections[0]):
+        pass
+    assert server.paths("POST").count("/api/v2/auth/login") == 3, "one login for each program"
     with pytest.raises(StationUnavailableError, match="asks for a login"):
         connect(login=None).changes("", StoredKnown(connection, "birdnet-go"))
     connection.close()
