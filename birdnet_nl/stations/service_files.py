@@ -52,7 +52,19 @@ def verify(units: Mapping[str, str]) -> bool:
 
 
 def install(units: Mapping[str, str], root: Path, needs_token: bool) -> Installed:
-    """Write the units and the file with secrets below `root`, and start what changed where that is the system."""
+    """Write the units and the file with secrets below `root`, and start what changed where that is the system.
+
+    Raises:
+        SetupError: if another station is installed, since one program watches for one database, or where systemd
+            refuses to start a unit.
+    """
+    for path in sorted((root / UNITS).glob(watch_unit("*"))):
+        if path.name not in units:
+            station = path.name.removeprefix(watch_unit("").removesuffix(".service")).removesuffix(".service")
+            raise SetupError(
+                f"{path.name} is installed, and only one station is watched with a database; remove it first: sudo "
+                f"birdnet-nl install-service {station} --uninstall"
+            )
     installed = Installed()
     _write_secrets(root / SECRETS, needs_token, installed)
     for name, content in units.items():
@@ -75,10 +87,10 @@ def install(units: Mapping[str, str], root: Path, needs_token: bool) -> Installe
 
 
 def remove(station: str, root: Path) -> Installed:
-    """Stop and remove the unit of a station, and that of the page with the last one; results and secrets stay."""
+    """Stop and remove the units of a station and of the page; results and secrets stay."""
     folder = root / UNITS
-    others = set(folder.glob(watch_unit("*"))) - {folder / watch_unit(station)}
-    names = [watch_unit(station), *([] if others else [PAGE_UNIT])]
+    is_installed = (folder / watch_unit(station)).is_file()
+    names = [watch_unit(station), PAGE_UNIT] if is_installed else []
     installed = Installed(removed=[name for name in names if (folder / name).is_file()])
     if root == SYSTEM and installed.removed:
         _systemctl("disable", "--now", *installed.removed)

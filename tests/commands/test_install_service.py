@@ -58,7 +58,7 @@ def test_the_station_is_found_and_paths_become_absolute(station, tmp_path):
 
 
 def test_other_stations_and_options_with_an_equals_sign(station, tmp_path, monkeypatch):
-    root = tmp_path / "root"
+    root, other = tmp_path / "root", tmp_path / "other"
     (tmp_path / "my clips").mkdir()
     run("folder", "my clips", "--model=models", "--species", "Merel", "--user", OTHER, "--no-page", "--root", root)
     assert exec_start(root, "birdnet-nl-watch-folder")[1:] == [
@@ -66,8 +66,8 @@ def test_other_stations_and_options_with_an_equals_sign(station, tmp_path, monke
     ]  # fmt: skip
     assert not (root / "etc/systemd/system/birdnet-nl-serve.service").exists()
     monkeypatch.setenv("BIRDNET_NL_MODEL", "models")
-    run("birdnet-go", "--url", "http://127.0.0.1:8080", "--comment", "--user", OTHER, "--root", root)
-    words = exec_start(root, "birdnet-nl-watch-birdnet-go")[3:]
+    run("birdnet-go", "--url", "http://127.0.0.1:8080", "--comment", "--user", OTHER, "--root", other)
+    words = exec_start(other, "birdnet-nl-watch-birdnet-go")[3:]
     assert words == ["--url", "http://127.0.0.1:8080", "--comment", "--model", str(tmp_path / "models")]
 
 

@@ -122,13 +122,19 @@ def test_secrets_are_private_and_what_somebody_wrote_stays(tmp_path):
     assert all(token not in unit.read_text() for unit in (tmp_path / UNITS).iterdir())
 
 
-def test_removing_keeps_secrets_and_the_page_of_another_station(tmp_path):
+def test_removing_keeps_secrets(tmp_path):
     install(settings().units(), tmp_path, needs_token=False)
-    install(settings(station="birdnet-go").units(), tmp_path, needs_token=False)
-    assert remove("birdnet-go", tmp_path).removed == ["birdnet-nl-watch-birdnet-go.service"]
+    assert remove("birdnet-go", tmp_path).removed == []
     assert remove("birdnet-pi", tmp_path).removed == [WATCH_UNIT, PAGE_UNIT]
     assert remove("birdnet-pi", tmp_path).removed == []
     assert list((tmp_path / UNITS).iterdir()) == [] and (tmp_path / SECRETS).is_file()
+
+
+def test_a_second_station_is_refused(tmp_path):
+    install(settings().units(), tmp_path, needs_token=False)
+    with pytest.raises(SetupError, match="remove it first: sudo birdnet-nl install-service birdnet-pi --uninstall"):
+        install(settings(station="birdnet-go").units(), tmp_path, needs_token=False)
+    assert sorted(path.name for path in (tmp_path / UNITS).iterdir()) == [PAGE_UNIT, WATCH_UNIT]
 
 
 def test_systemctl_is_called_only_for_what_changed(tmp_path, monkeypatch):
