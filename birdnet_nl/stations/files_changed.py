@@ -80,8 +80,11 @@ class FilesChanged:
         """Block until something may have changed since the last call (True), or the time is over or woken (False)."""
         end = time.monotonic() + timeout_s
         while True:
+            had_watch = self._inotify is not None
             self._watch()
             pause_s = SAFETY_S if self._inotify else SLOW_S
+            if self._inotify and not had_watch:  # what happened before is not reported
+                pause_s = 0.0
             ready = self._select(max(0.0, min(pause_s, end - time.monotonic())))
             is_woken = self._wake.clear() if self._wake in ready else False
             is_changed = self._drain() if self._inotify in ready else False

@@ -197,6 +197,7 @@ class FolderStation:
             self._watch.read()
         except OSError as error:
             self._slow_down(explain(error))
+            self._next_scan = 0.0
             return
         if self._watch.is_lost:
             self._unwatch()

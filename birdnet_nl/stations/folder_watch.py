@@ -91,7 +91,8 @@ class FolderWatch:
 
     def due_s(self) -> float | None:
         """Return the seconds until `take` may return something; None where nothing is pending."""
-        if self._renamed or self._removed or self.needs_scan or self.is_lost:
+        is_renamed = any(new not in self._pending for new in self._renamed.values())
+        if is_renamed or self._removed or self.needs_scan or self.is_lost:
             return 0.0
         times = [pending.due for pending in self._pending.values()]
         times += [since + MOVE_S for _, _, since in self._moves.values()]
@@ -106,10 +107,11 @@ class FolderWatch:
                 self._remove(path, is_folder)
         due = [path for path, pending in self._pending.items() if now >= pending.due]
         written = [path for path in due if self._is_complete(path)]
-        changes = FileChanges(written, dict(self._renamed), list(self._removed))
-        self._renamed.clear()
-        self._removed.clear()
-        return changes
+        renamed = {old: new for old, new in self._renamed.items() if new not in self._pending}
+        for old in renamed:
+            del self._renamed[old]
+        removed, self._removed = list(self._removed), {}
+        return FileChanges(written, renamed, removed)
 
     def add(self, path: str) -> None:
         """Report a file when it no longer grows, though no event of it was seen."""
