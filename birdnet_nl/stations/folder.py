@@ -142,8 +142,9 @@ class FolderStation:
         is_due = is_due or (self._watch is not None and self._watch.needs_scan) or time.monotonic() >= self._next_scan
         if is_due and self._comparison is None:
             self._started = time.monotonic()
+            was_watched = self._watch is not None
             scan = self._scan()
-            if scan.count == 0 and known.days() and not any(self.folder.iterdir()):
+            if not was_watched and scan.count == 0 and known.days() and not any(self.folder.iterdir()):
                 scan.close()
                 self._unwatch()
                 raise StationUnavailableError(f"{self.folder} is empty; check that its disk is mounted")

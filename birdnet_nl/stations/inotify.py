@@ -56,9 +56,6 @@ class Inotify:
     def fileno(self) -> int:
         return self._number
 
-    def __len__(self) -> int:
-        return len(self._watch_of)
-
     def add(self, folder: bytes, mask: int) -> None:
         """Watch a folder, without those in it.
 

@@ -165,5 +165,9 @@ def test_no_descriptor_is_left_open(file):
     for _ in range(20):
         waiting = FilesChanged(file)
         waiting.wait(0)
+        file.parent.rename(file.parent.with_name("moved"))
+        waiting.wait(0.01)
+        waiting.wait(0.01)
+        file.parent.with_name("moved").rename(file.parent)
         waiting.close()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
