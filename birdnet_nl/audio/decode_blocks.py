@@ -21,6 +21,7 @@ from birdnet_nl.util.errors import DataError
 
 SAMPLE_RATES_HZ = (1_000, 1_000_000)  # bat detectors record at 384 and 500 kHz
 MAX_CHANNELS = 64
+MIN_BLOCK_S = 0.01  # of a part, which is not decoded beyond its end
 MAX_BLOCK_VALUES = 1 << 23  # samples times channels of a block: 32 MB
 CUT_HEADER = {MP4: "it is cut off: its index is missing", "wav": "it is cut off, or damaged: it holds no sound"}
 PartOfFile = tuple[float, float]  # start and end in seconds
@@ -91,7 +92,7 @@ class Blocks:
         self.path, self.samples, self.warning, self.cut = path, 0, "", False
         self.sample_rate_hz = self.channels = 0
         self.is_float, self.expected_samples = False, 0
-        self._block_s = block_s
+        self._block_s = block_s if part_s is None else min(block_s, max(part_s[1], MIN_BLOCK_S))
         self._blocks = self._read() if part_s is None else self._read_part(*part_s)
 
     def __iter__(self) -> "Blocks":
