@@ -36,6 +36,7 @@ class Trouble:
 
     def met(self, message: str, retry_after_s: float | None = None) -> float:
         """Log a trouble that was not logged yet, and return the seconds to wait before the next attempt."""
+        message = message or "it does not work, for an unknown reason"
         if self.attempts == 0:
             self._began = time.monotonic()
         if message != self.message:

@@ -17,6 +17,7 @@ from birdnet_nl.stations.station import Station, StationUnavailableError
 
 log = logging.getLogger("birdnet_nl")
 WAIT_S = 60.0  # then the station is read even if nothing seems to have changed
+MAX_WITHOUT_PROGRESS = 20  # answers in a row that hold nothing and promise more; then it is waited
 ONCE_ATTEMPTS, ONCE_SETTLE_S = 3, 2.5
 
 
@@ -29,7 +30,7 @@ class Reader(threading.Thread):
         once: end when everything is read, or cannot be read.
 
     Attributes:
-        failure: why it ended, with `once`; empty if everything was read.
+        failure: what it could not read or write, with `once`: `station` or `database`; empty if everything was read.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Reader(threading.Thread):
         self.station, self.health, self.on_stored, self.once = station, health, on_stored, once
         self.stopping = threading.Event()
         self.failure = ""
-        self._has_more, self._once_ends = False, 0.0
+        self._has_more, self._without_progress, self._once_ends = False, 0, 0.0
         self._connected = Connected(database, lambda connection: add_station(connection, station.name, settings))
         self._troubles = {"station": Trouble(), "database": Trouble()}
 
@@ -62,7 +63,7 @@ class Reader(threading.Thread):
                 if delay_s is None:
                     attempts = 0
                 elif self.once and (attempts := attempts + 1) >= ONCE_ATTEMPTS:
-                    self.failure = next(trouble.message for trouble in self._troubles.values() if trouble.message)
+                    self.failure = "database" if self._troubles["database"].attempts else "station"
                     return
                 else:
                     self.stopping.wait(delay_s)
@@ -94,7 +95,8 @@ class Reader(threading.Thread):
             changes = self.station.changes(before, StoredKnown(connection, name))
             counts = store_changes(connection, name, changes)
             is_other = counts != Counts() or changes.position != before
-            self._has_more = changes.more and is_other  # else it would be read again and again
+            self._without_progress = 0 if is_other else self._without_progress + 1
+            self._has_more = changes.more and self._without_progress < MAX_WITHOUT_PROGRESS
         except StationUnavailableError as error:
             return self._met("station", str(error), error.retry_after_s)
         except sqlite3.Error as error:

@@ -254,7 +254,8 @@ class Watch:
         self.reader.join(1.0)
         self._log.close()
         if self.options.once and self.reader.failure:
-            code = code or ExitCode.STATION_UNAVAILABLE
+            is_station = self.reader.failure == "station"
+            code = code or (ExitCode.STATION_UNAVAILABLE if is_station else ExitCode.DATABASE_UNAVAILABLE)
         if self.options.once and self._once_failures and code is ExitCode.DONE:
             in_database = self._troubles["our database"].attempts > 0
             code = ExitCode.DATABASE_UNAVAILABLE if in_database else ExitCode.STATION_UNAVAILABLE
