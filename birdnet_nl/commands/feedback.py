@@ -127,7 +127,8 @@ def status_command(database: DatabaseOption = None) -> None:
         own = [detection for detection in standing if detection.model == model]
         right = sum(detection.type == detection.predicted for detection in own)
         wrong = sum(detection.type == WRONG for detection in own)
-        table.add_row(escape(model or "no prediction"), *map(str, (len(own), right, len(own) - right - wrong, wrong)))
+        other = sum(detection.type not in (detection.predicted, WRONG) for detection in own if detection.predicted)
+        table.add_row(escape(model or "no prediction"), *map(str, (len(own), right, other, wrong)))
     console.print(table)
     people = Counter(detection.person for detection in standing)
     console.print(", ".join(f"{escape(person)} {count}" for person, count in people.most_common()), soft_wrap=True)
