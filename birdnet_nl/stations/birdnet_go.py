@@ -17,7 +17,7 @@ import httpx
 
 from birdnet_nl.species.table import normalise_name
 from birdnet_nl.stations.birdnet_go_api import Api
-from birdnet_nl.stations.birdnet_go_changes import RECENT, RECENT_AFTER_GAP, read_changes
+from birdnet_nl.stations.birdnet_go_changes import RECENT, RECENT_AFTER_GAP, Reading, read_changes
 from birdnet_nl.stations.birdnet_go_login import Login
 from birdnet_nl.stations.birdnet_go_stream import FIRST_WAIT_S, DetectionStream
 from birdnet_nl.stations.detection import StationDetection
@@ -26,6 +26,7 @@ from birdnet_nl.stations.station import AudioGoneError, AudioNotReadyError, Chan
 WINDOW_S = 3.0  # of BirdNET
 LATE_CLIP_S = 120.0  # age up to which a missing clip may still be written: versions before 2026 answer 404 for it
 LATE_CLIP_RETRY_S = 5.0
+MOST_EXPECTED = 30  # that are asked for one by one in one call
 EXPECTED_S = 30.0  # time after which a detection that the stream reported is no longer waited for
 CLIP_NAME = re.compile(r"(?P<species>.+)_\d+p_(?P<time>\d{8}T\d{6})Z?(?:_\d+s)?\.(?P<suffix>\w{2,4})")
 SUFFIXES = {
@@ -87,6 +88,7 @@ class BirdnetGo:
         has_gap, self._has_gap = self._has_gap, False
         try:
             reading = read_changes(self._api, position, known, RECENT_AFTER_GAP if has_gap else RECENT)
+            self._add_expected(reading)
         except BaseException:
             self._has_gap = self._has_gap or has_gap
             self._needs_list = True
@@ -96,9 +98,6 @@ class BirdnetGo:
                 "%d detections of BirdNET-Go have no id and are left out: they cannot be asked for", reading.malformed
             )
         self._malformed = reading.malformed
-        with self._lock:
-            for id in reading.ids:
-                self._expected.pop(id, None)
         if reading.changes.more:
             self._needs_list = True
         self._listed = (reading.changes.position, time.monotonic())
@@ -177,6 +176,16 @@ class BirdnetGo:
                     del self._expected[next(iter(self._expected))]
         self._needs_list = True
         self._changed.set()
+
+    def _add_expected(self, reading: Reading) -> None:
+        """Add detections that the stream reported and the list does not have, such as those of a wrong clock."""
+        with self._lock:
+            expected = [id for id in self._expected if id not in reading.ids][:MOST_EXPECTED]
+        rows = {id: self._api.detection(id)[0] for id in expected}
+        reading.changes.detections.extend(row.detection for row in rows.values() if row is not None)
+        with self._lock:
+            for id in (*reading.ids, *(id for id, row in rows.items() if row is not None)):
+                self._expected.pop(id, None)
 
     def _is_up_to_date(self, position: str) -> bool:
         listed_position, listed_at = self._listed

@@ -133,7 +133,9 @@ class Api:
         hint = ""
         if status in (401, 403):
             hint = "; the login is not accepted, check it in a browser"
-        elif status == 404 or response.has_redirect_location:
+        elif response.has_redirect_location:
+            hint = f" and leads to {response.headers['Location'][:100]}; give the right address as --url"
+        elif status == 404:
             hint = "; check that --url is the address of BirdNET-Go"
         is_later = status in TEMPORARY or status == 429
         raise StationUnavailableError(

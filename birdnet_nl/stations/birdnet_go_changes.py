@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from birdnet_nl.stations.birdnet_go_rows import MAX_ZONE, Listing, Row, is_same_content, pair_renamed
@@ -16,6 +16,7 @@ RECENT_AFTER_GAP = 500  # … after a connection was made
 PAGE = 500  # larger than the pages that BirdNET-Go keeps for minutes (100)
 OVERLAP = 20  # detections that are in two pages, so that deletions between two requests lose none
 LATE = timedelta(minutes=15)  # a detection may be stored so much later than one that began after it
+FAR = timedelta(days=7)  # between two detections of one list, one of which has the time of a wrong clock
 MOST_CHECKS = 30  # detections that are asked for one by one in one call, because they are missing in a list
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class _Checks:
 
     def is_gone(self, detection: StationDetection) -> bool:
         """Return whether the station has no such detection; False where that is not known yet."""
-        if self.left <= 0 or not detection.clip.isdigit():
+        if self.left <= 0:
             return False
         self.left -= 1
         row, _ = self.lists.detection(int(detection.clip))
@@ -156,16 +157,23 @@ def _compare(rows: Sequence[Row], known: Known, checks: _Checks, is_newest: bool
         return _Comparison(Changes())
     listed = {row.detection.key: row.detection for row in rows}
     times = [detection.recorded_at for detection in listed.values()]
-    oldest, newest = min(times), max(times)
-    stored = known.between(oldest, newest + timedelta(seconds=1))
+    stored = _stored(known, times, timedelta(0))
     new = [detection for key, detection in listed.items() if key not in stored]
-    around = known.between(oldest - MAX_ZONE, newest + MAX_ZONE) if new else stored
+    around = _stored(known, times, MAX_ZONE) if new else stored
     renamed = pair_renamed([detection for key, detection in around.items() if key not in listed], new)
-    surely_listed = (oldest + LATE, newest if is_newest else newest - LATE)  # else in the next or previous list
+    # A stored detection must be listed where both its time and its id are between those of the list. Lists are sorted
+    # by id or by time, depending on the version of the station, and its clock may have been wrong.
+    oldest, newest = min(times) + LATE, max(times) - (timedelta(0) if is_newest else LATE)
+    first, last = min(row.id for row in rows), max(row.id for row in rows)
     missing = [
         detection
         for key, detection in stored.items()
-        if key not in listed and key not in renamed and surely_listed[0] <= detection.recorded_at <= surely_listed[1]
+        if key not in listed
+        and key not in renamed
+        and oldest <= detection.recorded_at <= newest
+        and detection.clip.isdigit()
+        and first <= int(detection.clip)
+        and (is_newest or int(detection.clip) <= last)
     ]
     missing.sort(key=lambda detection: detection.recorded_at, reverse=True)
     gone = [detection.key for detection in missing if checks.is_gone(detection)]
@@ -176,6 +184,18 @@ def _compare(rows: Sequence[Row], known: Known, checks: _Checks, is_newest: bool
         reaches_stored=all(row.detection.key in stored for row in rows[-OVERLAP:]),
         is_renumbered=any(around[old].clip != listed[new].clip for old, new in renamed.items()),
     )
+
+
+def _stored(known: Known, times: Sequence[datetime], margin: timedelta) -> dict[str, StationDetection]:
+    """Return stored detections around times; one time far from the others does not bring all that is between."""
+    stored: dict[str, StationDetection] = {}
+    ordered = sorted(times)
+    start = ordered[0]
+    for before, time in zip(ordered, [*ordered[1:], None], strict=True):
+        if time is None or time - before > FAR:
+            stored.update(known.between(start - margin, before + margin + timedelta(seconds=1)))
+            start = time or start
+    return stored
 
 
 def _reviews(before: Mapping[str, str], rows: Sequence[Row]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from birdnet_nl.stations.detection import StationDetection
 
 UNKNOWN_TIME = datetime(1970, 1, 1)
+YEARS = range(1970, 9000)  # of a date that is one; Go's zero time is in the year 1
 MAX_ZONE = timedelta(hours=26)  # between local times of one moment in two time zones
 REVIEWS = ("correct", "false_positive")
 MAX_TEXT = 300  # characters of a name
@@ -161,15 +162,16 @@ def _local(date: Any, time: Any) -> datetime | None:
     if not isinstance(date, str) or not isinstance(time, str):
         return None
     try:
-        return datetime.fromisoformat(f"{date.strip()}T{time.strip()}").replace(tzinfo=None, microsecond=0)
+        moment = datetime.fromisoformat(f"{date.strip()}T{time.strip()}").replace(tzinfo=None, microsecond=0)
     except ValueError:
         return None
+    return moment if moment.year in YEARS else None
 
 
 def _zoned(value: Any) -> datetime | None:
-    """Return a time with a zone; Go's zero time counts as none."""
+    """Return a time with a zone."""
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return moment if moment.tzinfo and moment.year > 1970 else None
+    return moment if moment.tzinfo and moment.year in YEARS else None

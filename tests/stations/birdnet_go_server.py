@@ -29,7 +29,7 @@ class BirdnetGoServer:
         self.requests = []
         self.is_private, self.password, self.user = is_private, password, user
         self.sends_names = True  # Content-Disposition, as newer versions do
-        self.announces_early = False  # an event comes before the detection is in the list
+        self.sorts_by_time = False  # as versions of 2026 with their new schema do; else by id
         self.next_id = 1
         self.now = datetime(2026, 11, 30, 6, 0, 0)
         self.lock = threading.RLock()
@@ -99,7 +99,10 @@ class BirdnetGoServer:
 
     def newest(self):
         with self.lock:
-            return [self.detections[id] for id in sorted(self.detections, reverse=True)]
+            newest = [self.detections[id] for id in sorted(self.detections, reverse=True)]
+            if self.sorts_by_time:
+                newest.sort(key=lambda row: (row["date"], row["time"]), reverse=True)
+            return newest
 
     def paths(self, method="GET"):
         return [path for name, path, *_ in list(self.requests) if name == method]

@@ -261,6 +261,27 @@ def test_a_clock_that_jumps_at_the_station_loses_nothing(server, reader):
     assert reader.ids() == list(range(1, 2102))
 
 
+@pytest.mark.parametrize("year", ["1970", "2019", "2099", "0001", "9999"])
+def test_a_detection_of_a_wrong_clock_costs_no_requests_and_deletes_nothing(server, reader, year):
+    server.add_many(300)
+    reader.read()
+    server.add(date=f"{year}-01-01", timestamp="")
+    server.requests.clear()
+    reader.read()
+    assert len(server.requests) == 1 and len(reader.rows()) == 301 and reader.history() == []
+
+
+def test_a_detection_of_a_wrong_clock_is_found_where_lists_are_sorted_by_time(server, station, reader):
+    server.sorts_by_time = True
+    server.add_many(900)
+    station.wait(5)
+    reader.read()
+    id = server.add(date="2026-01-01")
+    station.wait(5)
+    reader.read()
+    assert reader.ids() == list(range(1, id + 1))
+
+
 @pytest.mark.parametrize("position_text", ["nonsense", "[]", '{"offset": -3}', '{"other": 1}', '{"offset": "x"}'])
 def test_a_position_that_cannot_be_read_begins_again(server, reader, position_text):
     server.add_many(60)
@@ -279,7 +300,7 @@ LISTS = "/detections/recent"
         ((503, {"Retry-After": "4"}), "answers 503"),
         ((500, {}), "answers 500"),
         ((404, {}), "answers 404; check that --url is the address of BirdNET-Go"),
-        ((302, {"Location": "http://example.org/"}), "answers 302; check that --url"),
+        ((302, {"Location": "https://birds.local/"}), "answers 302 and leads to https://birds.local/; give the right"),
         ((403, {}), "answers 403; the login is not accepted"),
         ((200, {"Content-Type": "text/html"}, b"<html>router</html>"), "is no JSON; check that --url"),
         ((200, {}, b""), "is no JSON"),
