@@ -14,6 +14,7 @@ from birdnet_nl.util.printed_commands import short_path
 
 YOUNG = timedelta(minutes=10)  # a detection whose clip may still come
 MAX_DAYS = 8  # whose folders are remembered
+MAX_MISSING = 10_000  # clips that are remembered as missing
 CLIP_S, DETECTION_S = 6.0, 3.0
 
 
@@ -28,6 +29,7 @@ class BirdnetPiClips:
     def __init__(self, folder: Path, clip_s: float = CLIP_S) -> None:
         self.folder, self.clip_s = folder, clip_s
         self._ready = ClipReady()
+        self._missing: OrderedDict[str, float] = OrderedDict()  # key -> when it was asked for first
         self._days: OrderedDict[str, tuple[int, list[str]]] = OrderedDict()
 
     def path(self, detection: StationDetection) -> Path:
@@ -41,13 +43,20 @@ class BirdnetPiClips:
         path = self.find(detection.clip)
         if path is None:
             self._check_folder()
-            if datetime.now() - detection.recorded_at < YOUNG:
+            if datetime.now() - detection.recorded_at < YOUNG and self._waited(detection.key) < YOUNG:
                 raise AudioNotReadyError(f"{short_path(self.folder / detection.clip)} is not written yet")
             raise AudioGoneError(
                 f"{short_path(self.folder / detection.clip)} does not exist; BirdNET-Pi deletes old clips"
             )
         self._ready.check(path)
         return path
+
+    def _waited(self, key: str) -> timedelta:
+        """Return for how long a missing clip was asked for: the station's clock may be ahead of ours."""
+        first = self._missing.setdefault(key, time.monotonic())
+        if len(self._missing) > MAX_MISSING:
+            self._missing.popitem(last=False)
+        return timedelta(seconds=time.monotonic() - first)
 
     def find(self, clip: str) -> Path | None:
         """Return the file of a detection's clip: at its place, or in another folder of its day; None without one.

@@ -66,10 +66,10 @@ def _homes(database: Path | None) -> list[Path]:
     if user := os.environ.get("SUDO_USER"):
         expanded = user_path(f"~{user}")
         homes += [expanded] if expanded.is_absolute() else []
-    if SYSTEM_SETTINGS.exists():
+    if _is_file(SYSTEM_SETTINGS):
         homes.append(SYSTEM_SETTINGS.resolve().parents[1])
     with suppress(OSError):
-        homes += sorted(path for path in HOMES.iterdir() if path.is_dir())
+        homes += sorted(HOMES.iterdir())
     return list(dict.fromkeys(homes))
 
 
@@ -93,7 +93,7 @@ def _given_database(path: Path) -> Path:
 
 def _given_clips(path: Path) -> Path:
     for candidate in (path / CLIPS, path / "Extracted" / "By_Date", path / "By_Date", path):
-        if candidate.is_dir():
+        if _is_folder(candidate):
             return candidate
     raise DataError(
         f"there is no folder {path}{did_you_mean(path)}; give the folder By_Date of BirdNET-Pi with --clips"
@@ -103,7 +103,7 @@ def _given_clips(path: Path) -> Path:
 def _first_folder(candidates: list[Path]) -> Path:
     candidates = list(dict.fromkeys(candidates))
     for path in candidates:
-        if path.is_dir():
+        if _is_folder(path):
             return path
     raise DataError(
         f"no clips of BirdNET-Pi found (looked at {_listed(candidates)}); give the folder By_Date with --clips"
@@ -168,6 +168,13 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a home folder that is not ours
         return False
 
 

@@ -1,6 +1,7 @@
 """Comparison of listed files with the stored detections, in stretches of time that fit into little memory."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from birdnet_nl.stations.folder_scan import FolderScan
 from birdnet_nl.stations.station import Changes, Known
 
 PART = 2000  # files or stored detections in one comparison
+BUDGET_S = 0.2  # for comparisons in one call: new files are looked for in between
 LAST_DAY = datetime.max - timedelta(days=1)
 
 
@@ -47,8 +49,9 @@ class FolderComparison:
         self._scan.close()
 
     def run(self, known: Known) -> Changes | None:
-        """Return the next differences, None when there are no more."""
-        while self._stretches:
+        """Return the next differences; None when there are none left, or the time for one call is over."""
+        end_s = time.monotonic() + BUDGET_S
+        while self._stretches and time.monotonic() < end_s:
             start, end = self._stretches.popleft()
             number = self._scan.number_between(start.isoformat(), end.isoformat())
             if number > PART and end - start > timedelta(seconds=1):

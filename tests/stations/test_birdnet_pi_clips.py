@@ -118,6 +118,16 @@ def test_a_missing_clip_is_awaited_for_ten_minutes_and_then_gone(clips):
         clips.path(detection(row_now(minutes_ago=11)))
 
 
+def test_a_clip_of_the_future_is_not_awaited_for_ever(clips, monkeypatch):
+    ahead = detection(row_now(minutes_ago=-100_000))
+    with pytest.raises(AudioNotReadyError):
+        clips.path(ahead)
+    start = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: start + 601)
+    with pytest.raises(AudioGoneError):
+        clips.path(ahead)
+
+
 def test_a_missing_folder_blames_no_detection(pi, clips):
     pi.clips.rmdir()
     with pytest.raises(StationUnavailableError, match="check that its disk is mounted"):

@@ -1,5 +1,7 @@
 """Finding a BirdNET-Pi: home folders, its settings, sudo, and what is printed when it is not found."""
 
+from pathlib import Path
+
 import pytest
 
 from birdnet_nl.stations import birdnet_pi_files
@@ -83,6 +85,22 @@ def test_given_paths_may_be_folders_above(homes, tmp_path, given, clips):
     pi = FakeBirdnetPi(tmp_path / "copy")
     files = find_files(pi.database.parents[1] / given, pi.home / clips)
     assert (files.database, files.clips) == (pi.database, pi.clips)
+
+
+def test_home_folders_that_may_not_be_read_are_passed_over(homes, monkeypatch):
+    (homes / "a").mkdir()
+    pi = FakeBirdnetPi(homes / "pi")
+    real = Path.stat
+
+    def stat(path, **options):
+        if path.is_relative_to(homes / "a") and path != homes / "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert find_files().database == pi.database
+    with pytest.raises(DataError, match="there is no database"):
+        find_files(homes / "a" / "birds.db")
 
 
 def test_what_is_not_found_is_named_with_what_was_looked_at(homes):
