@@ -4,12 +4,14 @@ import errno
 import logging
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from birdnet_nl.audio.decode_blocks import open_sound
+from birdnet_nl.audio.decode_messages import decoder_messages
 from birdnet_nl.audio.decode_mono import measure
 from birdnet_nl.stations.back_off import MAX_ATTEMPTS, retry_delay
 from birdnet_nl.stations.detection import State
@@ -137,11 +139,8 @@ def clip_duration_s(path: Path) -> float:
     Raises:
         DataError: if it cannot be decoded.
     """
-    sound = open_sound(path)
-    try:
+    with decoder_messages(path), closing(open_sound(path)) as sound:
         samples, rate_hz = sound.expected_samples, sound.sample_rate_hz
-    finally:
-        sound.close()
     if 0 < samples <= MAX_DURATION_S * rate_hz:
         return samples / rate_hz
     measured = measure(path)

@@ -57,6 +57,7 @@ class FolderStation:
         self._process = uuid4().hex[:8]
         self._answers = 0
         self._unconfirmed: Changes | None = None
+        self._position = self._token = ""  # of the last question and of the last answer
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -65,6 +66,9 @@ class FolderStation:
 
     def changes(self, position: str, known: Known) -> Changes:
         """See `Station.changes`; an answer whose position does not come back was not stored, and is given again."""
+        if self._answers and position not in (self._position, self._token):  # our database was replaced
+            self._forget()
+        self._position = position
         if self._unconfirmed is not None and position != self._unconfirmed.position:
             return self._unconfirmed
         self._unconfirmed = None
@@ -77,8 +81,8 @@ class FolderStation:
         if changes is None:
             return Changes(position=position, more=self._comparison is not None)
         self._answers += 1
-        token = json.dumps([self._process, self._answers])
-        self._unconfirmed = replace(changes, position=token, more=self._comparison is not None)
+        self._token = json.dumps([self._process, self._answers])
+        self._unconfirmed = replace(changes, position=self._token, more=self._comparison is not None)
         return self._unconfirmed
 
     def wait(self, timeout_s: float) -> bool:
@@ -150,6 +154,13 @@ class FolderStation:
                 raise StationUnavailableError(f"{self.folder} is empty; check that its disk is mounted")
             self._comparison = FolderComparison(scan, known, self._detection, self.folder)
             self._next_scan = float("inf")
+
+    def _forget(self) -> None:
+        """List the folder again, for a database that does not hold what was answered."""
+        if self._comparison is not None:
+            self._comparison.close()
+        self._comparison = self._unconfirmed = None
+        self._next_scan = 0.0
 
     def _end_scan(self) -> None:
         assert self._comparison is not None

@@ -231,6 +231,20 @@ def test_an_answer_that_was_not_stored_is_given_again(station, memory, root, sou
     assert set(memory.detections) == {"a.wav"}
 
 
+def test_a_database_that_was_replaced_gets_all_files(station, memory, root, sound):
+    put(root / "a.wav", sound)
+    put(root / "b.wav", sound)
+    memory.read(station)
+    assert set(memory.detections) == {"a.wav", "b.wav"}
+    empty, older = Memory(), Memory()
+    empty.read(station)
+    assert set(empty.detections) == {"a.wav", "b.wav"}
+    older.position = "of an older copy"
+    older.detections = {"a.wav": memory.detections["a.wav"]}
+    older.read(station)
+    assert set(older.detections) == {"a.wav", "b.wav"}
+
+
 def test_the_newest_come_first_and_parts_are_small(station, memory, root, sound, monkeypatch):
     monkeypatch.setattr(folder_days, "PART", 20)
     start = datetime(2026, 5, 1, 6)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sqlite3
+import sys
 
 import pytest
 import typer
@@ -137,11 +138,17 @@ def test_dates_and_windows_are_read():
 
 
 def test_log_lines_are_plain_and_have_priorities_in_the_journal():
-    record = logging.LogRecord("birdnet_nl", logging.WARNING, "", 0, "the disk is full\nsee below", (), None)
-    assert LineFormatter(False, True).format(record) == "<4>the disk is full\n<4>see below"
-    assert LineFormatter(False, False).format(record) == "warning: the disk is full\nsee below"
+    try:
+        raise ZeroDivisionError("bug")
+    except ZeroDivisionError:
+        error = sys.exc_info()
+    record = logging.LogRecord("birdnet_nl", logging.WARNING, "", 0, "the disk\n\x1b[2J is full", (), error)
+    lines = LineFormatter(False, True).format(record).split("\n")
+    assert lines[0] == "<4>the disk  [2J is full" and lines[-1] == "<4>ZeroDivisionError: bug"
+    record.exc_info = record.exc_text = None
+    assert LineFormatter(False, False).format(record) == "warning: the disk  [2J is full"
     record.levelno = logging.INFO
-    assert LineFormatter(True, False).format(record)[8:] == " the disk is full\nsee below"
+    assert LineFormatter(True, False).format(record)[8:] == " the disk  [2J is full"
 
 
 def test_help_documents_states_and_exit_codes():
