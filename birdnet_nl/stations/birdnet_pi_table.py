@@ -1,36 +1,21 @@
-"""Read-only access to BirdNET-Pi's table of detections that never holds up its writer.
+"""The table of BirdNET-Pi's detections, in short readings."""
 
-A reader of a database with a rollback journal holds a lock during which no other program can commit. BirdNET-Pi takes
-any error for "busy" and drops a row after three tries, so every reading here takes a few milliseconds, begins when
-nothing is being written, and long series of readings pause in between. Nothing is ever written: the file is opened with
-`mode=ro`, which also leaves an unfinished transaction (a hot journal) to BirdNET-Pi.
-"""
-
-import os
-import sqlite3
-import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from rich.markup import escape
 
+from birdnet_nl.stations.birdnet_pi_connection import ReadOnlyDatabase
 from birdnet_nl.stations.birdnet_pi_rows import COLUMNS, Row
 from birdnet_nl.stations.station import StationUnavailableError
 from birdnet_nl.util.console import display_path, warn
 
 TABLE = "detections"
 INSERTED_VALUES = 12  # by BirdNET-Pi, without names of columns: a table with more or fewer loses every detection
-BUSY_S = 2.0
 CHUNK = 200  # rows in one reading: about 0.3 ms, on a Raspberry Pi 3 about 3 ms
 WALK = 2000  # row numbers in one reading of a table without an index
-REST = 20.0  # pause after a reading, as a multiple of its time: at most 5 % of the time a writer finds a lock
-MAX_REST_S = 0.1
-JOURNAL_WAIT_S = 0.05  # for a transaction in progress; one that takes longer is left to SQLite
-COUNTER_PLACE, WAL_PLACE = 24, 18  # in the header of an SQLite file
-WAL = 2
 
 
 class Head(NamedTuple):
@@ -54,20 +39,13 @@ class DetectionsTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._connection: sqlite3.Connection | None = None
-        self._header = -1
-        self._file = (-1, -1)
-        self._has_index = self._keeps_journal = False
+        self._database = ReadOnlyDatabase(path)
+        self._has_index = False
         self._walked: tuple[int, dict[Any, array[int]]] | None = None
         self._warned = ""
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._header >= 0:  # after the connection: closing a file ends the locks of its process
-            os.close(self._header)
-            self._header = -1
+        self._database.close()
 
     def head(self) -> Head:
         """Return the state of the database.
@@ -78,7 +56,7 @@ class DetectionsTable:
         self._open()
         ((last_row,),) = self._read(f"SELECT max(rowid) FROM {TABLE}")
         ((version,),) = self._read("PRAGMA data_version")
-        return Head(self._file, self._counter(), version, last_row or 0)
+        return Head(self._database.file, self._database.counter(), version, last_row or 0)
 
     def rows_after(self, number: int) -> tuple[list[Row], int]:
         """Return the rows whose number is higher, at most `CHUNK` in their order, and the last number."""
@@ -152,76 +130,17 @@ class DetectionsTable:
         return self._walked[1]
 
     def _read(self, query: str, values: Iterable[Any] = (), rest: bool = False) -> list[tuple[Any, ...]]:
-        """Return all rows of one short reading, which is over when this returns."""
-        if self._connection is None:
-            self._open()
-        assert self._connection is not None
-        self._wait_for_writer()
-        start = time.perf_counter()
-        try:
-            rows = self._connection.execute(query, tuple(values)).fetchall()
-        except sqlite3.Error as error:
-            self.close()
-            raise unavailable(self.path, error) from None
-        if rest:
-            time.sleep(min(MAX_REST_S, REST * (time.perf_counter() - start)))
-        return rows
-
-    def _wait_for_writer(self) -> None:
-        """Begin no reading between the insertion of a row and its commit, which would fail."""
-        if self._keeps_journal:
-            return
-        journal, end = f"{self.path}-journal", time.monotonic() + JOURNAL_WAIT_S
-        while os.path.exists(journal):  # noqa: PTH110  a Path costs more than the question
-            if time.monotonic() >= end:  # left by a crash, or kept between transactions
-                self._keeps_journal = True
-                return
-            time.sleep(0.001)
-
-    def _counter(self) -> int | None:
-        header = os.pread(self._header, 100, 0)
-        if len(header) < 100 or header[WAL_PLACE] == WAL:
-            return None
-        return int.from_bytes(header[COUNTER_PLACE : COUNTER_PLACE + 4], "big")
+        self._open()
+        return self._database.read(query, values, rest)
 
     def _open(self) -> None:
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            self.close()
-            raise StationUnavailableError(
-                f"{self.path} cannot be read ({error.strerror}); it is tried again, and another can be given with --db"
-            ) from None
-        file = (status.st_dev, status.st_ino)
-        if self._connection is not None and file == self._file:
-            return
-        self.close()
-        self._walked, self._keeps_journal = None, False
-        if status.st_size == 0:
-            raise StationUnavailableError(f"{self.path} is empty; it is tried again until BirdNET-Pi has filled it")
-        try:
-            self._header = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            self._file = file
-            self._check_wal(status)
-            self._connection = connect(self.path)
-            self._check_schema()
-        except sqlite3.Error as error:
-            self.close()
-            raise unavailable(self.path, error) from None
-        except OSError as error:
-            self.close()
-            raise StationUnavailableError(f"{self.path} cannot be read ({error.strerror})") from None
-        except StationUnavailableError:
-            self.close()
-            raise
-
-    def _check_wal(self, status: os.stat_result) -> None:
-        """Refuse a database in WAL mode where reading would leave files that its owner cannot write."""
-        if os.pread(self._header, 1, WAL_PLACE) == bytes([WAL]) and os.geteuid() not in (0, status.st_uid):
-            raise StationUnavailableError(
-                f"{self.path} is in WAL mode, in which a reader makes files that BirdNET-Pi has to write; run this as "
-                "the user that BirdNET-Pi runs as"
-            )
+        if self._database.open():
+            self._walked = None
+            try:
+                self._check_schema()
+            except StationUnavailableError:
+                self.close()  # checked again
+                raise
 
     def _check_schema(self) -> None:
         names = [name for _, name, *_ in self._read(f"PRAGMA table_xinfo({TABLE})")]
@@ -257,38 +176,6 @@ def _bound(value: Any) -> tuple[str, Any]:
     if isinstance(value, str) and not value.isascii():
         return "CAST(? AS TEXT)", value.encode("utf-8", "surrogateescape")
     return "?", value
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing database for reading only, in autocommit mode: each reading is a transaction of its own."""
-    connection = sqlite3.connect(
-        f"file:{quote(os.fsencode(path))}?mode=ro",
-        uri=True,
-        timeout=BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.text_factory = lambda content: content.decode("utf-8", "surrogateescape")
-    return connection
-
-
-def unavailable(path: Path, error: sqlite3.Error) -> StationUnavailableError:
-    """Return the error for the engine, in one sentence that says what is done about it."""
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StationUnavailableError(f"{path} is being written for more than {BUSY_S:.0f} s; it is tried again")
-    if name in ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY"):
-        return StationUnavailableError(
-            f"{path} has an unfinished transaction, which BirdNET-Pi completes when it writes the next detection; "
-            "it is tried again"
-        )
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StationUnavailableError(
-            f"{path} is no complete SQLite database ({error}); it is tried again, in case it is being copied"
-        )
-    if name.startswith("SQLITE_CANTOPEN"):
-        return StationUnavailableError(f"{path} cannot be opened; check that this user may read it and its folder")
-    return StationUnavailableError(f"{path} cannot be read ({error}); it is tried again")
 
 
 def _identifier(name: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from birdnet_nl.stations import birdnet_pi as station_module
-from birdnet_nl.stations import birdnet_pi_table
+from birdnet_nl.stations import birdnet_pi_connection
 from birdnet_nl.stations.birdnet_pi import BirdnetPiStation
 from birdnet_nl.stations.birdnet_pi_files import BirdnetPiFiles
 from birdnet_nl.stations.station import StationUnavailableError
@@ -395,7 +395,7 @@ def test_positions_of_other_versions_are_read_from_the_start(pi, open_station, m
 
 
 def test_a_locked_database_is_named_and_read_later(pi, station, memory, monkeypatch):
-    monkeypatch.setattr(birdnet_pi_table, "BUSY_S", 0.05)
+    monkeypatch.setattr(birdnet_pi_connection, "BUSY_S", 0.05)
     pi.insert(1)
     with closing(sqlite3.connect(pi.database)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
