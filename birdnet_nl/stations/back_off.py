@@ -8,7 +8,7 @@ log = logging.getLogger("birdnet_nl")
 FIRST_RETRY_S, MAX_RETRY_S = 2.0, 3600.0
 MAX_ATTEMPTS = 30  # to get a clip: in ten hours at least
 FAST_ATTEMPTS = 10  # after which a server that asks for a short wait again and again gets a longer one
-MIN_RETRY_S = 0.5
+MIN_RETRY_S = 0.3
 LOG_AGAIN_S = 600.0  # before the same trouble is logged once more
 
 
@@ -32,19 +32,18 @@ class Trouble:
     message: str = ""
     attempts: int = 0
     _began: float = 0.0
-    _was_logged: bool = False
+    _logged: str = ""  # the message that was logged last
 
     def met(self, message: str, retry_after_s: float | None = None) -> float:
-        """Log a trouble that was not logged yet, and return the seconds to wait before the next attempt."""
+        """Log a trouble that was not logged in the last minutes, and return the seconds until the next attempt."""
         message = message or "it does not work, for an unknown reason"
         if self.attempts == 0:
             self._began = time.monotonic()
-        if message != self.message:
-            self.message = message
-            if time.monotonic() - _logged.get(message, -LOG_AGAIN_S) >= LOG_AGAIN_S:
-                _remember(message)
-                self._was_logged = True
-                log.warning("%s", message)
+        if message != self._logged and time.monotonic() - _logged.get(message, -LOG_AGAIN_S) >= LOG_AGAIN_S:
+            _remember(message)
+            self._logged = message
+            log.warning("%s", message)
+        self.message = message
         self.attempts += 1
         if retry_after_s is not None:
             return retry_delay(0, retry_after_s)
@@ -52,9 +51,9 @@ class Trouble:
 
     def ended(self) -> None:
         """Log the end of a trouble, if there was one that was logged."""
-        if self._was_logged:
-            log.info("works again after %.0f s (%s)", time.monotonic() - self._began, self.message)
-        self.message, self.attempts, self._was_logged = "", 0, False
+        if self._logged:
+            log.info("works again after %.0f s (%s)", time.monotonic() - self._began, self._logged)
+        self.message, self.attempts, self._logged = "", 0, ""
 
 
 _logged: dict[str, float] = {}  # by all threads; message -> monotonic time

@@ -99,7 +99,7 @@ def test_a_model_that_cannot_be_used_is_no_model_and_logged_once(station, write_
 def test_clips_that_are_late_are_waited_for_and_given_up_in_the_end(station, models):
     station.late["clip-1"] = 1
     outcome = classify(station, stored(), models, Window())
-    assert (outcome.state, outcome.reason, outcome.retry_after_s) == (State.WAITING, "1.wav is not written yet", 0.5)
+    assert (outcome.state, outcome.reason, outcome.retry_after_s) == (State.WAITING, "1.wav is not written yet", 0.3)
     assert classify(station, stored(clip="2.wav", attempts=3), models, Window()).retry_after_s == 16
     outcome = classify(station, stored(clip="2.wav", attempts=MAX_ATTEMPTS - 1), models, Window())
     assert (outcome.state, outcome.reason) == (State.AUDIO_GONE, "asked for 30 times: 2.wav does not exist")

@@ -8,6 +8,7 @@ import pytest
 from fake_station import NOON, detection
 from test_records import RESULT, row, store
 
+from birdnet_nl.stations import back_off
 from birdnet_nl.stations.back_off import MAX_RETRY_S, Trouble, retry_delay
 from birdnet_nl.stations.detection import State
 from birdnet_nl.stations.results import (
@@ -74,10 +75,10 @@ def test_the_back_off_doubles_up_to_an_hour_or_is_what_a_server_asks_for():
     assert [retry_delay(attempts) for attempts in range(4)] == [2, 4, 8, 16]
     assert retry_delay(11) == retry_delay(5000) == MAX_RETRY_S
     assert retry_delay(3, 7.5) == 7.5 and retry_delay(15, 1) == 64
-    assert retry_delay(3, -1) == 0.5 and retry_delay(0, 1e9) == MAX_RETRY_S
+    assert retry_delay(3, -1) == 0.3 and retry_delay(0, 1e9) == MAX_RETRY_S
 
 
-def test_a_trouble_is_logged_when_it_begins_and_when_it_ends(caplog):
+def test_a_trouble_is_logged_when_it_begins_and_when_it_ends(caplog, monkeypatch):
     trouble, caplog_level = Trouble(), caplog.set_level("INFO", "birdnet_nl")
     assert caplog_level is None
     trouble.ended()
@@ -89,7 +90,12 @@ def test_a_trouble_is_logged_when_it_begins_and_when_it_ends(caplog):
     assert [record.message.partition(" after ")[0] for record in caplog.records] == [
         "birds.db is locked", "birds.db does not exist", "works again",
     ]  # fmt: skip
+    caplog.clear()
     assert trouble.met("birds.db is locked", retry_after_s=120) == 120
+    assert not caplog.records  # comes and goes
+    monkeypatch.setattr(back_off, "LOG_AGAIN_S", 0.0)
+    trouble.met("birds.db is locked")
+    assert [record.message for record in caplog.records] == ["birds.db is locked"]  # and stays this time
 
 
 def test_results_and_their_messages_are_stored_together(connection):

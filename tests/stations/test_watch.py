@@ -16,7 +16,7 @@ from birdnet_nl.stations.database import identity, open_database
 from birdnet_nl.stations.detection import State
 from birdnet_nl.stations.instance_lock import InstanceLock
 from birdnet_nl.stations.models_of_station import StationModels
-from birdnet_nl.stations.station import StationUnavailableError
+from birdnet_nl.stations.station import Changes, StationUnavailableError
 from birdnet_nl.stations.watch import ExitCode, Watch, WatchOptions
 
 STATES = "SELECT key, state FROM detections"
@@ -135,6 +135,20 @@ def test_a_detection_is_predicted_as_it_arrives(tmp_path, station, make, caplog)
         wait_for(lambda: states(tmp_path) == {"clip-0": State.DONE})
         assert time.monotonic() - began < 1
     assert "2026-11-30 12:00:00 Koolmees: song (80 %)" in caplog.messages
+
+
+def test_an_idle_station_costs_nothing(tmp_path, station, make):
+    station.add(detection(0))
+    made = make()
+    with running(made):
+        wait_for(lambda: states(tmp_path) == {"clip-0": State.DONE})
+        time.sleep(0.2)
+        rounds, reads = [], []
+        made.on_round = lambda: rounds.append(1)
+        station.changes = lambda *arguments: reads.append(1) or Changes()
+        began = time.process_time()
+        time.sleep(1.0)
+        assert len(rounds) + len(reads) <= 1 and time.process_time() - began < 0.1
 
 
 def test_a_promoted_version_gives_species_without_a_model_their_types(tmp_path, station, make, write_models, caplog):
