@@ -1,7 +1,9 @@
 """BirdNET-Go: nothing is lost or stored twice, whatever its server does, and nothing is written."""
 
+import contextlib
 import json
 import logging
+import random
 import threading
 import time
 from datetime import datetime, timedelta
@@ -259,6 +261,60 @@ def test_a_clock_that_jumps_at_the_station_loses_nothing(server, reader):
         reader.station._has_gap = True
         reader.read()
     assert reader.ids() == list(range(1, 2102))
+
+
+@pytest.mark.parametrize("sorts_by_time", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_any_sequence_of_events_loses_nothing(server, station, reader, seed, sorts_by_time):
+    """Detections that come, go, change and are renumbered, between reads that are cut off or fail."""
+    random_events = random.Random(seed)
+    server.sorts_by_time = sorts_by_time
+    known = StoredKnown(reader.connection, station.name)
+
+    def add():
+        server.add_many(random_events.choice([1, 5, 60, 400]))
+
+    def delete():
+        newest = sorted(server.detections, reverse=True)
+        start = random_events.randrange(max(1, len(newest)))
+        server.delete(*newest[start : start + random_events.choice([1, 3, 40])])
+
+    def identify():
+        if server.detections:
+            id = random_events.choice(sorted(server.detections)[-100:])
+            server.detections[id] |= {"scientificName": "Turdus philomelos", "commonName": "Zanglijster"}
+
+    def renumber():
+        shift = random_events.choice([1000, 100_000])
+        server.detections = {id + shift: row | {"id": id + shift} for id, row in server.detections.items()}
+        server.next_id += shift
+
+    def read_a_part():
+        station._has_gap = random_events.random() < 0.5
+        changes = station.changes(position(reader.connection, station.name), known)
+        if random_events.random() < 0.8:  # else killed before they are stored
+            store_changes(reader.connection, station.name, changes)
+
+    def fail():
+        path = random_events.choice(["/detections/recent", "/detections"])
+        server.faults[path] = [(503, {})]
+        with contextlib.suppress(StationUnavailableError):
+            reader.read()
+        server.faults.clear()
+
+    events = [add, add, delete, identify, read_a_part, read_a_part, fail, reader.read]
+    for _ in range(25):
+        random_events.choice(events)()
+    renumber()
+    reader.read()
+    for _ in range(10):
+        random_events.choice(events)()
+    reader.read()
+    stored = dict(reader.rows())
+    assert {str(id): row["scientificName"] for id, row in server.detections.items()}.items() <= stored.items()
+    newest = sorted(server.detections)[-100:]
+    recent = [clip for clip in map(int, stored) if newest and clip >= newest[0]]
+    assert sorted(recent) == newest or sorts_by_time, "deleted ones are noticed"
 
 
 @pytest.mark.parametrize("year", ["1970", "2019", "2099", "0001", "9999"])
