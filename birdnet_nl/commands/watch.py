@@ -1,6 +1,8 @@
 """`birdnet-nl watch`: a type for every detection of a station, as it arrives."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,9 +24,10 @@ DELIVERY_S, ONCE_DELIVERY_S = 1.0, 10.0  # for messages that are left at the end
 EPILOG = (
     "Every detection ends as done, uncertain, no model, audio gone or failed (with the reason); one whose clip is not "
     "written yet waits, with longer and longer pauses. A species that gets a model is predicted then; results of an "
-    "earlier model stay, unless --again asks for others. Exit codes: 0 ended as asked (SIGTERM, or --once), 1 "
-    "unexpected error, 2 not possible as called, 3 another instance runs, 4 the station could not be read (--once), 5 "
-    "the database could not be written, 130 Ctrl-C. The health file is replaced at least once a minute."
+    "earlier model stay, unless --again asks for others, also while another process watches. Exit codes: 0 ended as "
+    "asked (SIGTERM, or --once), 1 unexpected error, 2 not possible as called, 3 another instance runs, 4 the station "
+    "could not be read (--once), 5 the database could not be written, 130 Ctrl-C. The health file is replaced at least "
+    "once a minute."
 )
 
 watch_app = typer.Typer(
@@ -129,7 +132,7 @@ def run_watch(make_station: "Callable[[], Station]", options: CommonOptions, com
             with InstanceLock(database) as lock:
                 code = _watch(make_station, options, database, lock, comments)
     except AnotherInstanceError as error:
-        code = _refused(error, ExitCode.ANOTHER_INSTANCE)
+        code = _again_by_other(make_station, options, database, error)
     except (BirdnetNlError, ValueError) as error:
         code = _refused(error, ExitCode.NOT_POSSIBLE)
     except PermissionError as error:
@@ -145,6 +148,26 @@ def run_watch(make_station: "Callable[[], Station]", options: CommonOptions, com
 def _refused(error: Exception | str, code: int) -> int:
     screen.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
     return code
+
+
+def _again_by_other(make_station: "Callable[[], Station]", options: CommonOptions, database: Path, error: Any) -> int:
+    """Let the instance that runs, such as a service, predict the detections of `--again`; refuse anything else."""
+    from birdnet_nl.inference.model import load_model
+    from birdnet_nl.stations.database import open_database
+    from birdnet_nl.stations.models_of_station import StationModels
+    from birdnet_nl.stations.results import predict_again
+    from birdnet_nl.stations.watch import ExitCode
+
+    if not options.again:
+        return _refused(error, ExitCode.ANOTHER_INSTANCE)
+    try:
+        since, models = parse_again(options.again), StationModels(options.model, load_model)
+        with closing(make_station()) as station, closing(open_database(database)) as connection:
+            count = predict_again(connection, station.name, since, models.fingerprint)
+    except (BirdnetNlError, sqlite3.Error) as problem:
+        return _refused(problem, ExitCode.NOT_POSSIBLE)
+    screen.print(f"{count} detections are predicted again by the process that runs, within minutes", soft_wrap=True)
+    return 0
 
 
 def _watch(

@@ -112,6 +112,19 @@ def test_no_model_and_a_second_instance_have_their_own_codes(tmp_path, clips, wr
     assert refused.exit_code == 3 and "runs already for" in refused.output
 
 
+def test_again_is_done_by_the_instance_that_runs(tmp_path, clips, write_models):
+    write_models("a", "koolmees")
+    assert watch("folder", clips, "--once", "--database", "d.db").exit_code == 0
+    write_models("b", "koolmees")
+    with InstanceLock(tmp_path / "d.db"):
+        done = watch("folder", clips, "--again", "since=2026-11-30T06:00:01", "--database", "d.db")
+    assert done.exit_code == 0 and "2 detections are predicted again" in done.output
+    connection = sqlite3.connect(tmp_path / "d.db")
+    states = connection.execute("SELECT state, count(*) FROM detections GROUP BY state ORDER BY state").fetchall()
+    connection.close()
+    assert states == [("done", 1), ("new", 2)]
+
+
 @pytest.mark.parametrize(("number", "code"), [(15, 0), (2, 130)])
 def test_sigterm_is_a_good_end_and_ctrl_c_is_130(tmp_path, monkeypatch, write_models, number, code):
     def stop(*arguments):
