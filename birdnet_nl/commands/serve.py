@@ -32,7 +32,14 @@ def serve_command(
     ] = None,
     language: Annotated[str, typer.Option(help="en or nl; by default as the browser asks.")] = "",
     location: Annotated[str, typer.Option(help="Latitude,longitude of the station, for sunrise.")] = "52.16,5.39",
-    cache: Annotated[Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder of the caches.")] = Path("cache"),
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="BIRDNET_NL_CACHE",
+            help="Folder for spectrograms; by default ~/.cache/birdnet_nl.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show detections as they arrive, with spectrogram, player and corrections, on http://127.0.0.1:8088."""
     for module in ("fastapi", "uvicorn"):
@@ -44,7 +51,7 @@ def serve_command(
 
     settings = LiveSettings(
         database=user_path(database) if database else default_path(),
-        cache=user_path(cache),
+        cache=user_path(cache) if cache else default_cache(),
         clips=user_path(clips) if clips else None,
         host=host,
         port=port,
@@ -69,6 +76,10 @@ def serve_command(
         text = f"{settings.database} does not exist yet; start birdnet-nl watch, and detections appear"
         screen.print(text, markup=False, soft_wrap=True)
     LiveServer(settings).run(sockets)
+
+
+def default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "birdnet_nl"
 
 
 def _read_location(text: str) -> tuple[float, float]:

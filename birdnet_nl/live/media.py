@@ -1,12 +1,13 @@
 """Clips and spectrograms of detections: found by the id of a detection, never by a path of a request."""
 
 import hashlib
-import json
 import os
 import sqlite3
 import stat
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,12 @@ from birdnet_nl.audio.spectrogram_image import encode_png, spectrogram_shades
 from birdnet_nl.live.queries import Row
 from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.live.settings import LiveSettings
+from birdnet_nl.stations.birdnet_pi_clips import BirdnetPiClips
+from birdnet_nl.stations.clip_access import open_clips, stored_settings
+from birdnet_nl.stations.detection import StationDetection
+from birdnet_nl.stations.station import AudioGoneError, AudioNotReadyError, StationUnavailableError
 from birdnet_nl.util.errors import DataError
-from birdnet_nl.util.files import atomic_path
+from birdnet_nl.util.files import atomic_path, touch_cached
 
 MEDIA_TYPES = {
     ".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".oga": "audio/ogg",
@@ -34,29 +39,61 @@ WAIT_S = 20.0
 
 
 class Media:
-    """Clips below the clip folders of the stations, and a cache of their spectrograms with a limited size."""
+    """Clips of the stations, with caches of limited size for spectrograms and for clips that a station sends."""
 
     def __init__(self, settings: LiveSettings, max_cache_bytes: int = 200_000_000) -> None:
         self._settings = settings
         self._cache = FileCache(settings.cache / "spectrograms", max_cache_bytes)
-        self._computing = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._sent = FileCache(settings.cache / "clips", max_cache_bytes)
+        self._working = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._finders: dict[Path, BirdnetPiClips] = {}
+        self._lock = threading.Lock()
 
     def clip(self, connection: sqlite3.Connection, row: Row) -> Path:
         """Return the real path of a clip; raises `RefusedError` if it is gone or not below the clip folder."""
-        folder = self._clip_folder(connection, row.station)
-        if folder is None:
+        stored = stored_settings(connection, row.station)
+        if stored.get("kind") == "birdnet-go" and self._settings.clips is None:
+            return self._sent_clip(connection, row)
+        folder = self._settings.clips or stored.get("clips")
+        if not folder or not isinstance(folder, str | Path) or not row.clip:
             raise RefusedError(404, "The recording is not there.")
-        return checked_clip(folder, row.clip)
+        folder, name = Path(folder), row.clip
+        if stored.get("kind") == "birdnet-pi":  # its folders have the names of species in the language of its page
+            with self._lock:
+                found = self._finders.setdefault(folder, BirdnetPiClips(folder)).find(name)
+            name = str(found) if found else name
+        return checked_clip(folder, name)
 
-    def _clip_folder(self, connection: sqlite3.Connection, station: str) -> Path | None:
-        if self._settings.clips is not None:
-            return self._settings.clips
-        stored = connection.execute("SELECT settings FROM stations WHERE name = ?", (station,)).fetchone()
+    def _sent_clip(self, connection: sqlite3.Connection, row: Row) -> Path:
+        """Return the copy of a clip that a station sends over HTTP."""
+        key = hashlib.sha256(repr((row.station, row.key, row.clip)).encode("utf-8", "replace")).hexdigest()[:40]
+        for suffix in MEDIA_TYPES:
+            if (path := self._sent.find(f"{key}{suffix}")) is not None:
+                return path
+        with self._one_of_few():
+            access = open_clips(connection, row.station)
+            try:
+                with access.clip(_station_detection(row)) as path:
+                    suffix = path.suffix.lower()
+                    if suffix not in MEDIA_TYPES or path.stat().st_size > MAX_CLIP_BYTES:
+                        raise RefusedError(404, "The recording is not there.")
+                    self._sent.write(f"{key}{suffix}", path.read_bytes())
+            except (AudioGoneError, AudioNotReadyError, StationUnavailableError, ValueError, OSError):
+                raise RefusedError(404, "The recording is not there.") from None
+            finally:
+                getattr(access, "close", lambda: None)()
+        if (path := self._sent.find(f"{key}{suffix}")) is None:  # no room on the disk
+            raise RefusedError(404, "The recording is not there.")
+        return path
+
+    @contextmanager
+    def _one_of_few(self) -> Iterator[None]:
+        if not self._working.acquire(timeout=WAIT_S):
+            raise RefusedError(429, "Too many requests; wait a moment.", {"retry-after": "5"})
         try:
-            folder = json.loads(stored["settings"]).get("clips") if stored else None
-        except (ValueError, AttributeError):
-            return None
-        return Path(folder) if isinstance(folder, str) and folder else None
+            yield
+        finally:
+            self._working.release()
 
     def spectrogram(self, clip: Path, row: Row) -> bytes:
         """Return the PNG of a clip, from the cache or computed; bright where it was predicted."""
@@ -68,16 +105,18 @@ class Media:
         key = hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
         if (image := self._cache.read(f"{key}.png")) is not None:
             return image
-        if not self._computing.acquire(timeout=WAIT_S):
-            raise RefusedError(429, "Too many requests; wait a moment.", {"retry-after": "5"})
-        try:
-            image = draw(clip, row.start_s, row.end_s)
-        except (DataError, OSError):
-            raise RefusedError(404, "The recording cannot be drawn.") from None
-        finally:
-            self._computing.release()
+        with self._one_of_few():
+            try:
+                image = draw(clip, row.start_s, row.end_s)
+            except (DataError, OSError):
+                raise RefusedError(404, "The recording cannot be drawn.") from None
         self._cache.write(f"{key}.png", image)
         return image
+
+
+def _station_detection(row: Row) -> StationDetection:
+    moment = datetime.fromisoformat(row.recorded_at)
+    return StationDetection(row.key, moment, row.scientific_name, row.common_name, row.confidence, row.clip, row.source)
 
 
 def checked_clip(folder: Path, clip: str) -> Path:
@@ -123,11 +162,9 @@ def draw(clip: Path, start_s: float | None, end_s: float | None) -> bytes:
 class FileCache:
     """Small files in one folder; the ones unused for longest are deleted above the limit of size."""
 
-    CHECK_EVERY = 50  # files written between two checks of the size
-
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
-        self._lock, self._written = threading.Lock(), 0
+        self._lock, self._unchecked = threading.Lock(), max_bytes  # bytes written since the last check of the size
 
     def read(self, name: str) -> bytes | None:
         path = self._folder / name
@@ -135,17 +172,26 @@ class FileCache:
             content = path.read_bytes()
         except OSError:
             return None
-        with suppress(OSError):
-            os.utime(path)
+        touch_cached(path)
         return content
+
+    def find(self, name: str) -> Path | None:
+        """Return the path of a file that is there, as the one used last."""
+        path = self._folder / name
+        try:
+            os.utime(path)
+        except OSError:
+            return None
+        return path
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; without room on the disk the page works without the cache."""
         with suppress(OSError), atomic_path(self._folder / name, sync=False) as temporary:
             temporary.write_bytes(content)
         with self._lock:
-            is_due = self._written % self.CHECK_EVERY == 0
-            self._written += 1
+            self._unchecked += len(content)
+            if is_due := self._unchecked > self._max_bytes / 20:
+                self._unchecked = 0
         if is_due:
             self.shrink()
 

@@ -60,6 +60,11 @@ class Pages:
             request.headers.get("accept-language", ""),
         )  # fmt: skip
 
+    @staticmethod
+    def is_page(path: str) -> bool:
+        """Return whether a path is that of a page; others are not repeated in links."""
+        return path in ("/", "/patterns", "/check", "/login", "/highlights")
+
     def render(self, request: Request, name: str, **values: Any) -> str:
         language = self.language(request)
         t = translator(language)
@@ -73,7 +78,7 @@ class Pages:
             may_write=self.may_write(request),
             is_logged_in=self.is_logged_in(request),
             script_texts=json.dumps({text: t(text) for text in SCRIPT_TEXTS}),
-            path=request.url.path,
+            path=request.url.path if self.is_page(request.url.path) else "/",
             query=dict(request.query_params.items()),
             **values,
         )

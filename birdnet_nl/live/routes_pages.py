@@ -16,6 +16,7 @@ from birdnet_nl.live.patterns import (
     rows_of_type,
     species_of_year,
     species_patterns,
+    sunrise,
     years,
 )  # fmt: skip
 from birdnet_nl.live.queries import (
@@ -61,8 +62,10 @@ def add_page_routes(app: FastAPI, live: "Live") -> None:
             songs = rows_of_type(connection, day, "song")
             bursts = alarm_bursts(rows_of_type(connection, day, "alarm"))
             first = first_songs_of_year(connection, songs, day)
-        dawn = dawn_songs(songs, settings.location)
-        return pages.page(request, "highlights.html.j2", first=first, dawn=dawn, bursts=bursts, day=day)
+        return pages.page(
+            request, "highlights.html.j2", first=first, bursts=bursts, day=day, rise=sunrise(day, *settings.location),
+            dawn=dawn_songs(songs, settings.location),
+        )  # fmt: skip
 
     @app.get("/patterns")
     def patterns_page(request: Request) -> Response:
@@ -92,7 +95,7 @@ def add_page_routes(app: FastAPI, live: "Live") -> None:
         with connections.reading() as connection:
             ids = [detection.id for detection in least_certain(connection, PAGE_ROWS)]
             rows = {row.id: row for row in read_rows_of_ids(connection, ids)} if ids else {}
-        return pages.page(request, "check.html.j2", rows=[rows[id] for id in ids if id in rows])
+        return pages.page(request, "check.html.j2", show_day=True, rows=[rows[id] for id in ids if id in rows])
 
     @app.get("/login")
     def login_page(request: Request) -> Response:

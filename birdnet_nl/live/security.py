@@ -102,6 +102,8 @@ class Guard:
             raise RefusedError(401, "Log in with the token.")
 
     def _check_rate(self, request: Request) -> None:
+        if request.url.path.startswith("/static/"):  # in memory, and kept by the browser
+            return
         kind, client = request_kind(request), request.client.host if request.client else ""
         wait_s = self._limiters[kind].wait_s(client)
         if kind == "login" and not wait_s:

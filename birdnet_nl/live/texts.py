@@ -16,7 +16,7 @@ DUTCH = {
     "Live": "Live", "Today": "Vandaag", "Day": "Dag", "Patterns": "Patronen", "To check": "Nakijken",
     "Language": "Taal", "Skip to the detections": "Naar de waarnemingen", "Log in": "Inloggen", "Log out": "Uitloggen",
     "Token": "Token", "read-only": "alleen lezen", "Previous day": "Vorige dag", "Next day": "Volgende dag",
-    "connected": "verbonden", "not connected": "niet verbonden", "connecting": "verbindt",
+    "connected": "verbonden", "not connected": "niet verbonden",
     "Bird vocalizations, live": "Vogelgeluiden, live", "Pages": "Pagina’s",
     # day
     "detections": "waarnemingen", "detection": "waarneming", "species": "soorten", "Species": "Soort", "Type": "Type",
@@ -27,18 +27,18 @@ DUTCH = {
     "Detections": "Waarnemingen", "of": "van", "new detections": "nieuwe waarnemingen", "waiting": "in de wachtrij",
     "Play": "Speel", "Pause": "Pauze", "Spectrogram": "Spectrogram", "No audio": "Geen geluid",
     "The recording cannot be played here.": "De opname kan hier niet worden afgespeeld.",
-    "probability": "kans", "Probabilities": "Kansen", "recognised with": "herkend met", "model": "model",
-    "right": "klopt", "Right": "Klopt", "wrong species": "andere soort",
+    "probability": "kans", "Probabilities": "Kansen", "model": "model",
+    "right": "klopt", "wrong species": "andere soort",
     "Wrong: another species, or no bird": "Fout: een andere soort, of geen vogel",
     "Correct this prediction": "Kijk deze voorspelling na", "corrected by": "nagekeken door", "Withdraw": "Trek in",
     "It is": "Het is", "withdrawn": "ingetrokken", "saved": "bewaard", "Your name": "Je naam",
     "Your name is stored with each correction, and remembered in this browser.":
         "Je naam wordt bij elke correctie bewaard, en in deze browser onthouden.",
-    "Save": "Bewaar", "Cancel": "Annuleer", "Not saved": "Niet bewaard", "SYNTHETIC": "SYNTHETISCH",
+    "Save": "Bewaar", "Cancel": "Annuleer", "Not saved": "Niet bewaard",
     # highlights
     "Highlights": "Bijzonderheden", "First song of the year": "Eerste zang van het jaar", "Dawn song": "Ochtendzang",
     "Alarm bursts": "Alarmgolven", "sunrise": "zonsopkomst", "None on this day.": "Niet op deze dag.",
-    "before sunrise": "voor zonsopkomst", "after sunrise": "na zonsopkomst", "min": "min", "none yet": "nog geen",
+    "before sunrise": "voor zonsopkomst", "after sunrise": "na zonsopkomst", "min": "min",
     "First song of each species from two hours before sunrise to one hour after.":
         "Eerste zang van elke soort, van twee uur voor tot een uur na zonsopkomst.",
     "At least two species alarming, at most five minutes apart.":
@@ -48,7 +48,7 @@ DUTCH = {
     # patterns
     "Types by hour": "Typen per uur", "Types by week": "Typen per week", "Hour": "Uur", "Week": "Week", "Year": "Jaar",
     "First song of each year": "Eerste zang per jaar", "Dawn song of the last days": "Ochtendzang van de laatste dagen",
-    "Show as a table": "Toon als tabel", "Date": "Datum", "Time": "Tijd", "total": "totaal",
+    "Show as a table": "Toon als tabel", "Time": "Tijd", "total": "totaal",
     "Certain and corrected detections only.": "Alleen zekere en nagekeken waarnemingen.",
     "Earliest song of each day, relative to sunrise.": "Vroegste zang van elke dag, ten opzichte van zonsopkomst.",
     "No certain song yet.": "Nog geen zekere zang.",

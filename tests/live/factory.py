@@ -19,7 +19,7 @@ SPECIES = ("merel", "koolmees", "roodborst", "winterkoning", "vink", "pimpelmees
 def make_database(path: Path, clips: Path | None = None) -> sqlite3.Connection:
     """Create a database with one station, whose clips are in a folder."""
     connection = open_database(path)
-    settings = json.dumps({"kind": "birdnet-pi", "clips": str(clips)} if clips else {"kind": "birdnet-pi"})
+    settings = json.dumps({"kind": "folder", "clips": str(clips)} if clips else {"kind": "folder"})
     connection.execute("INSERT OR IGNORE INTO stations (name, settings) VALUES ('birdnet-pi', ?)", (settings,))
     return connection
 

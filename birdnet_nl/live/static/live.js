@@ -162,6 +162,7 @@ async function loadHighlights() {
   if (!response.ok) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   box.replaceChildren(page.getElementById("fragment"));
+  box.classList.add("loaded");
 }
 async function openDetection(event, id) {
   event.preventDefault();
@@ -211,5 +212,9 @@ if (form) {
   connect();
   loadHighlights();
 }
-document.querySelector("form[data-autosubmit]")?.addEventListener("input", event => event.currentTarget.submit());
+const autosubmit = document.querySelector("form[data-autosubmit]");
+if (autosubmit) {
+  byId("apply").hidden = true;
+  autosubmit.addEventListener("input", () => autosubmit.submit());
+}
 if (document.body.dataset.wait) setTimeout(() => location.reload(), 10_000);
