@@ -36,7 +36,7 @@ class ReadOnlyDatabase:
         self.file = (-1, -1)
         self._connection: sqlite3.Connection | None = None
         self._header = -1
-        self._keeps_journal = False
+        self._journal, self._keeps_journal = "", False
 
     def open(self) -> bool:
         """Open the file if it is not open; returns whether it was opened now.
@@ -71,6 +71,7 @@ class ReadOnlyDatabase:
             self.close()
             raise
         self.file, self._keeps_journal = file, False
+        self._journal = f"{os.path.realpath(self.path)}-journal"
         return True
 
     def close(self) -> None:
@@ -101,8 +102,8 @@ class ReadOnlyDatabase:
         """Begin no reading between the insertion of a row and its commit, which would fail."""
         if self._keeps_journal:
             return
-        journal, end = f"{self.path}-journal", time.monotonic() + JOURNAL_WAIT_S
-        while os.path.exists(journal):  # noqa: PTH110  a Path costs more than the question
+        end = time.monotonic() + JOURNAL_WAIT_S
+        while os.path.exists(self._journal):  # noqa: PTH110  a Path costs more than the question
             if time.monotonic() >= end:  # left by a crash, or kept between transactions
                 self._keeps_journal = True
                 return

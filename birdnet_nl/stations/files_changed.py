@@ -68,9 +68,8 @@ class FilesChanged:
     """
 
     def __init__(self, path: Path, suffixes: Sequence[str] = ("", "-journal", "-wal")) -> None:
-        self._folder = path.parent
-        self._names = {os.fsencode(path.name + suffix) for suffix in suffixes}
-        self._paths = [f"{path}{suffix}" for suffix in suffixes if suffix != "-journal"]  # the file shows its commits
+        self._path, self._suffixes = path, suffixes
+        self._follow_link()
         self._wake = Wake()
         self._inotify: inotify.Inotify | None = None
         self._is_logged = False
@@ -125,12 +124,21 @@ class FilesChanged:
             is_changed = is_changed or event.name in self._names
         return is_changed
 
+    def _follow_link(self) -> None:
+        """Find the file itself: SQLite makes the files beside it where it is, not beside a link to it."""
+        path = Path(os.path.realpath(self._path))
+        self._folder = path.parent
+        self._names = {os.fsencode(path.name + suffix) for suffix in self._suffixes}
+        beside = [f"{path}{suffix}" for suffix in self._suffixes if suffix not in ("", "-journal")]
+        self._paths = [os.fspath(self._path), *beside]  # the file itself shows the commits of its journal
+
     def _look(self) -> tuple[tuple[int, int, int, int] | None, ...]:
         return tuple(map(_signature, self._paths))
 
     def _watch(self) -> None:
         if self._inotify:
             return
+        self._follow_link()
         reason = ""
         try:
             if system := remote_file_system(self._folder):

@@ -160,6 +160,23 @@ def test_network_shares_are_recognised(tmp_path, monkeypatch):
     assert remote_file_system(tmp_path) == ""
 
 
+def test_a_link_is_followed_to_the_folder_of_the_file(file, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(file)
+    waiting = FilesChanged(link)
+    waiting.wait(0)
+    timer, start = later(lambda: file.with_name("birds.db-wal").write_bytes(b"1")), time.monotonic()
+    assert waiting.wait(20) and time.monotonic() - start < 5
+    timer.join()
+    other = tmp_path / "other.db"
+    other.write_bytes(b"22")
+    link.unlink()
+    link.symlink_to(other)
+    waiting.wake()
+    assert waiting.wait(5)
+    waiting.close()
+
+
 def test_no_descriptor_is_left_open(file):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
