@@ -47,7 +47,7 @@ def export_command(
     A second export adds only new ones, and moves those whose correction changed. Train with
     data.extra_roots=[corrected].
     """
-    from birdnet_nl.stations.clip_access import open_clips
+    from birdnet_nl.stations.clip_access import open_clips, station_with_folder
     from birdnet_nl.stations.corrected import read_corrected
     from birdnet_nl.stations.feedback_export import export_corrections
 
@@ -56,6 +56,8 @@ def export_command(
     if clips is not None and not clips.is_dir():
         raise DataError(f"--clips {clips} is no folder; give the folder with the clips of the station")
     with closing(open_feedback(database)) as connection:
+        if station := station_with_folder(connection, out):
+            raise DataError(f"-o {out} is in the clip folder of {station}, which is only read; give another folder")
         station_of = lru_cache(partial(open_clips, connection, clips=clips))
         report = export_corrections(read_corrected(connection), out, station_of, since, until, context_s)
     console = output_console()

@@ -89,6 +89,15 @@ def open_clips(connection: sqlite3.Connection, station: str, clips: Path | None 
     return BirdnetPiAccess(Path(folder)) if kind == "birdnet-pi" else FolderAccess(Path(folder))
 
 
+def station_with_folder(connection: sqlite3.Connection, path: Path) -> str:
+    """Return the name of the station in whose clip folder a path would be; empty where it is in none."""
+    for (name,) in connection.execute("SELECT name FROM stations").fetchall():
+        folder = stored_settings(connection, name).get("clips")
+        if folder and path.resolve().is_relative_to(Path(folder).resolve()):
+            return name
+    return ""
+
+
 def stored_settings(connection: sqlite3.Connection, station: str) -> Mapping[str, Any]:
     row = connection.execute("SELECT settings FROM stations WHERE name = ?", (station,)).fetchone()
     try:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +88,11 @@ def _inside(window: tuple[float, float], duration_s: float) -> tuple[float, floa
 def _read_part(clip: Path, start_s: float, end_s: float) -> np.ndarray:
     """Read float32 [samples, channels] from `start_s` to `end_s`."""
     parts, position = [], 0
-    for block, sample_rate_hz in decode_blocks(clip):
-        first, last = round(start_s * sample_rate_hz) - position, round(end_s * sample_rate_hz) - position
-        parts.append(block[max(0, first) : max(0, last)].copy())  # the block may be used again
-        position += len(block)
+    with closing(decode_blocks(clip)) as blocks:
+        for block, sample_rate_hz in blocks:
+            first, last = round(start_s * sample_rate_hz) - position, round(end_s * sample_rate_hz) - position
+            parts.append(block[max(0, first) : max(0, last)].copy())  # the block may be used again
+            position += len(block)
+            if last <= len(block):
+                break
     return np.concatenate(parts)

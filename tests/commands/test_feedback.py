@@ -84,6 +84,14 @@ def test_a_missing_clip_is_listed_and_a_missing_disk_fails(station, tmp_path):
     assert "1 added" in run("export", "-o", tmp_path / "corrected", "--clips", tmp_path / "unmounted")
 
 
+def test_nothing_is_written_into_the_folder_of_the_station(station, tmp_path):
+    add_correction(station, 1, "alarm", "Anna")
+    for out in ("By_Date", "By_Date/corrected", "x/../By_Date/corrected"):
+        text = " ".join(run("export", "-o", tmp_path / out, code=1).split())
+        assert "is in the clip folder of birdnet-pi, which is only read" in text
+    assert not list(tmp_path.glob("By_Date/*corrected*")) and not list(tmp_path.glob("By_Date/xeno*"))
+
+
 def test_corrections_are_counted(station):
     assert "0 corrections of 5 predicted detections: -" in run("status")
     for detection, type in ((1, "alarm"), (2, "song"), (3, "wrong"), (4, "song")):
