@@ -43,6 +43,11 @@ class _Position:
     is_replaced: bool = False
     is_swept: bool = False
 
+    def is_other(self, head: Head) -> bool:
+        """Return whether the database is another file: a new one may get the number of a deleted one."""
+        is_younger = None not in (head.counter, self.counter) and head.counter < self.counter
+        return head.file != self.file or is_younger
+
     @classmethod
     def parse(cls, text: str) -> "_Position":
         try:
@@ -82,7 +87,7 @@ class BirdnetPiStation:
         """See `Station.changes`: new rows first, then differences of days, which are compared in the background."""
         before = _Position.parse(position)
         head, rows, last, is_unread = self._read_new(before)
-        is_replaced = before.is_replaced or (before.file != head.file and bool(position))
+        is_replaced = before.is_replaced or (before.is_other(head) and bool(position))
         self._is_due = not before.is_swept if self._is_due is None else self._is_due
         is_unexplained = self._is_unexplained(before, head, len(rows))
         self._days.is_replaced = is_replaced
@@ -136,7 +141,7 @@ class BirdnetPiStation:
         """
         for _ in range(ATTEMPTS):
             head = self._table.head()
-            if head.file != before.file or head.last_row - before.row > CHUNK:
+            if before.is_other(head) or head.last_row - before.row > CHUNK:
                 return head, [], head.last_row, True
             if head.last_row <= before.row:
                 return head, [], head.last_row, False

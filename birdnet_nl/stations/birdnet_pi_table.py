@@ -1,17 +1,16 @@
 """The table of BirdNET-Pi's detections, in short readings."""
 
+import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.markup import escape
-
 from birdnet_nl.stations.birdnet_pi_connection import ReadOnlyDatabase
 from birdnet_nl.stations.birdnet_pi_rows import COLUMNS, Row
 from birdnet_nl.stations.station import StationUnavailableError
-from birdnet_nl.util.console import display_path, warn
 
+log = logging.getLogger("birdnet_nl")
 TABLE = "detections"
 INSERTED_VALUES = 12  # by BirdNET-Pi, without names of columns: a table with more or fewer loses every detection
 CHUNK = 200  # rows in one reading: about 0.3 ms, on a Raspberry Pi 3 about 3 ms
@@ -156,10 +155,10 @@ class DetectionsTable:
             )
         if len(names) != INSERTED_VALUES and self._warned != (described := f"{len(names)} columns"):
             self._warned = described
-            warn(
-                f"{display_path(self.path)}: the table {TABLE} has {described} instead of {INSERTED_VALUES}, so "
-                f"BirdNET-Pi cannot store its detections; they are {escape(', '.join(names))}"
-            )
+            log.warning(
+                "%s: the table %s has %s instead of %d, so BirdNET-Pi cannot store its detections; they are %s",
+                self.path, TABLE, described, INSERTED_VALUES, ", ".join(names),
+            )  # fmt: skip
         self._has_index = self._find_index()
 
     def _find_index(self) -> bool:

@@ -1,6 +1,7 @@
 """Waiting until files in a folder change: through inotify, or by looking at them every few seconds."""
 
 import errno
+import logging
 import os
 import re
 import select
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from birdnet_nl.stations import inotify
-from birdnet_nl.util.console import display_path, info
 
+log = logging.getLogger("birdnet_nl")
 SETTLE_S = 0.05  # a writer is left alone until it was quiet for so long …
 MAX_SETTLE_S = 0.3  # … but no longer than this
 SLOW_S = 3.0  # between two looks without inotify
@@ -153,7 +154,7 @@ class FilesChanged:
             reason = explain(error)
         if reason and not self._is_logged:
             self._is_logged = True
-            info(f"{display_path(self._folder)} is looked at every {SLOW_S:.0f} s, because {reason}")
+            log.info("%s is looked at every %.0f s, because %s", self._folder, SLOW_S, reason)
 
     def _unwatch(self) -> None:
         if self._inotify:

@@ -1,6 +1,7 @@
 """Any folder that receives sound files as a station: of a recorder, of another program, or a network share."""
 
 import json
+import logging
 import os
 import select
 import time
@@ -19,10 +20,10 @@ from birdnet_nl.stations.folder_files import detection_of, time_of
 from birdnet_nl.stations.folder_scan import FolderScan
 from birdnet_nl.stations.folder_watch import OPEN_QUIET_S, FolderWatch
 from birdnet_nl.stations.station import AudioGoneError, Changes, Known, StationUnavailableError
-from birdnet_nl.util.console import display_path, info
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean, user_path
 
+log = logging.getLogger("birdnet_nl")
 DAILY_S = 86_400.0  # between two listings of the whole folder where changes are reported
 SLOW_S = 60.0  # between two listings where they are not …
 SLOW_SHARE = 20.0  # … or more: listing takes at most a twentieth of the time
@@ -192,7 +193,7 @@ class FolderStation:
     def _slow_down(self, reason: str) -> None:
         self._unwatch()
         self._is_slow = True
-        info(f"{display_path(self.folder)} is listed every {SLOW_S:.0f} s or less often, because {reason}")
+        log.info("%s is listed every %.0f s or less often, because %s", self.folder, SLOW_S, reason)
 
     def _settled_time(self, entry: os.DirEntry[str]) -> str | None:
         """Return the time of a file; None for one that may still be written, which is looked at again."""

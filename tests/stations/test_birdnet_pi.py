@@ -49,6 +49,11 @@ def station(open_station):
     return open_station()
 
 
+@pytest.fixture(autouse=True)
+def logged(caplog):
+    caplog.set_level("INFO", "birdnet_nl")
+
+
 @pytest.fixture
 def memory():
     return Memory()
@@ -280,12 +285,12 @@ def test_bytes_that_are_no_utf8_keep_the_names_of_files(pi, station, memory):
     assert os.fsencode(clips[1]) == b"2026-11-30/Me\xe9/Me\xe9-90.mp3" and clips[0] == ""
 
 
-def test_a_table_with_a_further_column_is_read_and_named(pi, open_station, memory, capsys):
+def test_a_table_with_a_further_column_is_read_and_named(pi, open_station, memory, caplog):
     pi.insert_many(range(5))
     pi.execute("ALTER TABLE detections ADD COLUMN vocalization TEXT")
     memory.read(open_station())
     assert len(memory.detections) == 5
-    printed = " ".join(capsys.readouterr().err.split())
+    printed = caplog.text
     assert "13 columns instead of 12" in printed and "vocalization" in printed
     with pytest.raises(sqlite3.OperationalError, match="13 columns but 12 values"):
         pi.insert(5)
@@ -347,6 +352,19 @@ def test_a_database_that_replaces_another_adds_its_rows_and_keeps_the_others(pi,
     pi.change("DELETE FROM detections WHERE rowid = 7")  # deleted in the new database: noticed
     memory.read(open_station())
     assert len(memory.detections) == 519 and len(memory.gone) == 1
+
+
+def test_a_new_database_with_the_number_of_the_old_file_is_recognised(pi, open_station, memory):
+    """ext4 gives the number of a deleted file to the next one."""
+    for number in range(20):
+        pi.insert(number)
+    memory.read(open_station())
+    pi.database.unlink()
+    FakeBirdnetPi(pi.home).insert(100, start=START + timedelta(days=1))
+    status = pi.database.stat()
+    memory.position = json.dumps(json.loads(memory.position) | {"file": [status.st_dev, status.st_ino]})
+    memory.read(open_station())
+    assert len(memory.detections) == 21 and not memory.gone
 
 
 def test_a_copy_of_the_same_database_changes_nothing(pi, station, memory):

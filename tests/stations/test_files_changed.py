@@ -13,6 +13,11 @@ from birdnet_nl.stations import files_changed, inotify
 from birdnet_nl.stations.files_changed import FilesChanged, explain, remote_file_system
 
 
+@pytest.fixture(autouse=True)
+def logged(caplog):
+    caplog.set_level("INFO", "birdnet_nl")
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "folder" / "birds.db"
@@ -128,7 +133,7 @@ def test_a_burst_of_commits_is_one_change(changed, file):
     ("number", "advice"),
     [(errno.ENOSPC, "fs.inotify.max_user_watches"), (errno.EMFILE, "fs.inotify.max_user_instances")],
 )
-def test_a_limit_is_logged_once_with_what_to_do_and_the_file_is_looked_at(file, monkeypatch, capsys, number, advice):
+def test_a_limit_is_logged_once_with_what_to_do_and_the_file_is_looked_at(file, monkeypatch, caplog, number, advice):
     def refuse(self, folder, mask):
         raise OSError(number, os.strerror(number))
 
@@ -140,7 +145,7 @@ def test_a_limit_is_logged_once_with_what_to_do_and_the_file_is_looked_at(file, 
         assert waiting.wait(5)
         timer.join()
     waiting.close()
-    assert capsys.readouterr().err.count(advice) == 1
+    assert caplog.text.count(advice) == 1
     assert advice in explain(OSError(number, ""))
 
 

@@ -54,6 +54,11 @@ def station(open_station):
     return open_station()
 
 
+@pytest.fixture(autouse=True)
+def logged(caplog):
+    caplog.set_level("INFO", "birdnet_nl")
+
+
 @pytest.fixture
 def memory():
     return Memory()
@@ -282,7 +287,7 @@ def test_more_files_at_once_than_are_remembered_are_found(station, memory, root,
 
 @pytest.mark.parametrize("reason", ["network", "limit"])
 def test_without_reports_the_folder_is_listed_now_and_then(
-    open_station, memory, root, sound, monkeypatch, capsys, reason
+    open_station, memory, root, sound, monkeypatch, caplog, reason
 ):
     if reason == "network":
         monkeypatch.setattr(folder_module, "remote_file_system", lambda folder: "cifs")
@@ -301,12 +306,12 @@ def test_without_reports_the_folder_is_listed_now_and_then(
     read_until(station, memory, lambda: set(memory.detections) == {"a.wav", "x/b.wav"})
     (root / "a.wav").unlink()
     read_until(station, memory, lambda: set(memory.detections) == {"x/b.wav"})
-    printed = " ".join(capsys.readouterr().err.split())
+    printed = caplog.text
     assert printed.count("or less often, because") == 1
     assert ("network share (cifs)" if reason == "network" else "fs.inotify.max_user_watches") in printed
 
 
-def test_a_limit_reached_later_falls_back_to_listing(station, memory, root, sound, monkeypatch, capsys):
+def test_a_limit_reached_later_falls_back_to_listing(station, memory, root, sound, monkeypatch, caplog):
     memory.read(station)
 
     def refuse(self, folder, mask):
@@ -315,7 +320,7 @@ def test_a_limit_reached_later_falls_back_to_listing(station, memory, root, soun
     monkeypatch.setattr(inotify.Inotify, "add", refuse)
     put(root / "new" / "a.wav", sound)
     read_until(station, memory, lambda: set(memory.detections) == {"new/a.wav"})
-    assert "max_user_watches" in " ".join(capsys.readouterr().err.split())
+    assert "max_user_watches" in caplog.text
 
 
 def test_a_folder_that_disappears_or_is_an_empty_mount_point_loses_nothing(station, memory, root, sound, tmp_path):
