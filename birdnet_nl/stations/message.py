@@ -100,7 +100,10 @@ def _number(value: Any) -> float | None:
 
 
 def _probabilities(text: str) -> dict[str, float | None]:
-    values = json.loads(text)
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
     return {str(name): _number(value) for name, value in values.items()} if isinstance(values, dict) else {}
 
 

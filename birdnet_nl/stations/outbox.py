@@ -192,7 +192,7 @@ class _Worker(threading.Thread):
             if message.is_deleted:
                 log.info("%s is not sent: the station deleted the detection", what)
             else:
-                self.channel.deliver(message)
+                self._send(message)
                 self._wait_s = self.limits.first_wait_s
         except GivenUpError as error:
             log.warning("%s is not sent: %s", what, error)
@@ -207,6 +207,16 @@ class _Worker(threading.Thread):
                 )
                 raise
         connection.execute("DELETE FROM outbox WHERE id = ?", (message.row,))
+
+    def _send(self, message: Message) -> None:
+        """Send a message; a defect counts as a failure of this message, so that it lets the others pass in the end."""
+        try:
+            self.channel.deliver(message)
+        except (DeliveryError, GivenUpError):
+            raise
+        except Exception as error:
+            log.exception("%s: delivery failed", self.channel.name)
+            raise DeliveryError(f"{type(error).__name__}: {error}") from error
 
     def _failed(self, connection: sqlite3.Connection | None, error: DeliveryError) -> None:
         """Log a new problem, drop what is beyond the limits, and wait with back-off."""

@@ -238,6 +238,27 @@ def test_a_defect_of_a_channel_does_not_end_delivery(database, start):
     wait_until(lambda: channel.ids == [detection])
 
 
+def test_a_message_that_a_channel_cannot_handle_lets_the_others_pass(database, start):
+    class Defective(Recorder):
+        def deliver(self, message):
+            if message.content["id"] == bad:
+                raise ZeroDivisionError("defect")
+            super().deliver(message)
+
+    bad, *others = [add_result(database) for _ in range(3)]
+    channel = Defective()
+    start(channel, limits=Limits(first_wait_s=0.005, longest_wait_s=0.01, failures=3))
+    wait_until(lambda: channel.ids == others)
+    assert waiting(database) == [bad]
+
+
+def test_a_result_that_is_no_json_is_sent_without_it(database, start):
+    detection = add_result(database)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE results SET probabilities = 'nonsense'")
+    assert message_of(database, detection).content["probabilities"] == {}
+
+
 def test_a_database_that_is_replaced_is_opened_again(database, start):
     channel = Recorder()
     outbox = start(channel)
