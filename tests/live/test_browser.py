@@ -161,7 +161,7 @@ def test_further_rows_are_loaded_when_they_are_scrolled_to(page, connection):
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1280])
-@pytest.mark.parametrize("path", ["/", "/patterns", "/check", "/login"])
+@pytest.mark.parametrize("path", ["/", "/?lang=nl", "/patterns?lang=nl&species=merel", "/check", "/login"])
 def test_no_page_is_wider_than_the_screen(page, connection, width, path):
     factory.add_detection(connection, at("06:00:00"), "merel", clip="a.wav", common_name="x" * 90, source="y" * 90)
     factory.add_detection(connection, at("06:01:00"), "Extremelylongunbrokenscientificname", "", reason="z" * 200)
@@ -196,7 +196,8 @@ def test_markup_in_names_reasons_sources_and_comments_is_never_executed(page, co
             "INSERT INTO corrections (detection, type, person, comment, corrected_at) VALUES (?, 'alarm', ?, ?, 1)",
             (ids[-1], text, text),
         )
-        result = factory.add_result(connection, factory.add_detection(connection, at("07:00:00"), text), text)
+        other = factory.add_detection(connection, at("07:00:00"), text, "")
+        result = factory.add_result(connection, other, text)
         connection.execute("UPDATE results SET type = ? WHERE id = ?", (text, result))
     from urllib.parse import quote
 
@@ -216,7 +217,7 @@ def test_markup_in_names_reasons_sources_and_comments_is_never_executed(page, co
         )
     page.wait_for_function(f"document.querySelectorAll('.detection').length >= {2 * len(HOSTILE)}", timeout=10_000)
     assert page.evaluate("window.executed") is None and page.evaluate("window.violations") == []
-    assert HOSTILE[0] in page.locator("#rows").inner_text()
+    assert HOSTILE[0] in page.locator("#rows").text_content()
 
 
 def test_a_script_of_another_origin_and_inline_code_are_blocked_by_the_policy(page, connection):
@@ -232,7 +233,7 @@ def test_a_script_of_another_origin_and_inline_code_are_blocked_by_the_policy(pa
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_enough_contrast(browser, address, connection, scheme):
-    """At least 4.5 for text and 3 for the large numbers, as WCAG AA demands."""
+    """Contrast of at least 4.5, as WCAG AA demands for text."""
     factory.add_detection(connection, at("06:00:00"), "merel", "song")
     factory.add_detection(connection, at("06:01:00"), "merel", "call")
     factory.add_detection(connection, at("06:02:00"), "merel", "alarm")

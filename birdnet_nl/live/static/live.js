@@ -47,6 +47,7 @@ async function update({ keepScroll = false } = {}) {
     showNotice(error.message);
   } finally {
     list.removeAttribute("aria-busy");
+    watchEnd();
   }
 }
 function showCounts(answer, isLive = false) {
@@ -69,6 +70,7 @@ function setMore(cursor) {
 }
 async function showMore() {
   const cursor = list.dataset.more, number = asked;
+  let failed = false;
   if (!cursor || list.hasAttribute("aria-busy")) return;
   list.setAttribute("aria-busy", "true");
   try {
@@ -80,9 +82,18 @@ async function showMore() {
     setMore(answer.more);
   } catch (error) {
     showNotice(error.message);
+    failed = true;
   } finally {
     list.removeAttribute("aria-busy");
+    if (!failed) watchEnd();  // else the link stays, and nothing is asked again and again
   }
+}
+// Observed anew after each load, because the end of the list may still be on the screen.
+const ends = new IntersectionObserver(entries => entries.some(entry => entry.isIntersecting) && showMore(),
+  { rootMargin: "600px" });
+function watchEnd() {
+  ends.disconnect();
+  if (list.dataset.more) ends.observe(byId("more").parentElement);
 }
 
 // Rows stay in the order of their cursor (time, then id), the latest first.
@@ -207,8 +218,7 @@ if (form) {
   });
   form.addEventListener("submit", event => { event.preventDefault(); update(); });
   byId("more").addEventListener("click", event => { event.preventDefault(); showMore(); });
-  new IntersectionObserver(entries => entries.some(entry => entry.isIntersecting) && showMore(), { rootMargin: "600px" })
-    .observe(byId("more").parentElement);
+  watchEnd();
   connect();
   loadHighlights();
 }
