@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -147,21 +146,29 @@ def measure_backlog(model: Path, folder: Path, detections: int, suffix: str = ".
     """Predict detections that are there before the start, on one core, with all that starting takes."""
     station, database = StationFolder(folder / "station", suffix), folder / "detections.db"
     station.add(detections)
-    core = {sorted(os.sched_getaffinity(0))[-1]}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(
-        watch_command(station, model, database, "--once"),
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, core),
-    )
-    code, seconds = process.wait(), time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if code:
-        raise RuntimeError(f"the watching process ended with exit code {code}")
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    began, peak_kb = time.perf_counter(), 0
+    process = subprocess.Popen(watch_command(station, model, database, "--once"), stderr=subprocess.DEVNULL)
+    os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+    while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+        peak_kb = max(peak_kb, _peak_kb(process.pid))
+        time.sleep(0.05)
+    seconds, (_, status, used) = time.perf_counter() - began, ended
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"the watching process ended with exit code {process.returncode}")
+    cpu_s = used.ru_utime + used.ru_stime
     with closing(sqlite3.connect(database)) as connection:
         (done,) = connection.execute("SELECT count(*) FROM results").fetchone()
-    return Backlog(detections, detections / seconds, detections / cpu_s, after.ru_maxrss / 1024, done)
+    return Backlog(detections, detections / seconds, detections / cpu_s, peak_kb / 1024, done)
+
+
+def _peak_kb(process: int) -> int:
+    """Return the peak of the resident memory of a process so far, 0 for one that ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def main() -> None:
