@@ -162,6 +162,25 @@ def _store(connection: sqlite3.Connection, station: str, detection: StationDetec
     return "restored" if is_back else "changed"
 
 
+def find_species_again(connection: sqlite3.Connection, station: str) -> int:
+    """Look up the species of detections that have none, for a table of species that grew; returns their number."""
+    rows = connection.execute(
+        "SELECT DISTINCT scientific_name, common_name FROM detections WHERE station = ? AND state = ? AND species = ''",
+        (station, State.NO_MODEL),
+    ).fetchall()
+    found = [(species_of_label(*map(original, row)), row) for row in rows]
+    with transaction(connection):
+        return sum(
+            connection.execute(
+                "UPDATE detections SET species = ? WHERE station = ? AND state = ? AND species = '' "
+                "AND scientific_name = ? AND common_name = ?",
+                (species.slug, station, State.NO_MODEL, *row),
+            ).rowcount
+            for species, row in found
+            if species is not None
+        )
+
+
 def _rename(connection: sqlite3.Connection, station: str, old: str, new: str, now: float) -> int:
     row = _find(connection, station, old)
     if row is None or old == new:

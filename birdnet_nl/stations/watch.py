@@ -23,7 +23,7 @@ from birdnet_nl.stations.health import COUNT_INTERVAL_S, Health, HealthFile
 from birdnet_nl.stations.instance_lock import InstanceLock
 from birdnet_nl.stations.models_of_station import StationModels
 from birdnet_nl.stations.reader import Reader
-from birdnet_nl.stations.records import add_station
+from birdnet_nl.stations.records import add_station, find_species_again
 from birdnet_nl.stations.results import (
     Outcome,
     count_states,
@@ -170,6 +170,7 @@ class Watch:
         name = self.station.name
         if not self._without_model_checked:
             self._without_model_checked = True
+            find_species_again(connection, name)
             if count := retry_without_model(connection, name, lambda species: self.models.choose(species) is not None):
                 log.info("%d detections have a model now", count)
         if self._again is not None:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fake_station import NOON, detection
 
+from birdnet_nl.species.table import find_species
+from birdnet_nl.stations import records
 from birdnet_nl.stations.detection import State
-from birdnet_nl.stations.records import StoredKnown, add_station, cleaned, position, store_changes
+from birdnet_nl.stations.records import StoredKnown, add_station, cleaned, find_species_again, position, store_changes
 from birdnet_nl.stations.results import Outcome, Result, due, predict_again, store_outcomes
 from birdnet_nl.stations.station import Changes
 
@@ -29,8 +31,9 @@ def store(connection, *detections, **values):
     return store_changes(connection, "fake", Changes(list(detections), **values))
 
 
-def predict_all(connection, result=RESULT):
-    store_outcomes(connection, [Outcome(stored, State.DONE, result=result) for stored in due(connection, "fake", 99)])
+def predict_all(connection, state=State.DONE):
+    result = RESULT if state is State.DONE else None
+    store_outcomes(connection, [Outcome(stored, state, result=result) for stored in due(connection, "fake", 99)])
 
 
 def test_new_detections_are_stored_once_with_their_species_and_the_position(connection):
@@ -107,6 +110,15 @@ def test_a_transaction_that_fails_moves_the_position_no_further(connection):
     with pytest.raises(AttributeError):
         store(connection, detection(2), "not a detection", position="p2")
     assert position(connection, "fake") == "p1" and row(connection, "clip-2") is None
+
+
+def test_a_table_of_species_that_grew_gives_old_detections_their_species(connection, monkeypatch):
+    store(connection, detection(1, "Pica nova"), detection(2, "Canis lupus"))
+    predict_all(connection, state=State.NO_MODEL)
+    names = {"Pica nova": find_species("ekster")}
+    monkeypatch.setattr(records, "species_of_label", lambda *texts: names.get(texts[0]))
+    assert find_species_again(connection, "fake") == 1 and find_species_again(connection, "fake") == 0
+    assert (row(connection, "clip-1")["species"], row(connection, "clip-2")["species"]) == ("ekster", "")
 
 
 def test_settings_of_a_station_are_replaced_and_its_position_stays(connection):
