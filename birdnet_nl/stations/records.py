@@ -1,26 +1,28 @@
 """Detections of a station in our own database: what it reports is stored, and what it changes afterwards is noticed."""
 
 import json
-import math
-import re
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from birdnet_nl.prediction.species_of import species_of_label
 from birdnet_nl.stations.database import transaction
 from birdnet_nl.stations.detection import State, StationDetection
+from birdnet_nl.stations.detection_rows import (
+    COLUMNS,
+    changeable,
+    cleaned,
+    original,
+    storable,
+    stored_detection,
+    values_of,
+)
 from birdnet_nl.stations.station import Changes
 
 PENDING = "state IN ('new', 'waiting for audio')"  # as in the schema, so that SQLite uses the partial index
-# of a `StationDetection`
-COLUMNS = (
-    "key, recorded_at, scientific_name, common_name, confidence, clip, source, window_start_s, window_end_s, malformed"
-)
-ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 DELETED = "deleted at the station"
 
 
@@ -60,16 +62,6 @@ class Counts:
         return ", ".join(f"{count} {name}" for count, name in counts if count) or "nothing"
 
 
-def storable(text: str) -> str:
-    r"""Return a text that SQLite can store: bytes of a file name that are no UTF-8 become `\udc…`."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def original(text: str) -> str:
-    """Return the text that `storable` was given."""
-    return ESCAPED_BYTE.sub(lambda match: chr(0xDC00 + int(match[1], 16)), text) if "\\udc" in text else text
-
-
 def add_station(connection: sqlite3.Connection, name: str, settings: Mapping[str, Any]) -> str:
     """Store a station with the settings that the page needs, and return where to continue reading."""
     text = json.dumps(dict(settings), sort_keys=True, default=str)
@@ -105,19 +97,6 @@ def store_changes(connection: sqlite3.Connection, station: str, changes: Changes
     return counts
 
 
-def cleaned(detection: StationDetection) -> StationDetection:
-    """Return a detection with values that can be stored: finite numbers, times without a zone, a window or none."""
-    confidence, window = detection.confidence, detection.window_s
-    if window is not None and not (all(map(math.isfinite, window)) and window[0] < window[1]):
-        window = None
-    return replace(
-        detection,
-        recorded_at=detection.recorded_at.replace(tzinfo=None),
-        confidence=float(confidence) if math.isfinite(confidence) else 0.0,
-        window_s=window,
-    )
-
-
 def _find(connection: sqlite3.Connection, station: str, key: str) -> sqlite3.Row | None:
     query = f"SELECT id, {COLUMNS}, species, state, result, deleted_at FROM detections WHERE station = ? AND key = ?"
     return connection.execute(query, (station, key)).fetchone()
@@ -126,7 +105,7 @@ def _find(connection: sqlite3.Connection, station: str, key: str) -> sqlite3.Row
 def _store(connection: sqlite3.Connection, station: str, detection: StationDetection, now: float) -> str:
     """Insert or update one detection; returns the name of what happened in `Counts`, or an empty string."""
     found = species_of_label(detection.scientific_name, detection.common_name)
-    species, values = found.slug if found else "", _values(detection)
+    species, values = found.slug if found else "", values_of(detection)
     row = _find(connection, station, values[0])
     if row is None:
         marks = ", ".join("?" * (len(values) + 6))
@@ -150,7 +129,7 @@ def _store(connection: sqlite3.Connection, station: str, detection: StationDetec
         connection.execute("UPDATE detections SET result = NULL WHERE id = ?", (row["id"],))
         predicts_again = True
     else:
-        kind, old, new = ("restored" if is_back else "changed"), repr_of(before), repr_of(detection)
+        kind, old, new = ("restored" if is_back else "changed"), changeable(before), changeable(detection)
         has_new_sound = before.window_s != detection.window_s or before.reason != detection.reason
         predicts_again = has_new_sound or (row["result"] is None and (is_back or before.clip != detection.clip))
     if predicts_again:
@@ -213,49 +192,6 @@ def _note(connection: sqlite3.Connection, id: int, kind: str, old: str, new: str
 
 def _name(detection: StationDetection) -> str:
     return storable(detection.common_name or detection.scientific_name)
-
-
-def repr_of(detection: StationDetection) -> str:
-    """Return what may change of a detection that keeps its species, as JSON."""
-    start_s, end_s = detection.window_s or (None, None)
-    values = {
-        "name": detection.common_name, "confidence": detection.confidence, "clip": detection.clip,
-        "recorded_at": detection.recorded_at.isoformat(), "start_s": start_s, "end_s": end_s,
-    }  # fmt: skip
-    return json.dumps(values)
-
-
-def _values(detection: StationDetection) -> tuple[Any, ...]:
-    """Return the values of `COLUMNS`."""
-    texts = (detection.scientific_name, detection.common_name, detection.clip, detection.source)
-    scientific_name, common_name, clip, source = map(storable, texts)
-    return (
-        storable(detection.key),
-        detection.recorded_at.isoformat(),
-        scientific_name,
-        common_name,
-        detection.confidence,
-        clip,
-        source,
-        *(detection.window_s or (None, None)),
-        storable(detection.reason),
-    )
-
-
-def stored_detection(row: sqlite3.Row) -> StationDetection:
-    """Return the detection of a row that has `COLUMNS`."""
-    start_s, end_s = row["window_start_s"], row["window_end_s"]
-    return StationDetection(
-        key=original(row["key"]),
-        recorded_at=datetime.fromisoformat(row["recorded_at"]),
-        scientific_name=original(row["scientific_name"]),
-        common_name=original(row["common_name"]),
-        confidence=row["confidence"],
-        clip=original(row["clip"]),
-        source=original(row["source"]),
-        window_s=None if start_s is None or end_s is None else (start_s, end_s),
-        reason=original(row["malformed"]),
-    )
 
 
 class StoredKnown:

@@ -10,7 +10,8 @@ from datetime import datetime
 from birdnet_nl.stations.back_off import MAX_RETRY_S, retry_delay
 from birdnet_nl.stations.database import transaction
 from birdnet_nl.stations.detection import State
-from birdnet_nl.stations.records import COLUMNS, PENDING, StoredDetection, storable, stored_detection
+from birdnet_nl.stations.detection_rows import COLUMNS, storable, stored_detection
+from birdnet_nl.stations.records import PENDING, StoredDetection
 
 MAX_CRASHES = 3
 

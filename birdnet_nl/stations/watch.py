@@ -4,7 +4,6 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from birdnet_nl.species.table import find_species
 from birdnet_nl.stations.back_off import Trouble
 from birdnet_nl.stations.classify import Window, classify
 from birdnet_nl.stations.connected import Connected
@@ -22,6 +20,7 @@ from birdnet_nl.stations.detection import State
 from birdnet_nl.stations.health import COUNT_INTERVAL_S, Health, HealthFile
 from birdnet_nl.stations.instance_lock import InstanceLock
 from birdnet_nl.stations.models_of_station import StationModels
+from birdnet_nl.stations.outcome_log import OutcomeLog
 from birdnet_nl.stations.reader import Reader
 from birdnet_nl.stations.records import add_station, find_species_again
 from birdnet_nl.stations.results import (
@@ -39,7 +38,6 @@ from birdnet_nl.stations.station import Station, StationUnavailableError
 log = logging.getLogger("birdnet_nl")
 BATCH, BATCH_S = 32, 0.5  # detections in one transaction, and the time after which they are stored
 IDLE_S = 60.0  # between two looks at the models, and two health files
-BACKLOG, SUMMARY_S = 8, 60.0  # more detections at once are logged as a number, once a minute
 ONCE_WAIT_S, ONCE_ATTEMPTS = 5.0, 3  # with `once`: for clips that are nearly ready, and for our database
 
 
@@ -264,47 +262,3 @@ class Watch:
             self._write_health(connection, "stopped")
         self._connected.close()
         return code
-
-
-class OutcomeLog:
-    """Log lines of results: one for each, and in a backlog one a minute."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[State] = Counter()
-        self._logged = time.monotonic()
-        self._without_model: set[str] = set()
-
-    def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Log outcomes that were stored together."""
-        if len(outcomes) > BACKLOG or self._counts:
-            self._counts.update(outcome.state for outcome in outcomes)
-            if time.monotonic() - self._logged > SUMMARY_S or len(outcomes) <= BACKLOG:
-                self.close()
-            return
-        for outcome in outcomes:
-            self._log(outcome)
-
-    def close(self) -> None:
-        """Log what was counted."""
-        if self._counts:
-            text = ", ".join(f"{count} {state}" for state, count in self._counts.most_common())
-            log.info("%d detections: %s", self._counts.total(), text)
-            self._counts.clear()
-        self._logged = time.monotonic()
-
-    def _log(self, outcome: Outcome) -> None:
-        detection, species = outcome.stored.detection, find_species(outcome.stored.species)
-        name = detection.common_name or (species.english if species else detection.scientific_name)
-        what = f"{detection.recorded_at:%Y-%m-%d %H:%M:%S} {name}"
-        if outcome.result is not None:
-            doubt = ", uncertain" if outcome.result.is_uncertain else ""
-            log.info("%s: %s (%.0f %%%s)", what, outcome.result.type, 100 * outcome.result.probability, doubt)
-        elif outcome.state is State.NO_MODEL:
-            if name not in self._without_model:
-                self._without_model.add(name)
-                log.info("%s: no model, %s (logged once for each name)", what, outcome.reason)
-        elif outcome.state is State.WAITING and outcome.stored.attempts:
-            log.debug("%s: %s, %s", what, outcome.state, outcome.reason)
-        else:
-            log.log(logging.WARNING if outcome.state is State.FAILED else logging.INFO,
-                    "%s: %s, %s", what, outcome.state, outcome.reason)  # fmt: skip
