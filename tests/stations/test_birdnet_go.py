@@ -133,23 +133,35 @@ def test_a_gap_in_a_gap_is_closed(server, station, reader):
     assert reader.ids() == list(range(1, 3001))
 
 
-def test_pages_that_shift_lose_nothing(server, reader):
-    """New detections arrive and old ones are deleted between two pages."""
-    server.add_many(2000)
-    steps = iter([
-        lambda: server.add_many(300),
-        lambda: server.delete(*range(1500, 1900)),
-        lambda: server.add_many(10),
-        lambda: server.delete(*range(1000, 1015)),
-    ])  # fmt: skip
-    page = reader.station._api.page
+def shift_between_pages(station, *steps):
+    """Let something happen at the station after each page."""
+    page, steps = station._api.page, iter(steps)
 
     def shifting_page(offset, limit):
         listing = page(offset, limit)
         next(steps, lambda: None)()
         return listing
 
-    reader.station._api.page = shifting_page
+    station._api.page = shifting_page
+
+
+def test_pages_that_shift_lose_nothing(server, station, reader):
+    """New detections arrive and old ones are deleted between two pages."""
+    server.add_many(2000)
+    shift_between_pages(
+        station,
+        lambda: server.add_many(300),
+        lambda: server.delete(*range(1500, 1900)),
+        lambda: server.add_many(10),
+        lambda: server.delete(*range(1000, 1015)),
+    )
+    reader.read()
+    assert set(server.detections) <= set(reader.ids())
+
+
+def test_a_page_after_many_deletions_begins_where_the_one_before_ended(server, station, reader):
+    server.add_many(2500)
+    shift_between_pages(station, lambda: server.delete(*range(2101, 2401)))
     reader.read()
     assert set(server.detections) <= set(reader.ids())
 
