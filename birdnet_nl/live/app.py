@@ -4,29 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import StarletteHTTPException
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
 
-from birdnet_nl.live.connections import Connections
-from birdnet_nl.live.events import Events
-from birdnet_nl.live.media import Media
-from birdnet_nl.live.pages import Pages
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.live.routes_data import add_data_routes
 from birdnet_nl.live.routes_pages import add_page_routes
 from birdnet_nl.live.security import Guard
-from birdnet_nl.live.settings import LiveSettings
-
-
-class Live:
-    """Parts that the routes share."""
-
-    def __init__(self, settings: LiveSettings) -> None:
-        self.settings = settings
-        self.connections = Connections(settings.database)
-        self.events = Events(self.connections)
-        self.media = Media(settings)
-        self.pages = Pages(settings)
 
 
 def create_app(live: Live) -> Guard:
@@ -52,8 +37,8 @@ def create_app(live: Live) -> Guard:
     async def failed(request: Request, error: Exception) -> Response:
         return refuse(request, RefusedError(500, "Something went wrong on the server; its log has the reason."))
 
-    @app.exception_handler(HTTPException)
-    async def not_found(request: Request, error: HTTPException) -> Response:
+    @app.exception_handler(StarletteHTTPException)
+    async def not_found(request: Request, error: StarletteHTTPException) -> Response:
         text = "There is no such page." if error.status_code == 404 else "This method is not possible here."
         return refuse(request, RefusedError(error.status_code, text))
 

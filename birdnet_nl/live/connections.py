@@ -2,13 +2,16 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.stations.database import DatabaseError, explain, identity, is_temporary, open_database, open_read_only
 from birdnet_nl.util.console import log
+
+MAX_CACHED = 8  # results for each thread
 
 
 class Connections:
@@ -37,6 +40,17 @@ class Connections:
                 self._close()
                 raise
 
+    def cached(self, read: Callable[[sqlite3.Connection, Any], Any], argument: Any) -> Any:
+        """Return `read(connection, argument)` of this thread's connection, from memory while nobody wrote."""
+        connection = self._local.connection
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._local.version or len(self._local.cache) >= MAX_CACHED:
+            self._local.version, self._local.cache = version, {}
+        key = (read, argument)
+        if key not in self._local.cache:
+            self._local.cache[key] = read(connection, argument)
+        return self._local.cache[key]
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection that stores what people typed; an absent database is not created."""
@@ -51,7 +65,8 @@ class Connections:
 
     def _close(self) -> None:
         connection = getattr(self._local, "connection", None)
-        self._local.connection = self._local.identity = None
+        self._local.connection = self._local.identity = self._local.version = None
+        self._local.cache = {}
         if connection is not None:
             connection.close()
 

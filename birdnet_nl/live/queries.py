@@ -11,7 +11,7 @@ from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.stations.corrections import LATEST_CORRECTION, WRONG
 from birdnet_nl.stations.detection import State
 
-PAGE_ROWS = 30
+PAGE_ROWS = 20
 MAX_IDS = 60
 MAX_VALUE = 120  # characters of a filter
 MAX_ID = 2**63 - 1

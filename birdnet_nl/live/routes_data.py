@@ -2,14 +2,14 @@
 
 import json
 from datetime import date
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from birdnet_nl.live.csv_export import csv_blocks
 from birdnet_nl.live.media import MEDIA_TYPES
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.queries import (
     DaySummary,
     Filters,
@@ -25,14 +25,11 @@ from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.stations.corrections import CORRECTION_TYPES, WITHDRAWN, add_correction, withdraw_correction
 from birdnet_nl.util.errors import DataError
 
-if TYPE_CHECKING:
-    from birdnet_nl.live.app import Live
-
 CLIP_HEADERS = {"cache-control": "private, max-age=3600", "accept-ranges": "bytes"}
 IMAGE_HEADERS = {"cache-control": "private, max-age=86400"}
 
 
-def add_data_routes(app: FastAPI, live: "Live") -> None:
+def add_data_routes(app: FastAPI, live: Live) -> None:
     connections, pages = live.connections, live.pages
 
     @app.get("/rows")
@@ -45,7 +42,7 @@ def add_data_routes(app: FastAPI, live: "Live") -> None:
                 found, more = read_rows_of_ids(connection, read_ids(query["ids"]), filters), None
             else:
                 found, more = read_rows(connection, filters, query.get("before", ""))
-            summary = DaySummary.of(day_groups(connection, filters.day), filters)
+            summary = DaySummary.of(connections.cached(day_groups, filters.day), filters)
         shown = {"summary": summary, "filters": filters}
         return JSONResponse({
             "rows": pages.render(request, "rows.html.j2", rows=found),

@@ -1,13 +1,13 @@
 """Pages of the live page: a day, highlights, patterns of a species, detections to check, and login."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
 from birdnet_nl.live.login import COOKIE, SESSION_S, is_token, new_session
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.patterns import (
     DAWN_DAYS,
     alarm_bursts,
@@ -21,7 +21,6 @@ from birdnet_nl.live.patterns import (
 )  # fmt: skip
 from birdnet_nl.live.queries import (
     MAX_VALUE,
-    PAGE_ROWS,
     DaySummary,
     Filters,
     day_groups,
@@ -32,11 +31,10 @@ from birdnet_nl.live.queries import (
 from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.stations.corrections import least_certain
 
-if TYPE_CHECKING:
-    from birdnet_nl.live.app import Live
+CHECK_ROWS = 30  # the number that docs/field.md advises for one round
 
 
-def add_page_routes(app: FastAPI, live: "Live") -> None:
+def add_page_routes(app: FastAPI, live: Live) -> None:
     connections, pages, settings = live.connections, live.pages, live.settings
 
     @app.get("/")
@@ -46,7 +44,7 @@ def add_page_routes(app: FastAPI, live: "Live") -> None:
             return pages.page(request, "empty.html.j2")
         with connections.reading() as connection:
             rows, more = read_rows(connection, filters, request.query_params.get("before", ""))
-            summary = DaySummary.of(day_groups(connection, filters.day), filters)
+            summary = DaySummary.of(connections.cached(day_groups, filters.day), filters)
             latest = "" if summary.total else latest_day(connection)
         if not summary.total and not latest:
             return pages.page(request, "empty.html.j2")
@@ -93,7 +91,7 @@ def add_page_routes(app: FastAPI, live: "Live") -> None:
         if not connections.exists():
             return pages.page(request, "empty.html.j2")
         with connections.reading() as connection:
-            ids = [detection.id for detection in least_certain(connection, PAGE_ROWS)]
+            ids = [detection.id for detection in least_certain(connection, CHECK_ROWS)]
             rows = {row.id: row for row in read_rows_of_ids(connection, ids)} if ids else {}
         return pages.page(request, "check.html.j2", show_day=True, rows=[rows[id] for id in ids if id in rows])
 

@@ -4,12 +4,12 @@ Checked in this order: method, size of the address and of the body, host name, r
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Request
+from fastapi.responses import Response
 
 from birdnet_nl.live.login import is_logged_in
 from birdnet_nl.live.rates import Rate, RateLimiter
@@ -17,6 +17,11 @@ from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.live.settings import LiveSettings
 from birdnet_nl.util.console import log
 
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 8_192
 MAX_QUERY_BYTES = 2_048
 MAX_PATH_BYTES = 256

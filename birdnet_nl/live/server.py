@@ -4,7 +4,8 @@ import socket
 
 import uvicorn
 
-from birdnet_nl.live.app import Live, create_app
+from birdnet_nl.live.app import create_app
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.settings import LiveSettings
 from birdnet_nl.util.errors import SetupError
 

@@ -8,9 +8,10 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
+from fastapi.testclient import TestClient
 
-from birdnet_nl.live.app import Live, create_app
+from birdnet_nl.live.app import create_app
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.settings import LiveSettings
 
 spec = importlib.util.spec_from_file_location("live_factory", Path(__file__).with_name("factory.py"))

@@ -11,11 +11,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
+from fastapi.testclient import TestClient
 
-from birdnet_nl.live.app import Live, create_app
+from birdnet_nl.live.app import create_app
 from birdnet_nl.live.login import COOKIE, SESSION_S, is_session, is_token, new_session
 from birdnet_nl.live.media import checked_clip
+from birdnet_nl.live.parts import Live
 from birdnet_nl.live.queries import Filters
 from birdnet_nl.live.rates import Rate, RateLimiter
 from birdnet_nl.live.refused import RefusedError
