@@ -30,6 +30,7 @@ class InstanceLock:
     """
 
     def __init__(self, database: Path) -> None:
+        database = database.resolve()  # the same for a link to it
         self.path = database.with_name(f"{database.name}.lock")
         self.left_over: int | None = None
         self._file = -1

@@ -170,6 +170,9 @@ def test_a_second_instance_is_refused_in_one_sentence(tmp_path):
         InstanceLock(path),
     ):
         pass
+    (tmp_path / "link.db").symlink_to(path)
+    with InstanceLock(path), pytest.raises(AnotherInstanceError), InstanceLock(tmp_path / "link.db"):
+        pass
     with InstanceLock(path) as lock, InstanceLock(tmp_path / "other.db"):
         assert lock.left_over is None
 
