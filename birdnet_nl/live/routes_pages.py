@@ -107,7 +107,7 @@ def add_page_routes(app: FastAPI, live: Live) -> None:
         response = RedirectResponse("/", 303)
         response.set_cookie(
             COOKIE, new_session(settings.token), max_age=SESSION_S, httponly=True, samesite="strict",
-            secure=request.url.scheme == "https" or request.headers.get("origin", "").startswith("https:"),
+            secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",  # of a server in front
         )  # fmt: skip
         return response
 

@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -54,10 +55,10 @@ def connection(tmp_path):
     connection.close()
 
 
-@pytest.fixture
-def address(tmp_path, connection):
-    """Serve the database of the test on a free port of loopback; return the address."""
-    settings = LiveSettings(database=tmp_path / "detections.db", cache=tmp_path / "cache", port=0)
+@contextmanager
+def serving(tmp_path, **values):
+    """Serve the database of the test on a free port of loopback; yield the address."""
+    settings = LiveSettings(database=tmp_path / "detections.db", cache=tmp_path / "cache", port=0, **values)
     server, listening = LiveServer(settings), listen(settings)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
@@ -68,6 +69,12 @@ def address(tmp_path, connection):
     server.should_exit = True
     thread.join(10)
     assert not thread.is_alive(), "open event streams keep the server from stopping"
+
+
+@pytest.fixture
+def address(tmp_path, connection):
+    with serving(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -218,6 +225,26 @@ def test_markup_in_names_reasons_sources_and_comments_is_never_executed(page, co
     page.wait_for_function(f"document.querySelectorAll('.detection').length >= {2 * len(HOSTILE)}", timeout=10_000)
     assert page.evaluate("window.executed") is None and page.evaluate("window.violations") == []
     assert HOSTILE[0] in page.locator("#rows").text_content()
+
+
+def test_login_opens_the_page_and_allows_corrections(browser, tmp_path, connection):
+    """With the headers that a browser sends by itself: its Origin is null, because no referrer is sent."""
+    id = factory.add_detection(connection, at("06:00:00"))
+    with serving(tmp_path, token="0123456789abcdef") as address:
+        context = browser.new_context(base_url=address)
+        page = context.new_page()
+        page.goto("/")
+        assert page.locator(".detection").count() == 0
+        page.fill("#token", "0123456789abcdef")
+        page.click("main button")
+        page.locator("#connection.on").wait_for()
+        assert page.evaluate("document.cookie") == ""
+        page.evaluate("localStorage.setItem('birdnet_nl.person', 'Anna')")
+        page.locator(f"#d{id} .tap.right").click()
+        page.locator(f"#d{id} .tap.right[aria-pressed=true]").wait_for()
+        page.click("text=Log out")
+        page.locator("#token").wait_for()
+        context.close()
 
 
 def test_a_script_of_another_origin_and_inline_code_are_blocked_by_the_policy(page, connection):

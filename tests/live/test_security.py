@@ -130,6 +130,8 @@ def test_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(tmp_path, c
     assert page.get("/").status_code == 200 and correct(page).status_code == 200
     page.post("/logout")
     assert page.get("/").status_code == 401
+    behind_tls = page.post("/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"})
+    assert "Secure" in behind_tls.headers["set-cookie"] and "Secure" not in cookie
 
 
 def test_a_session_ends_and_cannot_be_forged():
