@@ -20,6 +20,7 @@ from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_split
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_content, with_own_ids
 from birdnet_nl.data.splits import InheritedSplits, check_fold
 from birdnet_nl.data.summary import DataSummary
+from birdnet_nl.data.training_subset import check_training_share, limit_training
 from birdnet_nl.data.validation import (
     check_batches,
     check_multilabel_weight,
@@ -72,6 +73,8 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             out; None for splits by `shares` or `folds`.
         final: put all recordings in the training split, for a run without validation and test.
         extra_roots: folders with further recordings of any species, for training only (`data/extra.py`).
+        training_share: share of the training split that is trained on, for learning curves; None for the usual
+            training, in which classifiers on embeddings are fitted to the validation recordings too.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         extra_roots: Sequence[str] = (),
         final: bool = False,
         test_source: str | None = None,
+        training_share: float | None = None,
     ) -> None:
         super().__init__()
         check_types(types)
@@ -118,6 +122,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         check_fold(folds, fold)
         check_split_by(split_by, folds, crops.enabled)
         check_test_source(test_source, folds, split_by, inherited, final)
+        check_training_share(training_share, split_by, final)
         check_batches(batch_size, num_workers)
         check_resident(resident)
         check_multilabel_weight(multilabel_weight)
@@ -135,6 +140,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         self.decode_workers = decode_workers or joblib.cpu_count()
         self.final, self.test_source = final, None if test_source is None else str(test_source)
         self.multilabel_weight, self.synthetic_recordings = multilabel_weight, synthetic_recordings
+        self.training_share, self.beyond_share = training_share, {}
         self.folds, self.fold, self.split_by = folds, fold, split_by
         self.crops = crops if crops.enabled and embeddings is None else None
         members = [species] if pool is None else pooled_species(pool)
@@ -216,6 +222,11 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
                 self.multilabel = find_multilabel(
                     recordings, self.prepared, make_mels, self.mel, self.flight_call, held
                 )
+        if self.training_share is not None:
+            extra = {recording.id for recording in self.extra.found}
+            self.prepared, self.multilabel, self.beyond_share = limit_training(
+                self.prepared, self.multilabel, self.training_share, self.seed, extra
+            )
         self._cut()
         if self.embeddings is not None:
             self.embedded = self._embed()

@@ -29,6 +29,7 @@ class DataSummary:
         multilabel: recordings of several types that are used for training.
         contents: every file in the folders of each species.
         extra: recordings of `data.extra_roots`.
+        beyond_share: training recordings that `data.training_share` left out, with the reason.
         datasets: segments by split.
         crop_dataset: crops of the training split; None where segments are used.
     """
@@ -48,6 +49,7 @@ class DataSummary:
     types: list[str]
     flight_call: str
     extra: ExtraRecordings
+    beyond_share: dict[Path, str]
 
     @property
     def all_splits(self) -> dict[str, str]:
@@ -102,7 +104,7 @@ class DataSummary:
     def file_summary(self) -> FileSummary:
         """Counts of all files below the species' folders: used, left out with the reason, not audio."""
         used = {recording.path for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
-        reasons = {file.path: file.reason for file in self.unusable} | self.extra.left_out
+        reasons = {file.path: file.reason for file in self.unusable} | self.extra.left_out | self.beyond_share
         contents = [*self.contents, *self.extra.contents]
         for recording in (recording for content in contents for recording in content.recordings):
             if recording.path not in used:

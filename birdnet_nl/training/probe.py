@@ -192,8 +192,9 @@ class EmbeddingClassifier(ProbeClassifier):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         batch = (segments, types, recordings)
         self._fit(self.train_only_network, batch)
-        if not self.trainer.datamodule.final:  # else all recordings are for training
-            (validation,) = self.trainer.datamodule.val_dataloader()
+        data = self.trainer.datamodule
+        if not data.final and data.training_share is None:  # else no other recordings are for training
+            (validation,) = data.val_dataloader()
             batch = _concatenate(batch, self.transfer_batch_to_device(validation, self.device, 0))
         self._fit(self.network, batch)
         with self.without_validation_data():
