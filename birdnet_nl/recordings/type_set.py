@@ -1,0 +1,88 @@
+"""Sets of vocalization types, and the sounds of the type texts that belong to each type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from birdnet_nl.recordings.type_words import SOUNDS, VOICE
+
+FLIGHT_CALLS = ("flight call", "nocturnal flight call")
+FLIGHT_CALL_CHOICES = ("call", "leave_out")
+NAMES_OF_RESULTS = frozenset({"several", "other", "unknown"})  # of `classify_type`, beside the types
+
+
+@dataclass(frozen=True)
+class TypeSet:
+    """Vocalization types that a classifier distinguishes, in the order of every table, plot and network output.
+
+    Attributes:
+        sounds: of each type, names of the rules in `type_words.csv`; a sound that belongs to no type is other, and a
+            recording of it is left out.
+    """
+
+    sounds: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __post_init__(self) -> None:
+        of_sound: dict[str, str] = {}
+        for name, sounds in self.sounds:
+            if not name.isidentifier() or name in NAMES_OF_RESULTS:
+                raise ValueError(
+                    f"data.sounds: {name} cannot be the name of a type; write letters, digits and _, and none of "
+                    f"{', '.join(sorted(NAMES_OF_RESULTS))}"
+                )
+            for sound in sounds:
+                if sound not in SOUNDS - {VOICE}:
+                    raise ValueError(
+                        f"data.sounds.{name}: {sound} is no sound of the type texts; choose among "
+                        f"{', '.join(sorted(SOUNDS - {VOICE}))}"
+                    )
+                if sound in of_sound:
+                    raise ValueError(f"data.sounds: {sound} is in {of_sound[sound]} and in {name}; leave it in one")
+                of_sound[sound] = name
+
+    @classmethod
+    def of(cls, sounds: Mapping[str, Sequence[str]], flight_call: str = "call") -> "TypeSet":
+        """Build a set from `data.sounds`; `flight_call` is `call`, or `leave_out` to take flight calls out of `call`.
+
+        Raises:
+            ValueError: for a name or a sound that does not exist, or a sound in two types.
+        """
+        if flight_call not in FLIGHT_CALL_CHOICES:
+            raise ValueError(
+                f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
+            )
+        left_out = {("call", sound) for sound in FLIGHT_CALLS} if flight_call == "leave_out" else set()
+        return cls(
+            tuple(
+                (str(name), tuple(str(sound) for sound in of_type if (name, sound) not in left_out))
+                for name, of_type in sounds.items()
+            )
+        )
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.sounds)
+
+    @cached_property
+    def type_of(self) -> dict[str, str]:
+        """Type of each sound that belongs to one."""
+        return {sound: name for name, sounds in self.sounds for sound in sounds}
+
+    def as_dict(self) -> dict[str, list[str]]:
+        """Return the value of `data.sounds`, for a checkpoint."""
+        return {name: list(sounds) for name, sounds in self.sounds}
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.sounds)
+
+
+THREE = TypeSet(
+    (("song", ("song",)), ("call", ("call", "begging call", *FLIGHT_CALLS)), ("alarm", ("alarm call",)))
+)
+"""Song, call and alarm, as in conf/data/types/three.yaml."""
+
+THREE_WITHOUT_FLIGHT_CALLS = TypeSet.of(THREE.as_dict(), "leave_out")
