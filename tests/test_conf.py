@@ -66,6 +66,8 @@ def targets_in(tree: object) -> Iterator[dict]:
 
 def override_for(compose_config, group: str, option: str) -> str:
     """`group=option`, with a plus where the group is not in the defaults list."""
+    if group == "data/types":  # in the defaults list of conf/data/base.yaml
+        return f"{group}={option}"
     in_defaults = re.search(rf"^  - (override )?/?{re.escape(group)}:", (CONF / "train.yaml").read_text(), re.MULTILINE)
     return f"{'' if in_defaults else '+'}{group}={option}"
 

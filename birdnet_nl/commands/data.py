@@ -34,6 +34,7 @@ def data_command(
     ] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print everything, file by file, as JSON instead.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots and sounds to this file.")] = None,
+    types: Annotated[str, typer.Option(help="Vocalization types: three, song_call or ten.")] = "three",
     flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
     cache: Annotated[
         Path, typer.Option(envvar="BIRDNET_NL_CACHE", help="Folder that keeps the facts about decoded files.")
@@ -47,8 +48,8 @@ def data_command(
     """
     from birdnet_nl.commands.data_tables import print_many_species, print_species
     from birdnet_nl.commands.output import print_json
-    from birdnet_nl.data.training_rules import TrainingRules
-    from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
+    from birdnet_nl.data.training_rules import TrainingRules, read_type_set
+    from birdnet_nl.recordings.type_set import FLIGHT_CALL_CHOICES
 
     if not (names or all_):
         raise SelectionError("no species named; try birdnet-nl data koolmees, or --all")
@@ -56,8 +57,9 @@ def data_command(
         raise SelectionError(
             f"--flight-call {flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}"
         )
+    read_type_set(types, flight_call)  # its error comes first
     chosen = dict.fromkeys(all_species() if all_ else (match for name in names for match in match_species(name)))
-    root, rules = user_path(root), TrainingRules(flight_call=flight_call)
+    root, rules = user_path(root), TrainingRules(type_set_name=types, flight_call=flight_call)
     overviews, without, unusable = inspect_species(list(chosen), root, rules, user_path(cache) / FACTS_FILE)
     if not overviews:
         raise DataError("; ".join([_no_recordings(without, root), *unusable]))
@@ -98,7 +100,7 @@ def inspect_species(
     with progress_bar() as bar:
         task = bar.add_task("reading folders", total=len(chosen))
         for species in chosen:
-            content = read_species(folders.get(species, []), species, rules.flight_call)
+            content = read_species(folders.get(species, []), species, rules.type_set)
             if content.recordings:
                 found[species] = content
             elif (summary := summarize_files([content], {})).files:

@@ -14,9 +14,10 @@ from rich.table import Table
 from birdnet_nl.data.overview import NOT_SEARCHED, SpeciesOverview, TypeOverview, join_reasons
 from birdnet_nl.data.sources import DEFAULT_ROOT
 from birdnet_nl.data.splits import SPLITS
-from birdnet_nl.data.training_rules import TrainingRules
+from birdnet_nl.data.training_rules import THREE_TYPES, TrainingRules
 from birdnet_nl.recordings.download_filters import Filters
 from birdnet_nl.recordings.file_summary import join_summaries
+from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.words import counted
 
@@ -35,7 +36,8 @@ def download_command(overview: SpeciesOverview, rules: TrainingRules, root: Path
         return ""
     words = ["birdnet-nl", "download", overview.species.slug]
     if len(insufficient) < len(DEFAULT_FILTERS.types):
-        words += [word for name in insufficient for word in ("--type", name)]
+        kinds = dict.fromkeys(classify_type(name.replace("_", " ")) for name in insufficient)
+        words += [word for name in kinds for word in ("--type", name)]
     # --per-type includes the recordings on disk, and a few new ones are unusable or by the same recordists
     needed = max(
         overview.types[name].found
@@ -56,6 +58,8 @@ def training_command(overview: SpeciesOverview, rules: TrainingRules, root: Path
     words = ["python", "train.py", f"species={overview.species.slug}"]
     if root != DEFAULT_ROOT:
         words.append(f"data.root={root}")
+    if rules.type_set_name != THREE_TYPES:
+        words.append(f"data/types={rules.type_set_name}")
     if rules.flight_call != DEFAULT_FILTERS.flight_call:
         words.append(f"data.flight_call={rules.flight_call}")
     return shlex.join(words)

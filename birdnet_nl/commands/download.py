@@ -170,7 +170,7 @@ def import_command(
     Example: birdnet-nl import ~/vogelgeluiden
     """
     from birdnet_nl.recordings.importing import METHODS, import_recordings
-    from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES
+    from birdnet_nl.recordings.type_set import FLIGHT_CALL_CHOICES
 
     check_choice("--how", how, METHODS)
     check_choice("--flight-call", flight_call, FLIGHT_CALL_CHOICES)

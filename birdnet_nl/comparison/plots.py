@@ -22,7 +22,6 @@ MORE_COLOURS = ("#2a9d8f", "#c2478d", "#4c78c8", "#8a9a2b")
 BINS = 15  # of equal numbers of recordings
 MIN_PER_BIN = 8
 MAX_CURVES = 60  # thin lines per set; the mean is over all runs
-SHOWN_TYPES = ("song", "call", "alarm")
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
@@ -123,14 +122,13 @@ def draw_curves(section: Section) -> Figure | None:
 
 def draw_confusions(section: Section) -> Figure | None:
     """Draw counts of true types (rows) and predicted types over species and seeds; shade: share of the true type."""
-    sums = {name: _summed(section, name) for name in section.names}
-    types = [name for name in SHOWN_TYPES if any(name in result.types for result in section.results)]
+    types = list(dict.fromkeys(name for result in section.results for name in result.types))
+    sums = {name: _summed(section, name, types) for name in section.names}
     if not types or not any(counts.any() for counts in sums.values()):
         return None
-    indices, colours = [SHOWN_TYPES.index(name) for name in types], colours_of(section.names)
+    colours = colours_of(section.names)
     figure = Figure(figsize=(11.6, 3.4), layout="constrained")
     for axes, (name, counts) in zip(np.atleast_1d(figure.subplots(1, len(sums))), sums.items(), strict=True):
-        counts = counts[np.ix_(indices, indices)]
         shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
         axes.set_aspect("equal")
         for true, predicted in np.ndindex(*shares.shape):
@@ -177,14 +175,14 @@ def _reliability(parts: Sequence[RunPredictions]) -> tuple[np.ndarray, np.ndarra
     return np.array([confidence[part].mean() for part in bins]), np.array([correct[part].mean() for part in bins])
 
 
-def _summed(section: Section, name: str) -> np.ndarray:
-    """Counts [true type, predicted type] over all results of a set, in the order of `SHOWN_TYPES`."""
-    total = np.zeros((len(SHOWN_TYPES), len(SHOWN_TYPES)))
+def _summed(section: Section, name: str, types: Sequence[str]) -> np.ndarray:
+    """Counts [true type, predicted type] over all results of a set, in the order of `types`."""
+    total = np.zeros((len(types), len(types)))
     for result in section.results_of(name):
         known = result.predictions is not None
         counts = confusion(result.predictions) if known else np.array(result.scores.get("confusion") or [])
-        if counts.size and set(result.types) <= set(SHOWN_TYPES):
-            indices = [SHOWN_TYPES.index(type_name) for type_name in result.types]
+        if counts.size:
+            indices = [types.index(type_name) for type_name in result.types]
             total[np.ix_(indices, indices)] += counts
     return total
 

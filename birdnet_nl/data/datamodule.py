@@ -1,6 +1,6 @@
 """The LightningDataModule: finds, splits and cuts recordings, and serves segments in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import joblib
@@ -34,7 +34,8 @@ from birdnet_nl.data.validation import (
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
 from birdnet_nl.embeddings.cache import NOT_FINITE, check_demo, check_windows
 from birdnet_nl.recordings.folder import FolderContent
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording
+from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.species.table import Species, pooled_species
 from birdnet_nl.util.console import progress_bar
 
@@ -51,7 +52,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         pool: the species that are trained on together, as names or as `all`; None for `species` alone.
         cache_dir: folder of mels, embeddings and copies of remote recordings.
         types: the vocalization types to tell apart, where the recordings suffice.
-        flight_call: `call`, or `leave_out`.
+        sounds, flight_call: see `TypeSet.of`.
         segment_s, segment_hop_s: length of a segment and distance from one to the next, in seconds.
         shares: share of recordings in train, val and test.
         min_recordings: a type with fewer is left out.
@@ -87,6 +88,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         pool: str | Sequence[str] | None,
         cache_dir: str,
         types: Sequence[str],
+        sounds: Mapping[str, Sequence[str]],
         flight_call: str,
         segment_s: float,
         segment_hop_s: float,
@@ -115,7 +117,8 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         training_share: float | None = None,
     ) -> None:
         super().__init__()
-        check_types(types)
+        type_set = TypeSet.of(sounds, flight_call)
+        check_types(types, type_set)
         check_segments(segment_s, segment_hop_s)
         check_shares(shares, min_recordings)
         check_max_segments(max_segments_per_type)
@@ -131,7 +134,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             check_windows(embeddings, segment_s, source)
         self.species, self.mel, self.embeddings, self.inherited = species, mel, embeddings, inherited
         self.demo, self.cache_dir = demo, Path(cache_dir)
-        self.types, self.flight_call = [name for name in VOCALIZATION_TYPES if name in types], flight_call
+        self.types, self.type_set = [name for name in type_set.types if name in types], type_set
         self.segment_s, self.segment_hop_s = segment_s, segment_hop_s
         self.shares, self.min_recordings = shares, min_recordings
         self.max_segments_per_type, self.shuffle_types, self.seed = max_segments_per_type, shuffle_types, seed
@@ -190,7 +193,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
     def prepare(self) -> None:
         recordings = self._read_recordings()
         held = HeldBlocks()  # for the second search for duplicates, among recordings of several types
-        self.extra = read_extra(self.extra_roots, self.flight_call, recordings)
+        self.extra = read_extra(self.extra_roots, self.type_set, recordings)
         with progress_bar() as bar:
             total = sum(recording.vocalization_type in self.types for recording in (*recordings, *self.extra.found))
             task = bar.add_task("decoding and computing mels", total=total)
@@ -219,9 +222,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
                 self.prepared = add_extra(self.prepared, self.extra)
             if self._uses_multilabel:
                 recordings = [*recordings, *self.extra.usable]
-                self.multilabel = find_multilabel(
-                    recordings, self.prepared, make_mels, self.mel, self.flight_call, held
-                )
+                self.multilabel = find_multilabel(recordings, self.prepared, make_mels, self.mel, self.type_set, held)
         if self.training_share is not None:
             extra = {recording.id for recording in self.extra.found}
             self.prepared, self.multilabel, self.beyond_share = limit_training(
@@ -245,7 +246,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
 
     def _read_recordings(self) -> list[Recording]:
         self.contents = [
-            read_content(choice, species, self.demo, self.cache_dir / "remote", self.flight_call)
+            read_content(choice, species, self.demo, self.cache_dir / "remote", self.type_set)
             for species, choice in self.choices.items()
         ]
         return with_own_ids([recording for content in self.contents for recording in content.recordings])

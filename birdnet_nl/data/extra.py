@@ -13,7 +13,8 @@ from birdnet_nl.data.prepare import MakeMels, PreparedRecordings
 from birdnet_nl.data.sources import DEMO_MARK
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.recordings.folder import FolderContent, read_species_folders, species_folders, species_of_folder
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, xeno_canto_number
+from birdnet_nl.recordings.recording import Recording, xeno_canto_number
+from birdnet_nl.recordings.type_set import TypeSet, type_order
 from birdnet_nl.species.table import Species, normalise_name, species_of_slug
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean, user_path
@@ -46,7 +47,7 @@ class ExtraRecordings:
         """Counts for `metrics.json`: recordings by type, species, and recordings left out by reason."""
         counts = Counter(recording.vocalization_type for recording in self.recordings)
         return {
-            "recordings": {name: counts[name] for name in VOCALIZATION_TYPES if counts[name]},
+            "recordings": {name: counts[name] for name in sorted(counts, key=type_order)},
             "species": len({recording.species for recording in self.recordings}),
             "left_out": dict(Counter(map(_kind_of, self.left_out.values())).most_common()),
         }
@@ -95,12 +96,12 @@ def find_extra_folders(root: Path) -> dict[Species, list[Path]]:
     return species_folders(root, species_of)
 
 
-def read_extra(roots: Sequence[Path], flight_call: str, taken: Sequence[Recording]) -> ExtraRecordings:
+def read_extra(roots: Sequence[Path], type_set: TypeSet, taken: Sequence[Recording]) -> ExtraRecordings:
     """Read all recordings in `roots`; their ids differ from those of the recordings `taken`, which keep theirs."""
     contents, found, ids = [], [], {recording.id for recording in taken}
     for root in roots:
         for species, folders in find_extra_folders(root).items():
-            content = read_species_folders(folders, species, flight_call)
+            content = read_species_folders(folders, species, type_set)
             contents.append(content)
             for recording in filter(_exists, content.recordings):  # rows without a file are listed in the content
                 id = recording.id if recording.id not in ids else f"{recording.species}/{recording.id}"

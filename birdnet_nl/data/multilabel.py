@@ -17,6 +17,7 @@ from birdnet_nl.data.prepare import MakeMels, PreparedRecordings, file_warnings
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.recordings.labels import types_in
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import TypeSet
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def find_multilabel(
     prepared: PreparedRecordings,
     make_mels: MakeMels,
     mel: MelParams,
-    flight_call: str,
+    type_set: TypeSet,
     held: HeldBlocks | None = None,
 ) -> MultilabelRecordings:
     """Select the recordings that name several types, or one beside another sound, all of them types of the network.
@@ -74,7 +75,7 @@ def find_multilabel(
     """
     held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
     names = {
-        recording.id: types_in(recording.type_text, flight_call=flight_call)
+        recording.id: types_in(recording.type_text, type_set)
         for recording in recordings
         if recording.vocalization_type is None and group_of(recording) not in held_out
     }

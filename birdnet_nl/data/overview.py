@@ -218,7 +218,7 @@ def build_overview(
         InspectedRecording(
             recording=recording,
             facts=(fact := facts[recording.path]),
-            kind=classify(recording.type_text, rules.flight_call),
+            kind=classify(recording.type_text, rules.type_set),
             left_out=left_out[recording.id],
             duplicate_of=duplicate_of.get(recording.id, ""),
             split=chosen.splits.get(recording.id, ""),
@@ -247,7 +247,7 @@ def _unused_files(
     for item in inspected:
         reason = item.left_out
         if not reason and item.recording.vocalization_type in chosen.left_out:
-            reason = type_reason(item.recording, rules.types, rules.flight_call)
+            reason = type_reason(item.recording, rules.types, rules.type_set)
         if reason:
             reasons[item.recording.path] = reason
     return reasons
@@ -262,7 +262,7 @@ def _reasons_to_leave_out(
     for recording in found:
         fact = facts[recording.path]
         if recording.vocalization_type not in rules.types:
-            reasons[recording.id] = type_reason(recording, rules.types, rules.flight_call)
+            reasons[recording.id] = type_reason(recording, rules.types, rules.type_set)
             continue
         reasons[recording.id] = fact.reason
         if not fact.reason:

@@ -24,6 +24,7 @@ from birdnet_nl.recordings.remote import (
     has_remote_file,
     is_url,
 )
+from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.species.table import OUTSIDE, Species, get_species, pooled_species
 from birdnet_nl.synthetic.demo import DEMO_MARK, make_demo_species
 from birdnet_nl.util.errors import BirdnetNlError, DataError
@@ -203,14 +204,14 @@ def _nothing_found(root: Path, species: Species) -> str:
 
 
 def read_source(
-    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
+    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, type_set: TypeSet
 ) -> list[Recording]:
     """Return the recordings of `species`; first synthesise the demo, or copy remote recordings to `remote_dir`."""
-    return read_content(choice, species, demo, remote_dir, flight_call).recordings
+    return read_content(choice, species, demo, remote_dir, type_set).recordings
 
 
 def read_content(
-    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, flight_call: str
+    choice: SourceChoice, species: Species, demo: DemoSettings, remote_dir: Path, type_set: TypeSet
 ) -> FolderContent:
     """As `read_source`, with every other file in the folders of the species."""
     if choice.custom is not None:
@@ -224,28 +225,28 @@ def read_content(
     elif not folders:
         settings = asdict(demo)
         folders = (make_demo_species(Path(settings.pop("folder")), species.slug, **settings),)
-    return read_folder_content(folders, species, flight_call, choice.spectrograms)
+    return read_folder_content(folders, species, type_set, choice.spectrograms)
 
 
 def read_folders(
-    folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
+    folders: Sequence[Path], species: Species, type_set: TypeSet, spectrograms: bool = False
 ) -> list[Recording]:
     """Return the recordings in all folders of a species, each number once; raise `DataError` if there are none."""
-    return read_folder_content(folders, species, flight_call, spectrograms).recordings
+    return read_folder_content(folders, species, type_set, spectrograms).recordings
 
 
 def read_folder_content(
-    folders: Sequence[Path], species: Species, flight_call: str, spectrograms: bool = False
+    folders: Sequence[Path], species: Species, type_set: TypeSet, spectrograms: bool = False
 ) -> FolderContent:
     """As `read_folders`, with every other file in the folders; files of spectrograms are not listed."""
     if spectrograms:
         by_id: dict[str, list[Recording]] = defaultdict(list)
         for folder in folders:
-            for recording in read_spectrogram_folder(folder, species, flight_call):
+            for recording in read_spectrogram_folder(folder, species, type_set):
                 by_id[recording.id].append(recording)
         content = FolderContent([merge_same_id(same_id) for same_id in by_id.values()])
     else:
-        content = read_species_folders(folders, species, flight_call)
+        content = read_species_folders(folders, species, type_set)
     if not content.recordings:
         expected = "*_seg<NNN>.npy" if spectrograms else "*.mp3 (or wav, flac, ogg)"
         kind = "spectrograms" if spectrograms else "sound files"

@@ -18,6 +18,7 @@ from birdnet_nl.embeddings.base import EmbeddingModel
 from birdnet_nl.recordings.file_summary import FileSummary, summarize_files, type_reason
 from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.species.table import Species
 from birdnet_nl.synthetic.generator import GENERATOR
 
@@ -47,7 +48,7 @@ class DataSummary:
     synthetic_recordings: int
     contents: list[FolderContent]
     types: list[str]
-    flight_call: str
+    type_set: TypeSet
     extra: ExtraRecordings
     beyond_share: dict[Path, str]
 
@@ -108,7 +109,7 @@ class DataSummary:
         contents = [*self.contents, *self.extra.contents]
         for recording in (recording for content in contents for recording in content.recordings):
             if recording.path not in used:
-                reasons.setdefault(recording.path, type_reason(recording, self.types, self.flight_call))
+                reasons.setdefault(recording.path, type_reason(recording, self.types, self.type_set))
         return summarize_files(contents, reasons)
 
     def describe_synthetic(self) -> dict[str, Any] | None:
@@ -122,6 +123,7 @@ class DataSummary:
         return {
             "species": asdict(self.species),
             "types": list(self.prepared.types),
+            "sounds": self.type_set.as_dict(),
             "mel": asdict(self.mel),
             "segment_s": self.segment_s,
             "segment_hop_s": self.segment_hop_s,

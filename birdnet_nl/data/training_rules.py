@@ -7,16 +7,18 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from birdnet_nl.data.splits import SPLITS, assign_splits, group_of
 from birdnet_nl.recordings.recording import Recording
-from birdnet_nl.util.conf_values import conf_values
-from birdnet_nl.util.errors import DataError
+from birdnet_nl.recordings.type_set import TypeSet
+from birdnet_nl.util.conf_values import conf_dir, conf_values
+from birdnet_nl.util.errors import DataError, SelectionError
 from birdnet_nl.util.words import counted
 
 FEW_TEST_RECORDINGS = 10  # with fewer test recordings of a type, its metrics are a first impression
+THREE_TYPES = "three"  # the default of conf/data/types/
 MIN_COMPARED_S = 2.0  # shorter recordings are never near-duplicates: two single calls may well be alike
 
 
@@ -24,17 +26,37 @@ def _data_default(name: str) -> Any:
     return conf_values("data/base.yaml")[name]
 
 
+def type_set_names() -> list[str]:
+    """Return the sets of conf/data/types/."""
+    return sorted(file.stem for file in (conf_dir() / "data" / "types").glob("*.yaml"))
+
+
+def read_type_set(name: str, flight_call: str = "call") -> TypeSet:
+    """Read a set of vocalization types from conf/data/types/; raises `SelectionError` if there is none of this name."""
+    if name not in type_set_names():
+        raise SelectionError(f"--types {name} does not exist; choose one of {', '.join(type_set_names())}")
+    return TypeSet.of(conf_values(f"data/types/{name}.yaml")["sounds"], flight_call)
+
+
 @dataclass(frozen=True)
 class TrainingRules:
     """Values of `conf/` that decide which recordings a training uses; each default is read from its YAML file."""
 
-    types: tuple[str, ...] = field(default_factory=lambda: tuple(_data_default("types")))
+    type_set_name: str = THREE_TYPES
+    flight_call: str = field(default_factory=partial(_data_default, "flight_call"))
     shares: Mapping[str, float] = field(default_factory=partial(_data_default, "shares"))
     min_recordings: int = field(default_factory=partial(_data_default, "min_recordings"))
     segment_s: float = field(default_factory=partial(_data_default, "segment_s"))
     segment_hop_s: float = field(default_factory=partial(_data_default, "segment_hop_s"))
     seed: int = field(default_factory=lambda: conf_values("train.yaml")["seed"])
-    flight_call: str = field(default_factory=partial(_data_default, "flight_call"))
+
+    @cached_property
+    def type_set(self) -> TypeSet:
+        return read_type_set(self.type_set_name, self.flight_call)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self.type_set.types
 
     @property
     def recommended_recordings(self) -> int:

@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from birdnet_nl.data.segments import SPLIT_BY
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_set import TypeSet
 
 MIN_SEGMENT_S = 0.2  # shorter segments leave a network nothing to pool
 
 
-def check_types(types: Sequence[str]) -> None:
-    """Raise `ValueError` unless `types` lists two vocalization types or more."""
+def check_types(types: Sequence[str], type_set: TypeSet) -> None:
+    """Raise `ValueError` unless `types` lists two vocalization types of the set or more."""
     if isinstance(types, str):
         raise ValueError(f"data.types={types} must be a list such as [song,call]")
-    unknown = [name for name in types if name not in VOCALIZATION_TYPES]
+    unknown = [name for name in types if name not in type_set.types]
     if unknown or len(set(types)) < 2:
-        raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(VOCALIZATION_TYPES)}")
+        hint = "" if set(type_set.types) != set(VOCALIZATION_TYPES) else "; for others add data/types=ten"
+        raise ValueError(f"data.types={list(types)} must name at least two of {', '.join(type_set.types)}{hint}")
 
 
 def check_segments(segment_s: float, segment_hop_s: float) -> None:

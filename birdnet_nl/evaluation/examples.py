@@ -17,7 +17,8 @@ from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.overview import InspectedRecording
 from birdnet_nl.evaluation.plots import INK, TYPE_COLOURS, new_figure
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, allows_excerpts, quality_rank
+from birdnet_nl.recordings.recording import Recording, allows_excerpts, quality_rank
+from birdnet_nl.recordings.type_set import type_order
 from birdnet_nl.util.errors import DataError
 
 MAX_ERRORS, COLUMNS = 6, 3  # of a plot
@@ -121,7 +122,8 @@ class Example:
 def choose_examples(recordings: Sequence[InspectedRecording], per_type: int) -> list[InspectedRecording]:
     """Choose usable recordings of each type, best first; different recordists and no oddities are preferred."""
     chosen = []
-    for kind in VOCALIZATION_TYPES:
+    types = dict.fromkeys(inspected.recording.vocalization_type for inspected in recordings)
+    for kind in sorted(filter(None, types), key=type_order):
         ranked = sorted(
             (inspected for inspected in recordings if inspected.kind == kind and not inspected.left_out),
             key=lambda inspected: (

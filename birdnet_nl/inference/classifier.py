@@ -14,6 +14,7 @@ from birdnet_nl.embeddings.base import EmbeddingModel, build_embedding_model
 from birdnet_nl.evaluation.calibration import Calibration
 from birdnet_nl.evaluation.trained_on import TrainedOn, read_trained_on
 from birdnet_nl.models.registry import build_network
+from birdnet_nl.recordings.type_set import THREE, TypeSet
 from birdnet_nl.training.checkpoint import METADATA, check_metadata, complete_metadata, read_checkpoint
 from birdnet_nl.training.engine import cpu_computes_bf16
 from birdnet_nl.util.errors import RunError
@@ -52,7 +53,7 @@ class Classifier:
         is_calibrated: False for a run that was not tested, whose temperature, pooling and threshold are placeholders.
         target_accuracy: accuracy that the threshold was chosen for; None where it is not known.
         trained_on: recordings used for training and validation; None without a `splits.csv`.
-        split_by, flight_call: as in the configuration of the run.
+        split_by, type_set: as in the configuration of the run.
     """
 
     checkpoint: Path
@@ -68,7 +69,7 @@ class Classifier:
     target_accuracy: float | None
     trained_on: TrainedOn | None
     split_by: str
-    flight_call: str
+    type_set: TypeSet
 
     @classmethod
     def load(cls, target: Path | str) -> "Classifier":
@@ -107,7 +108,9 @@ class Classifier:
             target_accuracy=decision.get("target_accuracy", decision.get("wanted_accuracy")),
             trained_on=_read_trained_on(run_dir, metadata, split_by),
             split_by=split_by,
-            flight_call=settings.get("flight_call", "call"),
+            type_set=TypeSet.of(
+                metadata.get("sounds") or settings.get("sounds", THREE.as_dict()), settings.get("flight_call", "call")
+            ),
         )
 
     @cached_property

@@ -8,14 +8,22 @@ from typing import TextIO
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder, Write, printable
 from birdnet_nl.prediction.rows import Row, RowOptions
 
-TYPES = ("song", "call", "alarm")
 ANALYZER_COLUMNS = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
-TYPE_COLUMNS = ("vocalization_type", "type_confidence", *(f"p_{name}" for name in TYPES), "uncertain", "model")
 TIME_COLUMNS = ("date", "time", "time_zone")
-COLUMNS = (*ANALYZER_COLUMNS, *TYPE_COLUMNS, *TIME_COLUMNS)
-RECORDING_COLUMNS = (
-    "File", "duration_s", "Scientific name", "Common name", *TYPE_COLUMNS, "segments", *TIME_COLUMNS, "warning",
-)  # fmt: skip
+
+
+def type_columns(options: RowOptions) -> tuple[str, ...]:
+    """Return the names of the columns about types; one for the probability of each type of the models."""
+    return ("vocalization_type", "type_confidence", *(f"p_{name}" for name in options.types), "uncertain", "model")
+
+
+def segment_columns(options: RowOptions) -> tuple[str, ...]:
+    return (*ANALYZER_COLUMNS, *type_columns(options), *TIME_COLUMNS)
+
+
+def recording_columns(options: RowOptions) -> tuple[str, ...]:
+    names = ("File", "duration_s", "Scientific name", "Common name")
+    return (*names, *type_columns(options), "segments", *TIME_COLUMNS, "warning")
 
 
 def names_of(row: Row, options: RowOptions) -> tuple[str, str]:
@@ -36,8 +44,8 @@ def seconds(value: float) -> str:
 
 
 def type_cells(row: Row, options: RowOptions) -> list[str]:
-    """Return the cells of TYPE_COLUMNS; types that the model does not have are empty."""
-    probabilities = [number(row.probabilities.get(name)) for name in TYPES]
+    """Return the cells of `type_columns`; types that the model does not have are empty."""
+    probabilities = [number(row.probabilities.get(name)) for name in options.types]
     uncertain = "" if row.uncertain is None else str(row.uncertain).lower()
     return [options.word(row.vocalization_type), number(row.type_confidence), *probabilities, uncertain, row.model]
 
@@ -47,7 +55,7 @@ def time_cells(row: Row) -> tuple[str, str, str]:
 
 
 def cells(row: Row, options: RowOptions) -> list[str]:
-    """Return the cells of COLUMNS."""
+    """Return the cells of `segment_columns`."""
     return [
         seconds(row.start_s), seconds(row.end_s), *names_of(row, options), number(row.confidence), printable(row.file),
         *type_cells(row, options), *time_cells(row),
@@ -63,7 +71,7 @@ def csv_table(out: OutputFolder) -> Iterator[Write]:
     """Open `segments.csv`."""
     with out.whole(out.combined("segments.csv")) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv_writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(segment_columns(out.options))
 
         def write(rows: FileRows) -> None:
             writer.writerows(cells(row, out.options) for row in rows.rows)

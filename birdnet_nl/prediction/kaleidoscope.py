@@ -6,19 +6,17 @@ from pathlib import Path
 
 from birdnet_nl.prediction.csv_tables import (
     TIME_COLUMNS,
-    TYPE_COLUMNS,
     csv_writer,
     names_of,
     number,
     seconds,
     time_cells,
     type_cells,
+    type_columns,
 )
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder, Write, printable
 
-COLUMNS = (
-    "INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "TOP1MATCH", "CONFIDENCE", *TYPE_COLUMNS, *TIME_COLUMNS,
-)  # fmt: skip
+KALEIDOSCOPE_COLUMNS = ("INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "TOP1MATCH", "CONFIDENCE")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,7 +25,7 @@ def kaleidoscope_table(out: OutputFolder) -> Iterator[Write]:
     """Open `kaleidoscope.csv`."""
     with out.whole(out.combined("kaleidoscope.csv")) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv_writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow((*KALEIDOSCOPE_COLUMNS, *type_columns(out.options), *TIME_COLUMNS))
 
         def write(rows: FileRows) -> None:
             for row in rows.rows:

@@ -11,6 +11,7 @@ from typing import Any
 
 from birdnet_nl.inference.model import PredictionModel, load_model
 from birdnet_nl.prediction.stored import ModelFacts
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import pooled_species
 from birdnet_nl.util.console import log
 from birdnet_nl.util.errors import RunError
@@ -30,6 +31,7 @@ class ModelEntry:
         fingerprint: differs when predictions may differ.
         species: slugs it was trained for.
         sha256: of the file, empty where it is not recorded.
+        types: that it distinguishes, empty where they are not recorded.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class ModelEntry:
     species: tuple[str, ...]
     is_pool: bool
     sha256: str = ""
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class ModelSet:
     def only_species(self) -> str:
         """Slug of the species if there is one model, for one species; else empty."""
         return self.entries[0].species[0] if len(self.entries) == 1 and self.of_species else ""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of all models: song, call and alarm unless one has others, which follow in the order of the models."""
+        return tuple(dict.fromkeys([*THREE.types, *(name for entry in self.entries for name in entry.types)]))
 
     def choose(self, species: str) -> ModelEntry | None:
         """Return the model of a species, else a pool (one trained with the species if there is one), else None."""
@@ -139,7 +147,9 @@ def open_models(target: str | Path | None = None, load: LoadModel = load_model) 
     if path.is_dir() and (path / MANIFEST).is_file():
         return ModelSet(tuple(_entries(path)), load)
     model = _load(path, load)
-    entry = ModelEntry(path, model.name, model.fingerprint, tuple(model.species), model.is_pool)
+    entry = ModelEntry(
+        path, model.name, model.fingerprint, tuple(model.species), model.is_pool, types=tuple(model.types)
+    )
     _keep(entry, model)
     return ModelSet((entry,), load)
 
@@ -163,7 +173,15 @@ def _entry(folder: Path, version: str, slug: str, values: Mapping[str, Any]) -> 
     species = tuple(member.slug for member in pooled_species(pool)) if pool else (slug,)
     sha256 = str(values.get("sha256") or "")
     fingerprint = sha256[:16] or f"{version}/{values['file']}"
-    return ModelEntry(folder / str(values["file"]), f"{slug} {version}", fingerprint, species, bool(pool), sha256)
+    return ModelEntry(
+        folder / str(values["file"]),
+        f"{slug} {version}",
+        fingerprint,
+        species,
+        bool(pool),
+        sha256,
+        tuple(values.get("types") or ()),
+    )
 
 
 def _similar(path: Path) -> str:

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from birdnet_nl.prediction.csv_tables import COLUMNS, TYPE_COLUMNS, TYPES, names_of, time_cells
+from birdnet_nl.prediction.csv_tables import names_of, segment_columns, time_cells, type_columns
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder, Write, printable
 from birdnet_nl.prediction.rows import Row, RowOptions
 from birdnet_nl.util.errors import DataError, require_extra
 
 ROWS_PER_GROUP = 50_000
-NUMBERS = ("Start (s)", "End (s)", "Confidence", "type_confidence", *(f"p_{name}" for name in TYPES))
+NUMBERS = ("Start (s)", "End (s)", "Confidence", "type_confidence")
 
 
 @contextmanager
@@ -20,15 +20,15 @@ def parquet_table(out: OutputFolder) -> Iterator[Write]:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    kinds = {name: pyarrow.float64() for name in NUMBERS} | {"uncertain": pyarrow.bool_()}
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+    names, kinds = segment_columns(out.options), _kinds(out.options)
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in names])
     waiting: list[list] = []
 
     with out.whole(out.combined("segments.parquet")) as part, ParquetWriter(part, schema) as writer:
 
         def flush() -> None:
             columns = [list(column) for column in zip(*waiting, strict=True)]
-            writer.write_table(pyarrow.table(dict(zip(COLUMNS, columns, strict=True)), schema=schema))
+            writer.write_table(pyarrow.table(dict(zip(names, columns, strict=True)), schema=schema))
             waiting.clear()
 
         def write(rows: FileRows) -> None:
@@ -42,8 +42,16 @@ def parquet_table(out: OutputFolder) -> Iterator[Write]:
             flush()
 
 
+def _kinds(options: RowOptions) -> dict:
+    """Kinds of the columns that are not text."""
+    import pyarrow
+
+    numbers = (*NUMBERS, *(f"p_{name}" for name in options.types))
+    return {name: pyarrow.float64() for name in numbers} | {"uncertain": pyarrow.bool_()}
+
+
 def _values(row: Row, options: RowOptions) -> list:
-    """Return the values of COLUMNS."""
+    """Return the values of `segment_columns`."""
     return [
         row.start_s, row.end_s, *names_of(row, options), row.confidence, printable(row.file),
         *_type_values(row, options), *(text or None for text in time_cells(row)),
@@ -76,21 +84,21 @@ def append_columns(source: Path, target: Path, rows: Iterable[Row], options: Row
     import pyarrow
     from pyarrow.parquet import ParquetFile, ParquetWriter
 
-    kinds = {name: pyarrow.float64() for name in NUMBERS} | {"uncertain": pyarrow.bool_()}
+    names, kinds = type_columns(options), _kinds(options)
     rows = iter(rows)
     with ParquetFile(source) as file:
         schema = file.schema_arrow
-        for name in TYPE_COLUMNS:
+        for name in names:
             schema = schema.append(pyarrow.field(name, kinds.get(name, pyarrow.string())))
         with ParquetWriter(target, schema) as writer:
             for batch in file.iter_batches(ROWS_PER_GROUP):
                 table = pyarrow.Table.from_batches([batch])
                 values = [_type_values(row, options) for row in islice(rows, batch.num_rows)]
-                for name, column in zip(TYPE_COLUMNS, zip(*values, strict=True), strict=True):
+                for name, column in zip(names, zip(*values, strict=True), strict=True):
                     table = table.append_column(schema.field(name), [list(column)])
                 writer.write_table(table.cast(schema))
 
 
 def _type_values(row: Row, options: RowOptions) -> list:
-    probabilities = (row.probabilities.get(name) for name in TYPES)
+    probabilities = (row.probabilities.get(name) for name in options.types)
     return [options.word(row.vocalization_type), row.type_confidence, *probabilities, row.uncertain, row.model]

@@ -6,12 +6,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from birdnet_nl.inference.model import load_model
 from birdnet_nl.prediction.audio_index import AudioIndex
-from birdnet_nl.prediction.csv_tables import RECORDING_COLUMNS, names_of, type_cells, write_csv
+from birdnet_nl.prediction.csv_tables import names_of, recording_columns, type_cells, write_csv
 from birdnet_nl.prediction.detections import find_tables
 from birdnet_nl.prediction.formats import write_tables
 from birdnet_nl.prediction.inputs import Inputs, list_inputs
@@ -100,6 +100,7 @@ class Prediction:
         self.request = request
         species = get_species(request.species) if request.species else None
         self.models: ModelSet = open_models(request.model, request.load)
+        request = self.request = replace(request, options=replace(request.options, types=self.models.types))
         self.inputs: Inputs = list_inputs(request.inputs, request.out) if request.inputs else Inputs((), Path.cwd())
         self._temporary = None if request.out else tempfile.TemporaryDirectory(prefix="birdnet-nl-")
         state = request.out / STATE if request.out else Path(self._temporary.name)
@@ -197,7 +198,7 @@ class Prediction:
                 write_tables(out, request.formats, self.typed.file_rows())
             else:
                 write_tables(out, request.formats, (self._file_rows(result) for result in self.results()))
-                write_csv(out, "recording_predictions.csv", RECORDING_COLUMNS, self._recordings())
+                write_csv(out, "recording_predictions.csv", recording_columns(request.options), self._recordings())
             failures = out.combined("failures.csv")
             if self.failures:
                 lines = ((printable(failure.file), failure.species, failure.reason) for failure in self.failures)

@@ -5,20 +5,20 @@ from contextlib import contextmanager
 
 from birdnet_nl.prediction.csv_tables import (
     TIME_COLUMNS,
-    TYPE_COLUMNS,
     csv_writer,
     names_of,
     number,
     seconds,
     time_cells,
     type_cells,
+    type_columns,
 )
 from birdnet_nl.prediction.outputs import FileRows, OutputFolder, RunningTime, Write, printable
 from birdnet_nl.prediction.rows import Row
 
-COLUMNS = (
+RAVEN_COLUMNS = (
     "Selection", "Begin Time (s)", "End Time (s)", "Common Name", "Scientific Name", "Species Code", "Confidence",
-    "View", "Channel", "File Offset (s)", "Low Freq (Hz)", "High Freq (Hz)", "Begin Path", *TYPE_COLUMNS, *TIME_COLUMNS,
+    "View", "Channel", "File Offset (s)", "Low Freq (Hz)", "High Freq (Hz)", "Begin Path",
 )  # fmt: skip
 SUFFIX = ".birdnet_nl.selection.table.txt"
 
@@ -27,12 +27,13 @@ SUFFIX = ".birdnet_nl.selection.table.txt"
 def raven_tables(out: OutputFolder) -> Iterator[Write]:
     """Open `raven_selection_table.txt` and write a table beside the name of each file."""
     clock, selection = RunningTime(), 0
+    columns = (*RAVEN_COLUMNS, *type_columns(out.options), *TIME_COLUMNS)
     with (
         out.whole(out.combined("raven_selection_table.txt")) as part,
         part.open("w", encoding="utf-8", newline="") as file,
     ):
         combined = csv_writer(file, "\t")
-        combined.writerow(COLUMNS)
+        combined.writerow(columns)
 
         def write(rows: FileRows) -> None:
             nonlocal selection
@@ -46,7 +47,7 @@ def raven_tables(out: OutputFolder) -> Iterator[Write]:
                     one.open("w", encoding="utf-8", newline="") as own,
                 ):
                     table = csv_writer(own, "\t")
-                    table.writerow(COLUMNS)
+                    table.writerow(columns)
                     table.writerows(_cells(row, index, 0.0, out) for index, row in enumerate(rows.rows, 1))
 
         yield write

@@ -9,6 +9,7 @@ import numpy as np
 
 from birdnet_nl.prediction.stored import StoredPrediction
 from birdnet_nl.prediction.timestamps import RecordedAt
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import Species
 
 KEEP, DROP, MARK = "keep", "drop", "mark"
@@ -16,7 +17,9 @@ LANGUAGES = ("en", "nl")
 SILENT, UNCERTAIN = "silent", "uncertain"  # in place of a type
 NO_AUDIO, NO_MODEL, NO_SPECIES, NOT_PREDICTED = "no audio", "no model", "unknown species", "not predicted"
 DUTCH = {
-    "song": "zang", "call": "roep", "alarm": "alarm", SILENT: "stil", UNCERTAIN: "onzeker", NO_AUDIO: "geen geluid",
+    "song": "zang", "call": "roep", "alarm": "alarm", "flight_call": "vluchtroep", "begging": "bedelroep",
+    "nocturnal_flight_call": "nachtelijke vluchtroep", "drumming": "roffel", "subsong": "subzang", "duet": "duet",
+    "distress": "angstroep", SILENT: "stil", UNCERTAIN: "onzeker", NO_AUDIO: "geen geluid",
     NO_MODEL: "geen model", NO_SPECIES: "onbekende soort", NOT_PREDICTED: "niet voorspeld",
 }  # fmt: skip
 
@@ -31,6 +34,7 @@ class RowOptions:
         uncertain: `keep` uncertain rows as they are, `drop` them, or `mark` them with the type `uncertain`.
         top: number of rows with the highest probability that each recording keeps; None for all.
         language: of the types and of the common names, `en` or `nl`.
+        types: of all models, in the order of the columns with their probabilities.
     """
 
     min_confidence: float = 0.0
@@ -38,6 +42,7 @@ class RowOptions:
     uncertain: str = KEEP
     top: int | None = None
     language: str = "en"
+    types: tuple[str, ...] = THREE.types
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from birdnet_nl.prediction.audio_index import AudioIndex
-from birdnet_nl.prediction.csv_tables import TYPE_COLUMNS, type_cells
+from birdnet_nl.prediction.csv_tables import type_cells, type_columns
 from birdnet_nl.prediction.detections import Detection, DetectionTable
 from birdnet_nl.prediction.inputs import InputFile
 from birdnet_nl.prediction.job import Task
@@ -27,7 +27,6 @@ MAX_SOURCES = 10_000
 MAX_IN_MEMORY = 32  # predictions of recordings
 NOT_A_BIRD = ""  # in place of a type
 DUPLICATE = "duplicate"
-NUMBER_CELLS = slice(TYPE_COLUMNS.index("type_confidence"), TYPE_COLUMNS.index("uncertain"))
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,8 @@ class TypedDetections:
         self.counts["typed" if row.uncertain is not None else row.vocalization_type or "not a bird"] += 1
 
     def _write_text(self, table: DetectionTable, part: Path) -> None:
-        encoding, delimiter = table.encoding, table.delimiter
+        encoding, delimiter, names = table.encoding, table.delimiter, type_columns(self.options)
+        numbers = slice(names.index("type_confidence"), names.index("uncertain"))
         with part.open("w", encoding=encoding, newline="", errors="surrogateescape") as file:
             for index, (record, detection) in enumerate(table.records()):
                 if detection is not None:
@@ -143,10 +143,10 @@ class TypedDetections:
                     self._count(row)
                     cells = type_cells(row, self.options)
                     if table.decimal_comma:
-                        cells[NUMBER_CELLS] = [cell.replace(".", ",") for cell in cells[NUMBER_CELLS]]
+                        cells[numbers] = [cell.replace(".", ",") for cell in cells[numbers]]
                     file.write(record.extended(cells, delimiter, table.width))
                 elif index == table.skipped - 1 and table.columns:
-                    header = record.text + delimiter + join_cells(TYPE_COLUMNS, delimiter)
+                    header = record.text + delimiter + join_cells(names, delimiter)
                     file.write(header + record.line_end)
                 else:
                     file.write(record.text + record.line_end)

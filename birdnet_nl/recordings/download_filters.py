@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from birdnet_nl.recordings.labels import FLIGHT_CALL_CHOICES, UNKNOWN, classify_type
+from birdnet_nl.recordings.labels import UNKNOWN, classify_type
 from birdnet_nl.recordings.manifest import TYPE_FOLDERS, Row
 from birdnet_nl.recordings.recording import (
     QUALITIES,
@@ -16,6 +16,7 @@ from birdnet_nl.recordings.recording import (
     quality_rank,
 )
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES
+from birdnet_nl.recordings.type_set import FLIGHT_CALL_CHOICES, three
 from birdnet_nl.species.table import Species
 
 RECORDINGS_PER_QUALITY_STEP = 5  # so many recordings of one recordist cost one step of quality
@@ -101,7 +102,7 @@ def parse_candidate(entry: Mapping[str, Any], species: Species, flight_call: str
         url=complete_url(text.get("file", "")),
         suffix=suffix if suffix in SOUND_SUFFIXES else ".mp3",
         duration_s=duration_s,
-        vocalization_type=classify_type(row["type"], flight_call=flight_call),
+        vocalization_type=classify_type(row["type"], three(flight_call)),
     )
 
 

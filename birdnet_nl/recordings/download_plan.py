@@ -20,6 +20,7 @@ from birdnet_nl.recordings.labels import classify_type
 from birdnet_nl.recordings.manifest import read_rows, species_folder
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.sound_file import SOUND_SUFFIXES, find_defect
+from birdnet_nl.recordings.type_set import three
 from birdnet_nl.recordings.xeno_canto import BusyError, DownloadError, IncompleteError, XenoCanto
 from birdnet_nl.recordings.xeno_canto_pages import Entry
 from birdnet_nl.species.table import Species
@@ -129,7 +130,7 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
         and (path := paths.get(candidate.row["xc_id"]))
         and not find_defect(path, candidate.duration_s)
     )
-    on_disk = [(classify_type(row.get("type", ""), flight_call=filters.flight_call), row) for row in rows]
+    on_disk = [(classify_type(row.get("type", ""), three(filters.flight_call)), row) for row in rows]
     on_disk += [(candidate.vocalization_type, candidate.row) for candidate, _ in adopted]
     ids_on_disk = ids_with_row | {candidate.row["xc_id"] for candidate, _ in adopted}
     checked = list(zip(candidates, reasons, strict=True))

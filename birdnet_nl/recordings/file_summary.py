@@ -14,6 +14,7 @@ from birdnet_nl.recordings.folder import FolderContent, classify
 from birdnet_nl.recordings.labels import MULTILABEL
 from birdnet_nl.recordings.listing import FolderListing, printable_path
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.util.words import counted
 
 SAME_FILE = "another path to the same file"
@@ -133,9 +134,9 @@ def join_summaries(summaries: Sequence[FileSummary]) -> FileSummary:
     )
 
 
-def type_reason(recording: Recording, types: Sequence[str], flight_call: str) -> str:
+def type_reason(recording: Recording, types: Sequence[str], type_set: TypeSet) -> str:
     """Return why a recording of readable sound is left out because of its type: not understood, other or several."""
-    kind = recording.vocalization_type or classify(recording.type_text, flight_call)
+    kind = recording.vocalization_type or classify(recording.type_text, type_set)
     if kind in types:
         return TOO_FEW
     return f"{kind} types" if kind == MULTILABEL else f"{kind} type"

@@ -14,9 +14,10 @@ from pathlib import Path
 from birdnet_nl.recordings.folder_rows import rows_of_folder
 from birdnet_nl.recordings.labels import MULTILABEL, UNKNOWN, classify_type
 from birdnet_nl.recordings.listing import FolderListing, list_folder, path_order, printable_path
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES, Recording, parse_number
+from birdnet_nl.recordings.recording import Recording, parse_number
 from birdnet_nl.recordings.row_matching import Row, merge_rows, number_in_name
 from birdnet_nl.recordings.sound_file import has_sound
+from birdnet_nl.recordings.type_set import THREE, TypeSet
 from birdnet_nl.species.table import Species, find_species, normalise_name
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import did_you_mean
@@ -98,12 +99,12 @@ class FolderContent:
     ambiguous_rows: list[str] = field(default_factory=list)
 
 
-def read_species_folder(folder: Path, species: Species, flight_call: str = "call") -> list[Recording]:
+def read_species_folder(folder: Path, species: Species, type_set: TypeSet = THREE) -> list[Recording]:
     """Read the recordings of a species folder, including those that are in the manifest but not on disk."""
-    return read_species_folders([folder], species, flight_call).recordings
+    return read_species_folders([folder], species, type_set).recordings
 
 
-def read_species_folders(folders: Sequence[Path], species: Species, flight_call: str = "call") -> FolderContent:
+def read_species_folders(folders: Sequence[Path], species: Species, type_set: TypeSet = THREE) -> FolderContent:
     """Read the recordings of all folders of a species, and list every other file in them.
 
     The type text of the manifest decides, else the name of the type folder. A number under two types becomes one
@@ -113,7 +114,7 @@ def read_species_folders(folders: Sequence[Path], species: Species, flight_call:
     content = FolderContent([])
     by_id: dict[str, list[Recording]] = defaultdict(list)
     for folder in folders:
-        for recording in _read_folder(folder, species, flight_call, content):
+        for recording in _read_folder(folder, species, type_set, content):
             by_id[recording.id].append(recording)
     for recordings in by_id.values():
         if len(recordings) > 1:  # the first that can be read is used
@@ -124,7 +125,7 @@ def read_species_folders(folders: Sequence[Path], species: Species, flight_call:
     return content
 
 
-def _read_folder(folder: Path, species: Species, flight_call: str, content: FolderContent) -> list[Recording]:
+def _read_folder(folder: Path, species: Species, type_set: TypeSet, content: FolderContent) -> list[Recording]:
     """Return a recording for each file, in the order of their paths, and add everything else to `content`."""
     listing = list_folder(folder)
     content.listings.append(listing)
@@ -140,11 +141,11 @@ def _read_folder(folder: Path, species: Species, flight_call: str, content: Fold
         rows = [found.of_file[names[position]] for position in positions if names[position] in found.of_file]
         row = reduce(merge_rows, rows) if rows else {}
         text = row.get("type") or _type_text([names[position] for position in positions])
-        recordings.append(make_recording(path, ids[path], row, text, species.slug, flight_call))
+        recordings.append(make_recording(path, ids[path], row, text, species.slug, type_set))
     for path, row in found.missing:
         text = row["type"] or _type_text([path.relative_to(folder).as_posix()])
         id = recording_id(path, folder)
-        recordings.append(make_recording(path, id, row, text, species.slug, flight_call))
+        recordings.append(make_recording(path, id, row, text, species.slug, type_set))
     unique = {names[position] for position, path in enumerate(listing.sounds) if path not in listing.same_file}
     content.rows_without_file.extend(found.without_file)
     content.files_without_row.extend(name for name in found.without_row if name in unique)
@@ -167,14 +168,14 @@ def _type_text(names: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def classify(text: str, flight_call: str = "call") -> str:
+def classify(text: str, type_set: TypeSet = THREE) -> str:
     """Classify a type text as `classify_type` does, each text once."""
-    return classify_type(text, flight_call=flight_call)
+    return classify_type(text, type_set)
 
 
-def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, flight_call: str) -> Recording:
+def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, type_set: TypeSet) -> Recording:
     """Build a recording from its manifest row (empty without one) and its type text."""
-    label = classify(type_text, flight_call)
+    label = classify(type_text, type_set)
     texts = ("recordist", "quality", "licence", "country", "date", "time", "remarks", "background", "sha256", "source")
     values = {name: row.get(name, "") for name in texts}
     for name in ("latitude", "longitude", "duration_s", "sample_rate_hz"):
@@ -182,7 +183,7 @@ def make_recording(path: Path, id: str, row: Row, type_text: str, slug: str, fli
     latitude, longitude = values["latitude"], values["longitude"]
     if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
         values["latitude"] = values["longitude"] = None  # one coordinate alone is no place
-    return Recording(id, path, slug, label if label in VOCALIZATION_TYPES else None, type_text, **values)
+    return Recording(id, path, slug, label if label in type_set.types else None, type_text, **values)
 
 
 def merge_same_id(recordings: list[Recording]) -> Recording:
@@ -205,7 +206,7 @@ def segment_files(recording: Recording) -> list[Path]:
     return sorted(own, key=lambda path: (int(matches[path]["number"]), path))
 
 
-def read_spectrogram_folder(folder: Path, species: Species, flight_call: str = "call") -> list[Recording]:
+def read_spectrogram_folder(folder: Path, species: Species, type_set: TypeSet = THREE) -> list[Recording]:
     """Read the recordings whose segments are the files `<recording>_seg<NNN>.npy` of `folder`.
 
     The `path` of a recording is the common path of its files up to `_seg`.
@@ -221,5 +222,5 @@ def read_spectrogram_folder(folder: Path, species: Species, flight_call: str = "
     for path, type_folder in type_folders.items():
         id = recording_id(path)
         row = rows.get(names[path], {})
-        by_id[id].append(make_recording(path, id, row, row.get("type") or type_folder, species.slug, flight_call))
+        by_id[id].append(make_recording(path, id, row, row.get("type") or type_folder, species.slug, type_set))
     return [merge_same_id(recordings) for recordings in by_id.values()]

@@ -27,6 +27,7 @@ from birdnet_nl.recordings.metadata import read_tags, species_in
 from birdnet_nl.recordings.row_matching import Row, path_parts, readable_name
 from birdnet_nl.recordings.sound_file import read_sound_facts
 from birdnet_nl.recordings.table_files import match_table
+from birdnet_nl.recordings.type_set import TypeSet, three
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import atomic_path, did_you_mean
@@ -126,7 +127,7 @@ def import_recordings(
     listing, candidates = _find_files(source, audio.absolute() if audio else None, report)
     pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="import")  # decoding releases the GIL
     try:
-        results = pool.map(lambda candidate: _identify(candidate, flight_call), candidates)
+        results = pool.map(lambda candidate: _identify(candidate, three(flight_call)), candidates)
         for candidate, result in zip(candidates, results, strict=True):
             if isinstance(result, IdentifiedFile):
                 by_species[result.species].append(result)
@@ -184,7 +185,7 @@ def _find_files(source: Path, audio: Path | None, report: ImportReport) -> tuple
     )
 
 
-def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
+def _identify(candidate: Candidate, type_set: TypeSet) -> IdentifiedFile | str:
     """Identify species and type of a file; return a text if it cannot be placed."""
     path, row = candidate.path, candidate.row
     facts = read_sound_facts(path)
@@ -205,13 +206,11 @@ def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
         **{name: value for name, value in row.items() if value},
     }
     text = values.get("type", "")
-    if text and classify(text, flight_call) == UNKNOWN:
+    if text and classify(text, type_set) == UNKNOWN:
         return f"type {text!r} is not known"
     if not text:
-        texts = [
-            next((at.name for at in parents if classify(at.name, flight_call) != UNKNOWN), "") for parents in folders
-        ]
-        of_type = {classify(text, flight_call): text for text in reversed(texts) if text}
+        texts = [next((at.name for at in parents if classify(at.name, type_set) != UNKNOWN), "") for parents in folders]
+        of_type = {classify(text, type_set): text for text in reversed(texts) if text}
         text = ", ".join(of_type.values())  # several for a file with paths in folders of different types
     if not text:
         return "no type in tag, folder or table"
@@ -223,7 +222,7 @@ def _identify(candidate: Candidate, flight_call: str) -> IdentifiedFile | str:
         "duration_s": f"{facts.duration_s:.2f}",
         "sample_rate_hz": str(facts.sample_rate_hz),
     }
-    return IdentifiedFile(path, species, classify(text, flight_call), values, facts.warning)
+    return IdentifiedFile(path, species, classify(text, type_set), values, facts.warning)
 
 
 def _place_species(species: Species, files: list[IdentifiedFile], folder: Path, how: str, report: ImportReport) -> None:

@@ -10,38 +10,33 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_set import FLIGHT_CALLS, THREE, TypeSet
 from birdnet_nl.recordings.type_words import KINDS_OF_CALL, LIKE, PARTS, RULES, SEPARATE_SOUNDS, VOICE, rule_names
 
 SONG, CALL, ALARM = "song", "call", "alarm"
 MULTILABEL, OTHER, UNKNOWN = "several", "other", "unknown"
 FLIGHT, EXCLUDED, IGNORED = "flight call", "excluded", "ignored"  # only inside the rules, never returned
 
-FLIGHT_CALL_CHOICES = ("call", "leave_out")
-
 _RULE = {rule.name: rule for rule in RULES}
 _BEFORE_CALL = {"in flight", "contact", "several types", "other", ""}  # not "male" and the like
 _SEPARATORS = r"[,;.|•·\n]"
 
 
-def classify_type(text: str, *, flight_call: str = "call") -> str:
-    """Classify free text, or the name of a type folder, as SONG, CALL, ALARM, MULTILABEL, OTHER or UNKNOWN.
+def classify_type(text: str, type_set: TypeSet = THREE) -> str:
+    """Classify free text, or the name of a type folder, as a type of the set, MULTILABEL, OTHER or UNKNOWN.
 
-    Doubt about a sound makes the whole text UNKNOWN unless the result is the same without this sound. `flight_call` is
-    "call", or "leave_out" to make flight calls OTHER.
+    Doubt about a sound makes the whole text UNKNOWN unless the result is the same without this sound.
     """
-    return _parse(text, flight_call)[0]
+    return _parse(text, type_set)[0]
 
 
-def types_in(text: str, *, flight_call: str = "call") -> frozenset[str]:
-    """Return which of song, call and alarm a text contains, for multi-label recordings; empty if UNKNOWN."""
-    return _parse(text, flight_call)[1]
+def types_in(text: str, type_set: TypeSet = THREE) -> frozenset[str]:
+    """Return which types of the set a text contains, for multi-label recordings; empty if UNKNOWN."""
+    return _parse(text, type_set)[1]
 
 
 @lru_cache(maxsize=65536)
-def _parse(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
-    if flight_call not in FLIGHT_CALL_CHOICES:
-        raise ValueError(f"flight_call={flight_call} is not possible; choose one of {', '.join(FLIGHT_CALL_CHOICES)}")
+def _parse(text: str, type_set: TypeSet) -> tuple[str, frozenset[str]]:
     certain, doubted = [], []
     for names in _clauses(text):
         if "negation" in names:
@@ -53,22 +48,21 @@ def _parse(text: str, flight_call: str) -> tuple[str, frozenset[str]]:
             doubted += sounds  # none in "sex uncertain"
         else:
             return UNKNOWN, frozenset()
-    reading = _combine(certain, flight_call)
-    return reading if _combine(certain + doubted, flight_call) == reading else (UNKNOWN, frozenset())
+    reading = _combine(certain, type_set)
+    return reading if _combine(certain + doubted, type_set) == reading else (UNKNOWN, frozenset())
 
 
-def _combine(sounds: list[str], flight_call: str) -> tuple[str, frozenset[str]]:
-    results = {name: _RULE[name].result for name in sounds}
-    if FLIGHT in results:
-        results[FLIGHT] = CALL if flight_call == "call" else OTHER
-    plain = frozenset(results.values()) & frozenset(VOCALIZATION_TYPES)
-    if not results:
+def _combine(sounds: list[str], type_set: TypeSet) -> tuple[str, frozenset[str]]:
+    of_sound = {name: type_set.type_of.get(name) for name in sounds}
+    plain = frozenset(name for name in of_sound.values() if name)
+    if not of_sound:
         return UNKNOWN, plain
-    if MULTILABEL in results.values() or len(plain) > 1:
+    if MULTILABEL in (_RULE[name].result for name in sounds) or len(plain) > 1:
         return MULTILABEL, plain
     if not plain:
         return OTHER, plain
-    apart = [name for name in sounds if results[name] == OTHER and not plain & set(_RULE[name].part_of)]
+    beside = {CALL if sound in FLIGHT_CALLS else _RULE[sound].result for sound, name in of_sound.items() if name}
+    apart = [sound for sound, name in of_sound.items() if not name and not beside & set(_RULE[sound].part_of)]
     return (MULTILABEL if apart else next(iter(plain))), plain
 
 

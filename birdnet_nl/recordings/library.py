@@ -16,6 +16,7 @@ from birdnet_nl.recordings.folder import (
 from birdnet_nl.recordings.manifest import MANIFEST, read_manifest_rows
 from birdnet_nl.recordings.recording import Recording, complete_url
 from birdnet_nl.recordings.row_matching import Row, path_parts, row_number
+from birdnet_nl.recordings.type_set import THREE, TypeSet
 from birdnet_nl.species.table import Species, find_species, match_species
 from birdnet_nl.util.errors import DataError, SetupError
 from birdnet_nl.util.files import did_you_mean
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-def find_recordings(root: str | Path, species: Species | str = "all", flight_call: str = "call") -> list[Recording]:
+def find_recordings(root: str | Path, species: Species | str = "all", type_set: TypeSet = THREE) -> list[Recording]:
     """Find the recordings below `root` of one species or of several (`all`, `priority1`, `zwarte_*`); may be empty.
 
     Each number counts once, as in training. Raises `DataError` if `root` is not a folder or a manifest is corrupt, and
@@ -36,7 +37,7 @@ def find_recordings(root: str | Path, species: Species | str = "all", flight_cal
         recording
         for member in members
         if member in folders
-        for recording in read_species(folders[member], member, flight_call).recordings
+        for recording in read_species(folders[member], member, type_set).recordings
     ]
 
 
@@ -50,13 +51,13 @@ def find_folders(root: str | Path) -> dict[Species, list[Path]]:
     return species_folders(root)
 
 
-def read_species(folders: Sequence[Path], species: Species, flight_call: str = "call") -> FolderContent:
+def read_species(folders: Sequence[Path], species: Species, type_set: TypeSet = THREE) -> FolderContent:
     """Read the folders of a species, as in training, with complete addresses of licences."""
-    content = read_species_folders(folders, species, flight_call)
+    content = read_species_folders(folders, species, type_set)
     return dataclasses.replace(content, recordings=list(map(_with_complete_licence, content.recordings)))
 
 
-def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[Recording]:
+def read_manifest(manifest: str | Path, type_set: TypeSet = THREE) -> list[Recording]:
     """Read every row of a `recordings.csv` (the file, or its folder); the sound files may be missing."""
     path = Path(manifest).expanduser()
     path = path / MANIFEST if path.is_dir() else path
@@ -64,7 +65,7 @@ def read_manifest(manifest: str | Path, flight_call: str = "call") -> list[Recor
         raise DataError(
             f"{path} is no {MANIFEST}; give a folder that has one, or use birdnet-nl import for other tables"
         )
-    return [_row_recording(row, path.parent, flight_call) for row in read_manifest_rows(path)]
+    return [_row_recording(row, path.parent, type_set) for row in read_manifest_rows(path)]
 
 
 def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
@@ -85,14 +86,14 @@ def as_frame(records: Sequence[Any]) -> "pandas.DataFrame":
     return frame
 
 
-def _row_recording(row: Row, manifest_folder: Path, flight_call: str) -> Recording:
+def _row_recording(row: Row, manifest_folder: Path, type_set: TypeSet) -> Recording:
     path = manifest_folder / "/".join(path_parts(row["file"]))
     folder = path.parent.parent if path.parent.parent.is_relative_to(manifest_folder) else path.parent
     names = (row["slug"], row["scientific"], row["english"])
     species = next((species for name in names if (species := find_species(name))), None) or species_of_folder(folder)
     id = row_number(row) or recording_id(path, folder)
     slug = species.slug if species else ""
-    return _with_complete_licence(make_recording(path, id, row, row["type"], slug, flight_call))
+    return _with_complete_licence(make_recording(path, id, row, row["type"], slug, type_set))
 
 
 def _with_complete_licence(recording: Recording) -> Recording:

@@ -80,9 +80,15 @@ class TypeSet:
         return hash(self.sounds)
 
 
-THREE = TypeSet(
-    (("song", ("song",)), ("call", ("call", "begging call", *FLIGHT_CALLS)), ("alarm", ("alarm call",)))
-)
+THREE = TypeSet((("song", ("song",)), ("call", ("call", "begging call", *FLIGHT_CALLS)), ("alarm", ("alarm call",))))
 """Song, call and alarm, as in conf/data/types/three.yaml."""
 
-THREE_WITHOUT_FLIGHT_CALLS = TypeSet.of(THREE.as_dict(), "leave_out")
+
+def type_order(name: str) -> tuple[int, str]:
+    """Return a sort key: song, call and alarm first, then other types by name."""
+    return (THREE.types.index(name) if name in THREE.types else len(THREE.types), name)
+
+
+def three(flight_call: str) -> TypeSet:
+    """Return song, call and alarm with flight calls as calls (`call`), or without them (`leave_out`)."""
+    return TypeSet.of(THREE.as_dict(), flight_call)

@@ -16,8 +16,8 @@ class Rule:
     """Meaning of a group of words.
 
     Attributes:
-        result: type of a text with only these words, or "flight call" (a call unless flight calls are left out),
-            "excluded" or "ignored".
+        result: of song, call and alarm the type of a text with only these words, or "flight call" (a call unless
+            flight calls are left out), "excluded" or "ignored".
         words: separated by commas, in any language, in the singular; a phrase of several words wins over its words.
         part_of: types beside which an "other" sound changes nothing; beside any other type the result is "several".
     """
@@ -39,7 +39,7 @@ def _read_rules() -> tuple[Rule, ...]:
 RULES = _read_rules()
 
 KINDS_OF_CALL = ("begging call", "alarm call", "distress call")
-SEPARATE_SOUNDS = ("subsong", "mimicry", "duet", "wings", "drumming", "flight call")
+SEPARATE_SOUNDS = ("subsong", "mimicry", "duet", "wings", "drumming", "flight call", "nocturnal flight call")
 VOICE = "voice without a type"
 SOUNDS = {"song", "call", VOICE, *SEPARATE_SOUNDS, *KINDS_OF_CALL}
 PARTS = {*SOUNDS, "in flight", "contact"}  # of a compound such as "alarmcall"

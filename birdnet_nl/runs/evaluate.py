@@ -66,7 +66,7 @@ def evaluate(
         [
             recording
             for species, paths in folders.items()
-            for recording in read_folders(paths, species, classifier.flight_call)
+            for recording in read_folders(paths, species, classifier.type_set)
         ]
     )
     evaluation_set = _build_evaluation_set(classifier, data, found, cache_dir, with_training_recordings)

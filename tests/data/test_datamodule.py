@@ -14,6 +14,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.sources import DemoSettings
 from birdnet_nl.data.splits import read_inherited, write_splits
 from birdnet_nl.embeddings.base import EmbeddingModel, cut_clip
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import Species, get_species, pool_as_species
 from birdnet_nl.util.errors import DataError
 
@@ -38,7 +39,8 @@ def make_data(root, small_mel):
         settings = {
             "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
             "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
-            "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
+            "types": ["song", "call", "alarm"], "sounds": THREE.as_dict(),
+            "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "min_recordings": 3, "max_segments_per_type": None,
             "folds": None, "fold": None, "split_by": "recording", "crops": NO_CROPS, "shuffle_types": False,
             "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,
@@ -176,9 +178,9 @@ def test_without_a_gpu_or_workers_their_switches_are_harmless(make_data):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"types": ["song"]}, r"^data\.types=\['song'\] must name at least two of song, call, alarm$"),
+        ({"types": ["song"]}, r"^data\.types=\['song'\] must name at least two of song, call, alarm"),
         ({"types": ["song", "song"]}, r"^data\.types=.* must name at least two"),
-        ({"types": ["song", "drum"]}, r"^data\.types=\['song', 'drum'\] must name at least two of song, call, alarm$"),
+        ({"types": ["song", "drum"]}, r"^data\.types=\['song', 'drum'\] must name at least two of song, call, alarm"),
         ({"segment_hop_s": 0.0}, r"^data\.segment_hop_s=0\.0 must be above 0 and at most data\.segment_s=0\.5$"),
         ({"segment_hop_s": 0.6}, r"^data\.segment_hop_s=0\.6 must be above 0 and at most data\.segment_s=0\.5$"),
         ({"segment_s": -1.0}, r"^data\.segment_s="),

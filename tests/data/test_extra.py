@@ -14,6 +14,7 @@ from birdnet_nl.data.sources import DEMO_MARK, DemoSettings
 from birdnet_nl.data.splits import write_splits
 from birdnet_nl.evaluation.trained_on import read_trained_on
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import get_species, species_of_slug
 from birdnet_nl.util.errors import DataError
 
@@ -42,7 +43,8 @@ def make_data(root, small_mel):
         settings = {
             "species": get_species("merel"), "mel": small_mel, "source": "xeno_canto", "root": str(root),
             "demo": DemoSettings("nowhere", 1, "normal", 0), "pool": None, "cache_dir": str(root / "cache"),
-            "types": ["song", "call", "alarm"], "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
+            "types": ["song", "call", "alarm"], "sounds": THREE.as_dict(),
+            "flight_call": "call", "segment_s": 0.5, "segment_hop_s": 0.25,
             "shares": {"train": 0.6, "val": 0.2, "test": 0.2}, "min_recordings": 3, "max_segments_per_type": None,
             "folds": None, "fold": None, "split_by": "recording", "crops": replace(CROPS, enabled=False),
             "shuffle_types": False, "seed": 1, "batch_size": 16, "num_workers": 0, "pin_memory": False,

@@ -14,6 +14,7 @@ from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel, mu
 from birdnet_nl.data.prepare import prepare_recordings
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import THREE, three
 from birdnet_nl.species.table import get_species
 
 RATE_HZ = 16000
@@ -24,7 +25,7 @@ SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 def plain(tmp_path_factory, make_recordings_folder, sing) -> list[Recording]:
     """Six songs and six calls by a person each; the first is six seconds long."""
     folder = make_recordings_folder(tmp_path_factory.mktemp("plain"), "merel", {"song": 6, "call": 6}, duration_s=0.5)
-    recordings = read_species_folder(folder, get_species("merel"), "call")
+    recordings = read_species_folder(folder, get_species("merel"), THREE)
     soundfile.write(recordings[0].path, sing(5, 6.0, RATE_HZ), RATE_HZ)
     return [replace(recording, recordist=f"Person {index}") for index, recording in enumerate(recordings)]
 
@@ -43,7 +44,7 @@ def find(plain, tmp_path, wide_mel, sing) -> Callable[..., MultilabelRecordings]
             fields["recordist"] = next(r.recordist for r in plain if prepared.splits[r.id] == split)
         fields = {"type_text": "call, song", "recordist": "Somebody else", **fields}
         recording = Recording("XC99", path, "merel", None, **fields)
-        return find_multilabel([*plain, recording], prepared, make_mels, wide_mel, flight_call)
+        return find_multilabel([*plain, recording], prepared, make_mels, wide_mel, three(flight_call))
 
     return find
 

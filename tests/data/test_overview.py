@@ -23,7 +23,7 @@ RATE_HZ = 8000
 
 
 def overview_of(root: Path, rules: TrainingRules = RULES) -> SpeciesOverview:
-    content = read_species([root / "xeno-canto-koolmees"], KOOLMEES, rules.flight_call)
+    content = read_species([root / "xeno-canto-koolmees"], KOOLMEES, rules.type_set)
     paths = [recording.path for recording in content.recordings]
     return build_overview(KOOLMEES, inspect_files(paths, FactsCache(root / "facts.jsonl"), 2), rules, content)
 

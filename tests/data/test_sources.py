@@ -7,6 +7,7 @@ import pytest
 
 from birdnet_nl.data import sources
 from birdnet_nl.data.sources import DEMO_MARK, DemoSettings, SourceChoice, choose_source, read_source
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError
 
@@ -101,7 +102,7 @@ def test_recordings_of_two_folders_are_joined_and_each_counts_once(tmp_path):
     make(tmp_path / "merel", "song/XC1.mp3", "call/XC2.mp3")
     make(tmp_path / "xeno-canto-merel", "song/XC1.mp3", "alarm/XC3.mp3")
     choice = choose_source("xeno_canto", tmp_path, MEREL)
-    found = read_source(choice, MEREL, NO_DEMO, NOWHERE, "call")
+    found = read_source(choice, MEREL, NO_DEMO, NOWHERE, THREE)
     assert sorted((recording.id, recording.vocalization_type) for recording in found) == [
         ("XC1", "song"), ("XC2", "call"), ("XC3", "alarm"),
     ]  # fmt: skip
@@ -111,7 +112,7 @@ def test_a_species_folder_without_sounds_raises(tmp_path):
     make(tmp_path / "merel", "song/notes.txt")
     choice = choose_source("xeno_canto", tmp_path, MEREL)
     with pytest.raises(DataError, match=r"^merel: no sound files in .*; expected <song\|call\|alarm>/\*\.mp3"):
-        read_source(choice, MEREL, NO_DEMO, NOWHERE, "call")
+        read_source(choice, MEREL, NO_DEMO, NOWHERE, THREE)
 
 
 def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
@@ -123,7 +124,7 @@ def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sources, "make_demo_species", fake)
     settings = DemoSettings(folder=str(tmp_path), recordings_per_type=7, difficulty="hard", seed=3)
-    found = read_source(SourceChoice(synthetic=True, folders=()), MEREL, settings, NOWHERE, "call")
+    found = read_source(SourceChoice(synthetic=True, folders=()), MEREL, settings, NOWHERE, THREE)
     assert [recording.id for recording in found] == ["XC900000001"]
     assert asked == {
         "root": tmp_path, "slug": "merel", "recordings_per_type": 7, "seed": 3, "difficulty": "hard", "median_s": 13.0,
@@ -133,7 +134,7 @@ def test_the_demo_is_made_where_the_settings_say(tmp_path, monkeypatch):
 def test_a_number_under_two_types_in_two_folders_is_multilabel(tmp_path):
     make(tmp_path / "merel", "song/XC1.mp3", "call/XC2.mp3")
     make(tmp_path / "xeno-canto-merel", "alarm/XC1.mp3")
-    found = read_source(choose_source("xeno_canto", tmp_path, MEREL), MEREL, NO_DEMO, NOWHERE, "call")
+    found = read_source(choose_source("xeno_canto", tmp_path, MEREL), MEREL, NO_DEMO, NOWHERE, THREE)
     assert {recording.id: recording.vocalization_type for recording in found} == {"XC1": None, "XC2": "call"}
 
 

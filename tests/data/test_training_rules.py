@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 
 from birdnet_nl.data.training_rules import TrainingRules, choose_types, usable_types
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import THREE
 
 TYPES = ("song", "call", "alarm")
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -24,7 +25,9 @@ def recordings_by(recordists: dict[str, str]) -> list[Recording]:
 
 def test_the_rules_have_the_values_of_the_configuration(repository):
     rules, data = TrainingRules(), OmegaConf.load(repository / "conf" / "data" / "base.yaml")
-    assert list(rules.types) == list(data.types) and dict(rules.shares) == dict(data.shares)
+    types = OmegaConf.load(repository / "conf" / "data" / "types" / "three.yaml")
+    assert list(rules.types) == list(types.types) == list(types.sounds) and dict(rules.shares) == dict(data.shares)
+    assert rules.type_set.as_dict() == OmegaConf.to_container(types.sounds) == THREE.as_dict()
     for name in ("min_recordings", "segment_s", "segment_hop_s", "flight_call"):
         assert getattr(rules, name) == data[name], name
     assert rules.seed == OmegaConf.load(repository / "conf" / "train.yaml").seed

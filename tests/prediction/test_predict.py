@@ -12,7 +12,7 @@ import pytest
 from fake_model import load_fake
 
 from birdnet_nl.prediction import prediction as prediction_module
-from birdnet_nl.prediction.csv_tables import COLUMNS
+from birdnet_nl.prediction.csv_tables import segment_columns
 from birdnet_nl.prediction.predict import predict_files
 from birdnet_nl.prediction.prediction import Prediction, Request
 from birdnet_nl.prediction.rows import RowOptions
@@ -54,7 +54,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_tables_have_the_columns_of_the_analyzer_first_and_ours_at_the_end(recordings, pack, tmp_path):
     run(recordings, pack, tmp_path / "out", overlap_s=0.0, formats=FORMATS)
     frame = pandas.read_csv(tmp_path / "out" / "segments.csv")
-    assert tuple(frame.columns) == COLUMNS and list(frame.columns[:6]) == [
+    assert tuple(frame.columns) == segment_columns(RowOptions()) and list(frame.columns[:6]) == [
         "Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File",
     ]  # fmt: skip
     tit = frame[frame["Common name"] == "Great Tit"]
@@ -67,7 +67,7 @@ def test_tables_have_the_columns_of_the_analyzer_first_and_ours_at_the_end(recor
         "koolmees 2026Q4"
     }
     parquet = pandas.read_parquet(tmp_path / "out" / "segments.parquet")
-    assert tuple(parquet.columns) == COLUMNS and list(parquet["p_song"].round(4).dropna()) == list(
+    assert tuple(parquet.columns) == segment_columns(RowOptions()) and list(parquet["p_song"].round(4).dropna()) == list(
         frame["p_song"].dropna()
     )
     lines = [json.loads(line) for line in (tmp_path / "out" / "segments.jsonl").read_text().splitlines()]

@@ -23,6 +23,7 @@ from birdnet_nl.recordings.labels import (
     types_in,
 )
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_set import three
 from birdnet_nl.species.table import all_species
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,14 +87,14 @@ def test_type_texts_are_classified(label):
 
 
 def test_flight_calls_can_be_left_out():
-    assert classify_type("flight call", flight_call="leave_out") == OTHER
-    assert classify_type("call, flight call", flight_call="leave_out") == MULTILABEL
-    assert classify_type("call in flight", flight_call="leave_out") == OTHER
-    assert classify_type("flight song", flight_call="leave_out") == SONG
-    assert classify_type("alarm call in flight", flight_call="leave_out") == ALARM
-    assert classify_type("call", flight_call="leave_out") == CALL
+    assert classify_type("flight call", three("leave_out")) == OTHER
+    assert classify_type("call, flight call", three("leave_out")) == MULTILABEL
+    assert classify_type("call in flight", three("leave_out")) == OTHER
+    assert classify_type("flight song", three("leave_out")) == SONG
+    assert classify_type("alarm call in flight", three("leave_out")) == ALARM
+    assert classify_type("call", three("leave_out")) == CALL
     with pytest.raises(ValueError, match="flight_call=maybe is not possible; choose one of call, leave_out"):
-        classify_type("flight call", flight_call="maybe")
+        classify_type("flight call", three("maybe"))
 
 
 def test_the_types_of_a_multilabel_text_are_returned():
@@ -101,7 +102,7 @@ def test_the_types_of_a_multilabel_text_are_returned():
     assert types_in("drumming, song") == {SONG}
     assert types_in("mixed") == frozenset()
     assert types_in("song, call?") == frozenset()
-    assert types_in("flight call, song", flight_call="leave_out") == {SONG}
+    assert types_in("flight call, song", three("leave_out")) == {SONG}
     assert types_in("advertising and alarm calls") == {CALL, ALARM}
 
 
@@ -109,7 +110,7 @@ def test_doubt_matters_only_if_it_changes_the_result():
     assert classify_type("courtship song?, song") == SONG
     assert classify_type("wing beats?, call") == CALL
     assert classify_type("flight call?, call") == CALL
-    assert classify_type("flight call?, call", flight_call="leave_out") == UNKNOWN
+    assert classify_type("flight call?, call", three("leave_out")) == UNKNOWN
     assert classify_type("alarm?, call") == UNKNOWN
 
 

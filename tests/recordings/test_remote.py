@@ -13,6 +13,7 @@ import pytest
 from birdnet_nl.data.sources import DEMO_MARK, DemoSettings, choose_source, read_source
 from birdnet_nl.recordings import remote as remote_module
 from birdnet_nl.recordings.remote import copy_remote_folders, is_url, list_remote_files, local_root
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import DataError, SetupError
 
@@ -60,7 +61,7 @@ def copied(monkeypatch):
 
 
 def read(url, cache, species=MEREL, source="auto"):
-    return read_source(choose_source(source, url, species), species, NO_DEMO, cache, "call")
+    return read_source(choose_source(source, url, species), species, NO_DEMO, cache, THREE)
 
 
 def test_the_species_is_copied_once_and_read_with_the_manifest_above(url, tmp_path, copied):

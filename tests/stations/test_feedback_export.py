@@ -13,6 +13,7 @@ from birdnet_nl.data.extra import check_extra_roots, read_extra
 from birdnet_nl.data.splits import group_of
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.manifest import read_rows
+from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import get_species
 from birdnet_nl.stations.corrected import read_corrected
 from birdnet_nl.stations.corrections import add_correction, withdraw_correction
@@ -146,7 +147,7 @@ def test_all_clips_of_a_station_stay_on_one_side_of_a_split(setup):
         setup.correct(setup.detect(f"vink {day}", ("Fringilla coelebs", "Vink"), day=day), "call")
     setup.export()
     roots = check_extra_roots([str(setup.out)], synthetic=False, split_by="recording", spectrograms=False)
-    recordings = read_extra(roots, "call", []).found
+    recordings = read_extra(roots, THREE, []).found
     assert {recording.species for recording in recordings} == {"merel", "vink"}
     assert len(recordings) == 4 and len({group_of(recording) for recording in recordings}) == 1
 
