@@ -14,7 +14,8 @@ FILES = [*sorted(PACKAGE.rglob("*.py")), ROOT / "train.py"]
 
 ORDER = (
     "util", "species", "decode", "recordings", "synthetic", "audio", "models", "embeddings", "data", "training",
-    "evaluation", "comparison", "inference", "prediction", "stations", "live", "runs", "sweep", "deploy", "commands", "cli", "train",
+    "evaluation", "comparison", "inference", "prediction", "stations", "live", "runs", "sweep", "deploy", "commands",
+    "cli", "train",
 )  # fmt: skip
 
 

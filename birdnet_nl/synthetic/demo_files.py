@@ -26,7 +26,7 @@ LICENCE = "synthetic, CC0"
 
 def write_recordings(folder: Path, plans: list[RecordingPlan], progress: bool) -> None:
     """Render and write all sound files with one process per core; `progress` shows a bar on stderr."""
-    for name in VOCALIZATION_TYPES:
+    for name in dict.fromkeys([*VOCALIZATION_TYPES, *(plan.folder for plan in plans)]):
         (folder / name).mkdir()
     bar = progress_bar()
     bar.disable = not progress

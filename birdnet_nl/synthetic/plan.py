@@ -13,12 +13,14 @@ import numpy as np
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.species.table_file import NETHERLANDS, read_table
 from birdnet_nl.synthetic.recordists import Recordist, Site, draw_recordists
+from birdnet_nl.synthetic.species_voices import demo_voices
 from birdnet_nl.synthetic.synthesis import Individual
+from birdnet_nl.synthetic.voices import FURTHER_TYPES
 
 FIRST_XC_NUMBER = 900_000_000
 MAX_PER_TYPE = 250
 MIN_S, MAX_S = 5.0, 60.0
-OCCUPANCY = {"song": (0.6, 0.85), "call": (0.3, 0.6), "alarm": (0.5, 0.8)}
+OCCUPANCY = {"song": (0.6, 0.85), "call": (0.3, 0.6), "alarm": (0.5, 0.8), "drumming": (0.4, 0.7)}
 """Share of the 3 s windows with the bird; working values."""
 SNR_DB = {"A": (20, 40), "B": (12, 25), "C": (5, 15), "D": (0, 8), "E": (-4, 4), "": (3, 25)}
 DISTANCE_M = {"A": (3, 20), "B": (6, 35), "C": (12, 50), "D": (20, 60), "E": (25, 60), "": (4, 50)}
@@ -26,6 +28,7 @@ TYPE_TEXTS = {  # the first is by far the most frequent
     "song": ("song", "song", "song", "Song", "male, song", "adult, male, song"),
     "call": ("call", "call", "call", "call", "Call", "flight call", "female, call"),
     "alarm": ("alarm call", "alarm call", "alarm call", "Alarm call", "adult, alarm call"),
+    "drumming": ("drumming", "drumming", "Drumming", "male, drumming"),
 }
 
 
@@ -140,7 +143,28 @@ def plan_recordings(
         plan_recording(slug, int(order[row]), base, labels[row], row in mislabelled, origins[row], level, median_s)
         for row in range(len(labels))
     ]
+    plans += _plan_further_types(slug, recordings_per_type, base, len(plans), level, median_s)
     return sorted(plans, key=lambda plan: plan.index)
+
+
+def _plan_further_types(
+    slug: str, recordings_per_type: int, base: tuple[int, ...], first: int, level: Difficulty, median_s: float
+) -> list[RecordingPlan]:
+    """Plan the recordings of types that few species have, after all others, which stay the same."""
+    types = [name for name in demo_voices(slug) if name in FURTHER_TYPES]
+    labels = [(name,) for name in types for _ in range(recordings_per_type)]
+    if not labels:
+        return []
+    rng = np.random.default_rng([*base, 3])
+    recordists, counts = draw_recordists(rng, len(labels))
+    slots = [slot for slot, count in enumerate(counts) for _ in range(count)]
+    rng.shuffle(slots)
+    plans = []
+    for row, slot in enumerate(slots):
+        site = int(rng.integers(len(recordists[slot].sites)))
+        origin = (recordists[slot], recordists[slot].sites[site], 10_000 + 100 * slot + 10 * site)
+        plans.append(plan_recording(slug, first + row, base, labels[row], False, origin, level, median_s))
+    return plans
 
 
 def _draw_labels(rng: np.random.Generator, recordings_per_type: int, mixed: float) -> list[tuple[str, ...]]:

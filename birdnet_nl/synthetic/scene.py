@@ -8,11 +8,10 @@ notes is computed as one spectrum of the whole file, which is fast.
 import numpy as np
 from scipy import fft
 
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.synthetic.plan import OCCUPANCY, RecordingPlan
 from birdnet_nl.synthetic.species_voices import demo_voices, described_voices
 from birdnet_nl.synthetic.synthesis import Individual, Theme, compose, draw_themes, perform
-from birdnet_nl.synthetic.voices import Voice
+from birdnet_nl.synthetic.voices import ALL_TYPES, Voice
 
 BIRD_LEVEL_DB = -27.0
 """Level of the bird that a recordist aims at, in dB of full scale; with the SNR of the quality it sets the noise."""
@@ -77,7 +76,7 @@ class _Singer:
     def __init__(self, plan: RecordingPlan, vocalization_type: str, rng: np.random.Generator) -> None:
         self.voice = _voices(plan)[vocalization_type]
         self.bird, self.rate_hz, self.rng = plan.individual, plan.recordist.sample_rate_hz, rng
-        themes = draw_themes(self.bird, self.voice, VOCALIZATION_TYPES.index(vocalization_type))
+        themes = draw_themes(self.bird, self.voice, ALL_TYPES.index(vocalization_type))
         self.themes = [themes[index] for index in rng.permutation(len(themes))[: rng.integers(1, 3)]]
 
     def utter(self, track: np.ndarray, start_s: float, level_db: float = 0.0) -> float:

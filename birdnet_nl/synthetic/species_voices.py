@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from birdnet_nl.synthetic.voices import Part, Range, Syllable, Voice, parse_voices
+from birdnet_nl.synthetic.voices import FURTHER_TYPES, Part, Range, Syllable, Voice, parse_voices
 
 DESCRIBED_IN_DEMO = (
     "roodborst", "merel", "koolmees", "pimpelmees", "vink", "winterkoning", "houtduif", "turkse_tortel", "ekster",
@@ -26,8 +26,11 @@ def described_voices() -> dict[str, dict[str, Voice]]:
 
 @cache
 def demo_voices(slug: str) -> dict[str, Voice]:
-    """Return the demo's voice of each vocalization type of a species."""
-    return described_voices()[slug] if slug in DESCRIBED_IN_DEMO else derive_voices(slug)
+    """Return the demo's voice of each vocalization type of a species; of a woodpecker also its drumming."""
+    described = described_voices().get(slug, {})
+    if slug in DESCRIBED_IN_DEMO:
+        return described
+    return derive_voices(slug) | {name: described[name] for name in FURTHER_TYPES if name in described}
 
 
 def derive_voices(slug: str) -> dict[str, Voice]:

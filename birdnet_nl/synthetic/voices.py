@@ -20,6 +20,8 @@ Range = tuple[float, float]
 KINDS = ("whistle", "stack", "rattle", "click")
 SHAPES = ("any", "flat", "up", "down", "arch")
 ORDERS = ("series", "cycle", "mixed")
+FURTHER_TYPES = ("drumming",)  # that only some species have
+ALL_TYPES = (*VOCALIZATION_TYPES, *FURTHER_TYPES)
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def parse_voices(text: str) -> dict[str, dict[str, Voice]]:
         head, *lines = block
         name, options = head.split(":")
         slug, vocalization_type = name.split()
-        if vocalization_type not in VOCALIZATION_TYPES:
-            raise ValueError(f"{head!r} names no vocalization type; choose one of {', '.join(VOCALIZATION_TYPES)}")
+        if vocalization_type not in ALL_TYPES:
+            raise ValueError(f"{head!r} names no vocalization type; choose one of {', '.join(ALL_TYPES)}")
         variants: list[tuple[Part, ...]] = []
         for line in lines:
             if line.startswith("then "):

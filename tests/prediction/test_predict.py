@@ -67,9 +67,9 @@ def test_tables_have_the_columns_of_the_analyzer_first_and_ours_at_the_end(recor
         "koolmees 2026Q4"
     }
     parquet = pandas.read_parquet(tmp_path / "out" / "segments.parquet")
-    assert tuple(parquet.columns) == segment_columns(RowOptions()) and list(parquet["p_song"].round(4).dropna()) == list(
-        frame["p_song"].dropna()
-    )
+    assert tuple(parquet.columns) == segment_columns(RowOptions()) and list(
+        parquet["p_song"].round(4).dropna()
+    ) == list(frame["p_song"].dropna())
     lines = [json.loads(line) for line in (tmp_path / "out" / "segments.jsonl").read_text().splitlines()]
     assert [line["vocalization_type"] for line in lines] == list(frame["vocalization_type"])
     whole = pandas.read_csv(tmp_path / "out" / "recording_predictions.csv")
