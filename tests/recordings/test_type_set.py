@@ -65,7 +65,7 @@ def test_flight_calls_can_be_left_out_of_calls_only():
     [
         (
             {"song": ["song"], "call": ["cal"]},
-            "data.sounds.call: cal is no sound of the type texts; choose among alarm",
+            "data.sounds.call: cal is no sound of the type texts; choose",
         ),
         ({"song": ["song"], "call": ["call", "song"]}, "song is in song and in call; leave it in one"),
         ({"song": ["song"], "other": ["call"]}, "other cannot be the name of a type"),
