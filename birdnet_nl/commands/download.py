@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +24,7 @@ from birdnet_nl.util.files import user_path
 from birdnet_nl.util.words import counted
 
 if TYPE_CHECKING:
+    from birdnet_nl.commands.download_until import SpeciesNeed
     from birdnet_nl.recordings.download_plan import Plan, SpeciesPlan
 
 DEFAULTS = Filters()
@@ -39,7 +40,12 @@ def download_command(
         list[str] | None,
         typer.Option(help="As above, or: all, priority1, priority2, priority3, or a pattern such as 'zwarte_*'."),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only show number, size and duration.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", "--dry-run", help="Only show number, size and duration.")] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(help="usable: what each species needs by its learning curve or counts, rarest types first."),
+    ] = None,
+    logs: Annotated[Path, typer.Option(help="Folder with learning curves, for --until.")] = Path("logs"),
     root: Annotated[
         Path,
         typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/XC<number>.mp3."),
@@ -49,8 +55,12 @@ def download_command(
         typer.Option("--type", help=f"{', '.join(TYPE_FOLDERS)}; repeatable. Default: {', '.join(DEFAULTS.types)}."),
     ] = None,
     per_type: Annotated[
-        int, typer.Option(help="Maximum number of recordings per type, including those on disk.")
-    ] = DEFAULTS.per_type,
+        int | None,
+        typer.Option(
+            help="Maximum number of recordings per type, including those on disk.",
+            show_default=f"{DEFAULTS.per_type}; with --until no maximum",
+        ),
+    ] = None,
     min_quality: Annotated[str, typer.Option(help=f"{QUALITIES[0]} (best) to {QUALITIES[-1]}.")] = DEFAULTS.min_quality,
     min_s: Annotated[float, typer.Option(help="Shortest recording in seconds.")] = DEFAULTS.min_s,
     max_s: Annotated[float, typer.Option(help="Longest recording in seconds.")] = DEFAULTS.max_s,
@@ -68,6 +78,7 @@ def download_command(
 
     Example: birdnet-nl download koolmees "Turdus merula" --plan
     """
+    from birdnet_nl.commands.download_until import CHOICES, find_needs, print_needs
     from birdnet_nl.recordings.download import download
     from birdnet_nl.recordings.download_plan import plan_downloads
     from birdnet_nl.recordings.xeno_canto import BASE_URL, KEY_VARIABLE, XenoCanto
@@ -79,7 +90,7 @@ def download_command(
     try:
         filters = Filters(
             types=tuple(dict.fromkeys(type_ or DEFAULTS.types)),
-            per_type=per_type,
+            per_type=DEFAULTS.per_type if per_type is None else per_type,
             min_quality=min_quality.upper(),
             min_s=min_s,
             max_s=max_s,
@@ -89,13 +100,19 @@ def download_command(
         )
     except ValueError as error:
         raise SelectionError(str(error)) from None
+    if until is not None:
+        check_choice("--until", until, CHOICES)
     root = user_path(root)
+    needs = find_needs(chosen, root, user_path(logs), filters, per_type) if until else None
     key = os.environ.get(KEY_VARIABLE, "")
     with XenoCanto(key, base_url=url or BASE_URL, delay_s=delay_s, hourly_budget=hourly_budget) as client:
         with progress_bar() as bar:
             task = bar.add_task("querying Xeno-canto", total=len(chosen))
-            found = plan_downloads(chosen, client, root, filters, lambda part: bar.advance(task))
-        print_plan(found, filters)
+            wanted = {slug: item.need.fetch for slug, item in needs.items()} if needs else None
+            found = plan_downloads(chosen, client, root, filters, lambda part: bar.advance(task), wanted)
+        print_plan(found, filters, needs or {})
+        if needs:
+            print_needs(output_console(), found, needs)
         if plan:
             raise typer.Exit(1 if any(part.error for part in found.parts) else 0)
         with progress_bar() as bar:
@@ -115,20 +132,23 @@ def download_command(
         raise typer.Exit(1)
 
 
-def print_plan(plan: "Plan", filters: Filters) -> None:
+def print_plan(plan: "Plan", filters: Filters, needs: Mapping[str, "SpeciesNeed"]) -> None:
     out = output_console()  # standard output: with --plan this is the result
     table = Table("species", title="Recordings: to fetch (+ on disk already)", title_justify="left")
     for name in ("on Xeno-canto", *filters.types, "MB", "protected"):
         table.add_column(name, justify="right")
     for part in plan.parts:
-        counts = [f"{part.count(name)} (+{part.on_disk[name]})" for name in filters.types]
+        item = needs.get(part.species.slug)
+        on_disk = item.on_disk if item else part.on_disk
+        counts = [f"{part.count(name)} (+{on_disk[name]})" for name in filters.types]
         megabytes = f"{part.expected_bytes / 1e6:.0f}"
         table.add_row(part.species.slug, str(part.found), *counts, megabytes, str(part.protected or ""))
     out.print(table)
     minutes = plan.expected_s / 60
     duration = f"{minutes / 60:.1f} hours" if minutes >= 90 else counted(max(1, round(minutes)), "minute")
     out.print(f"{counted(plan.files, 'file')}, about {plan.expected_bytes / 1e6:.0f} MB and {duration}", soft_wrap=True)
-    for line in (line for part in plan.parts for line in _plan_notes(part)):
+    queried = [part for part in plan.parts if part.species.slug not in needs or needs[part.species.slug].need.fetch]
+    for line in (line for part in queried for line in _plan_notes(part)):
         out.print(escape(line), soft_wrap=True)
 
 
@@ -150,7 +170,9 @@ def _plan_notes(part: "SpeciesPlan") -> list[str]:
 
 
 def import_command(
-    source: Annotated[Path, typer.Argument(help="A folder (with all folders below it), or a table: .csv or .json.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="A folder (with all folders below it), or a table: .csv or .json.")
+    ] = None,
     root: Annotated[
         Path, typer.Option(envvar="BIRDNET_NL_DATA", help="Folder that gets xeno-canto-<species>/<type>/….")
     ] = DEFAULT_ROOT,
@@ -160,15 +182,37 @@ def import_command(
     audio: Annotated[Path | None, typer.Option(help="Folder of the files in a table, if not beside it.")] = None,
     flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
     refused: Annotated[Path | None, typer.Option(help="Write every file that was not placed to this CSV.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Label file or folder: Raven, Audacity, BirdNET-Analyzer, NIPS4Bplus, Xeno-canto's sets."),
+    ] = None,
+    export_xeno_canto: Annotated[
+        Path | None, typer.Option(help="Write all labels of recordings of Xeno-canto as an annotation set (JSON).")
+    ] = None,
 ) -> None:
-    """Sort recordings that you already have by species and type, and write their manifests.
+    """Sort recordings that you already have by species and type, and write their manifests; or their labels in time.
 
     Species and type come from the tag that Xeno-canto writes, else from the name of the file (XC123 - Great Tit.mp3),
     the folders above it (koolmees/zang), or a table: Xeno-canto's JSON, BirdCLEF's train_metadata.csv, or any CSV with
     file, species and type.
 
-    Example: birdnet-nl import ~/vogelgeluiden
+    Labels are matched with imported recordings by file name or number, and stored in annotations.csv of the species.
+
+    Examples: birdnet-nl import ~/vogelgeluiden; birdnet-nl import --labels ~/raven-tables
     """
+    if source is None and labels is None and export_xeno_canto is None:
+        raise SelectionError("give a folder or a table of recordings, or --labels FILE_OR_FOLDER")
+    if source is not None:
+        _import_recordings(source, root, how, audio, flight_call, refused if labels is None else None)
+    if labels is not None or export_xeno_canto is not None:
+        from birdnet_nl.commands.import_labels import import_labels_command
+
+        import_labels_command(labels, root, export_xeno_canto, refused)
+
+
+def _import_recordings(
+    source: Path, root: Path, how: str, audio: Path | None, flight_call: str, refused: Path | None
+) -> None:
     from birdnet_nl.recordings.importing import METHODS, import_recordings
     from birdnet_nl.recordings.type_set import FLIGHT_CALL_CHOICES
 
@@ -195,15 +239,11 @@ def import_command(
         soft_wrap=True,
     )
     screen.print(escape(report.files.line()), soft_wrap=True)
-    _print_refused(report.refused)
+    print_refused(report.refused)
     for path, warning in report.warnings[:MAX_LINES]:
         screen.print(f"[yellow]{escape(path)}: {escape(warning)}[/]", soft_wrap=True)
     if refused:
-        from birdnet_nl.commands.output import write_file
-
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([("file", "reason"), *report.refused])
-        write_file(refused, table.getvalue(), "--refused")
+        write_refused(refused, report.refused)
     if not report.species:
         raise DataError(
             f"{source} holds nothing that could be placed; give a folder with Xeno-canto's files, or one with "
@@ -217,7 +257,15 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
         raise SelectionError(f"{option} {value} is not possible; choose one of {', '.join(choices)}")
 
 
-def _print_refused(refused: list[tuple[str, str]]) -> None:
+def write_refused(path: Path, refused: list[tuple[str, str]]) -> None:
+    from birdnet_nl.commands.output import write_file
+
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("file", "reason"), *refused])
+    write_file(path, table.getvalue(), "--refused")
+
+
+def print_refused(refused: list[tuple[str, str]]) -> None:
     by_reason = defaultdict(list)
     for path, reason in refused:
         by_reason[reason].append(path)
