@@ -7,6 +7,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from birdnet_nl.commands.compare import compare_command
+from birdnet_nl.commands.curve import curve_command
 from birdnet_nl.commands.data import data_command
 from birdnet_nl.commands.download import download_command, import_command
 from birdnet_nl.commands.evaluate import evaluate_command
@@ -89,6 +90,7 @@ app.command("evaluate")(evaluate_command)
 app.command("predict")(predict_command)
 app.command("export")(export_command)
 app.command("compare")(compare_command)
+app.command("curve")(curve_command)
 app.command("rerun")(rerun_command)
 app.command("pretrain")(pretrain_command)
 app.command("promote")(promote_command)

@@ -34,6 +34,7 @@ def data_command(
     ] = DEFAULT_ROOT,
     json_: Annotated[bool, typer.Option("--json", help="Print everything, file by file, as JSON instead.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with plots and sounds to this file.")] = None,
+    logs: Annotated[Path, typer.Option(help="Folder with learning curves, which the page shows.")] = Path("logs"),
     types: Annotated[str, typer.Option(help="Vocalization types: three, song_call or ten.")] = "three",
     flight_call: Annotated[str, typer.Option(help="Use of flight calls: call or leave_out.")] = "call",
     cache: Annotated[
@@ -65,7 +66,7 @@ def data_command(
         raise DataError("; ".join([_no_recordings(without, root), *unusable]))
     out = output_console()
     if html:
-        html = write_page(html, overviews, without, rules, root)
+        html = write_page(html, overviews, without, rules, root, user_path(logs))
     if json_:
         print_json(data_values(overviews, without, rules, root))
     elif all_ or len(overviews) > 1:
@@ -129,15 +130,22 @@ def inspect_species(
 
 
 def write_page(
-    path: Path, overviews: Sequence["SpeciesOverview"], without: Sequence[Species], rules: "TrainingRules", root: Path
+    path: Path,
+    overviews: Sequence["SpeciesOverview"],
+    without: Sequence[Species],
+    rules: "TrainingRules",
+    root: Path,
+    logs: Path,
 ) -> Path:
     require_extra("matplotlib", "train")
+    from birdnet_nl.commands.curve_section import curve_sections
     from birdnet_nl.commands.data_page import data_page
     from birdnet_nl.commands.output import write_file
 
+    curves = curve_sections(logs, {overview.species.slug for overview in overviews})
     with progress_bar() as bar:
         task = bar.add_task("drawing", total=None)
-        page = data_page(overviews, without, rules, root, lambda: bar.advance(task))
+        page = data_page(overviews, without, rules, root, lambda: bar.advance(task), curves)
     return write_file(path, page, "--html")
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.data.training_rules import TrainingRules
 from birdnet_nl.evaluation import recording_plots as plots
 from birdnet_nl.evaluation.examples import choose_examples, make_example, ticks
+from birdnet_nl.recordings.type_colours import type_colour
 from birdnet_nl.species.table import Species
 from birdnet_nl.util.errors import DataError
 
@@ -40,13 +41,15 @@ def data_page(
     rules: TrainingRules,
     root: Path,
     on_progress: Callable[[], None],
+    curves: Mapping[str, dict[str, Any]],
 ) -> str:
-    """Render the page; `on_progress` is called for each species."""
+    """Render the page; `on_progress` is called for each species, `curves` are its learning curves by slug."""
     many = len(overviews) > 1
     sections = []
     if len(overviews) <= MAX_SECTIONS:
         for overview in overviews:
-            sections.append(_species_section(overview, rules, root, 1 if many else EXAMPLES_PER_TYPE))
+            section = _species_section(overview, rules, root, 1 if many else EXAMPLES_PER_TYPE)
+            sections.append(section | {"curve": curves.get(overview.species.slug)})
             on_progress()
     return render_page(
         "data",
@@ -124,7 +127,7 @@ def _draw_plots(recordings: Sequence[InspectedRecording]) -> list[dict[str, Any]
 def _legend(recordings: Sequence[InspectedRecording]) -> dict[str, str]:
     """Return the colour by kind of recording, with its count, for the kinds that occur."""
     counts = Counter(plots.kind_of(item) for item in recordings)
-    return {f"{kind} {counts[kind]}": colour for kind, colour in plots.KIND_COLOURS.items() if counts[kind]}
+    return {f"{kind} {counts[kind]}": colour for kind, colour in plots.kind_colours(recordings).items()}
 
 
 def _example(item: InspectedRecording) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def _example(item: InspectedRecording) -> dict[str, Any]:
         "id": recording.id,
         "link": f"https://xeno-canto.org/{number}" if on_xeno_canto else "",
         "kind": kind,
-        "colour": plots.KIND_COLOURS[kind],
+        "colour": type_colour(kind),
         "start_s": example.start_s,
         "duration_s": example.duration_s,
         "mel_png": base64.b64encode(example.mel_png).decode(),

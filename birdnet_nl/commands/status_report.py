@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from birdnet_nl.commands.curve_section import curve_sections
 from birdnet_nl.commands.output import render_page
 from birdnet_nl.sweep.job_file import State
 from birdnet_nl.sweep.status import SweepStatus
@@ -70,6 +71,9 @@ def status_page(status: SweepStatus, language: str) -> str:
         tiles_of_states=tiles,
         ranked=_rank(status),
         failures=group_failures([row for row in status.rows if row.state in (State.TOO_FEW, *UNSUCCESSFUL)]),
+        curves=curve_sections(
+            status.folder.parent if status.sweep else status.folder, {row.species for row in status.rows}
+        ),
         resume_command=resume_command(status.folder) if status.sweep else "",
         species_heading=_species_heading(language),
         species_name=lambda row: row.name(language),
