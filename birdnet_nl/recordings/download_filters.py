@@ -149,3 +149,21 @@ def select_best(candidates: Iterable[Candidate], count: int, recordists_on_disk:
         rank = quality_rank(candidate.row["quality"]) + earlier // RECORDINGS_PER_QUALITY_STEP
         ranked.append((rank, earlier, int(candidate.row["xc_id"]), candidate))
     return [candidate for *_, candidate in sorted(ranked, key=lambda entry: entry[:3])[:count]]
+
+
+def select_new_recordists(
+    candidates: Iterable[Candidate], count: int, recordists_on_disk: Iterable[str] = ()
+) -> list[Candidate]:
+    """Return `count` candidates, those of recordists with the fewest recordings first, the best of each first.
+
+    Recordings by others say more about a type than further ones by the same recordist, and only they allow splits with
+    recordists apart. A recordist without a name counts as new each time.
+    """
+    counts = Counter(recordists_on_disk)
+    ranked = []
+    for candidate in sorted(candidates, key=lambda c: (quality_rank(c.row["quality"]), int(c.row["xc_id"]))):
+        recordist = candidate.row["recordist"]
+        earlier = counts[recordist] if recordist else 0
+        counts[recordist] += 1
+        ranked.append((earlier, quality_rank(candidate.row["quality"]), int(candidate.row["xc_id"]), candidate))
+    return [candidate for *_, candidate in sorted(ranked, key=lambda entry: entry[:3])[:count]]

@@ -1,7 +1,7 @@
 """Plan of a download from Xeno-canto: the recordings to fetch, their size and the expected time."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from birdnet_nl.recordings.download_filters import (
     rejection_reason,
     scientific_names,
     select_best,
+    select_new_recordists,
 )
 from birdnet_nl.recordings.folder import recording_id
 from birdnet_nl.recordings.labels import classify_type
@@ -41,6 +42,7 @@ class SpeciesPlan:
         left_out: number of candidates for each reason, including the protected ones.
         unknown_types: type texts without a clear type.
         error: why a query failed or is incomplete; empty otherwise.
+        recordists_on_disk: of recordings of any type.
     """
 
     species: Species
@@ -51,6 +53,7 @@ class SpeciesPlan:
     left_out: Counter[str] = field(default_factory=Counter)
     unknown_types: Counter[str] = field(default_factory=Counter)
     error: str = ""
+    recordists_on_disk: frozenset[str] = frozenset()
 
     @property
     def protected(self) -> int:
@@ -96,15 +99,19 @@ def plan_downloads(
     root: Path,
     filters: Filters,
     on_species: Callable[[SpeciesPlan], None] = lambda part: None,
+    needs: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Plan:
     """Query Xeno-canto and choose recordings; fetch no sound and write nothing.
 
-    A species whose query fails stays in the plan with its error, and the others continue.
+    With `needs`, the numbers to fetch by slug and type, those types are fetched in that order and new recordists first;
+    a species that needs nothing is not queried. A species whose query fails stays in the plan with its error, and the
+    others continue.
     """
     parts = []
     for member in species:
+        need = None if needs is None else needs[member.slug]
         try:
-            part = _plan_species(member, client, root, filters)
+            part = SpeciesPlan(member) if need == {} else _plan_species(member, client, root, filters, need)
         except BusyError:
             raise
         except DownloadError as error:
@@ -114,7 +121,9 @@ def plan_downloads(
     return Plan(tuple(parts), client.rate_limit.delay_s)
 
 
-def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filters) -> SpeciesPlan:
+def _plan_species(
+    species: Species, client: XenoCanto, root: Path, filters: Filters, need: Mapping[str, int] | None
+) -> SpeciesPlan:
     entries, errors = _query(species, client, filters)
     candidates = [parse_candidate(entry, species, filters.flight_call) for entry in entries.values()]
     reasons = [rejection_reason(candidate, species, filters) for candidate in candidates]
@@ -135,10 +144,15 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
     ids_on_disk = ids_with_row | {candidate.row["xc_id"] for candidate, _ in adopted}
     checked = list(zip(candidates, reasons, strict=True))
     new = [candidate for candidate, reason in checked if not reason and candidate.row["xc_id"] not in ids_on_disk]
+    recordists_on_disk = [row.get("recordist", "") for _, row in on_disk]
     chosen: list[Candidate] = []
-    for name in filters.types:
+    for name in filters.types if need is None else need:
         recordists = [row.get("recordist", "") for label, row in on_disk if label == name]
         of_type = [candidate for candidate in new if candidate.vocalization_type == name]
+        if need is not None:
+            earlier = [*recordists_on_disk, *(candidate.row["recordist"] for candidate in chosen)]
+            chosen += select_new_recordists(of_type, need[name], earlier)
+            continue
         chosen += select_best(of_type, max(0, filters.per_type - len(recordists)), recordists)
     return SpeciesPlan(
         species=species,
@@ -149,6 +163,7 @@ def _plan_species(species: Species, client: XenoCanto, root: Path, filters: Filt
         left_out=Counter(reason for reason in reasons if reason),
         unknown_types=Counter(candidate.row["type"] for candidate, reason in checked if reason == TYPE_NOT_KNOWN),
         error="; ".join(errors),
+        recordists_on_disk=frozenset(recordists_on_disk),
     )
 
 

@@ -110,3 +110,47 @@ def test_an_import_reports_the_placed_files_and_lists_the_others(cli, mp3_bytes,
     table = tmp_path / "table.json"
     table.write_text(json.dumps([{"file": "koolmees/zang/XC1.mp3", "species": "Koolmees", "type": "song"}]))
     assert cli("import", table, "--audio", tmp_path / "in", "--root", tmp_path / "out2").exit_code == 0
+
+
+def test_until_usable_fetches_the_rarest_types_and_new_recordists_first(cli, server, tmp_path):
+    for number in range(1, 61):
+        server.add(number, rec="Piet")
+    for number in range(61, 65):
+        server.add(number, type="alarm call", rec=f"Alarm {number}", q="B")
+    server.add(65, type="alarm call", lic="//creativecommons.org/licenses/by-nc-nd/4.0/")
+    server.add(66, rec="Somebody new", q="C")
+    env = {"XENO_CANTO_URL": server.url, "XENO_CANTO_API_KEY": server.key}
+    words = ["download", "koolmees", "--root", tmp_path / "xc", "--logs", tmp_path, "--delay-s", "0"]
+    assert cli(*words, "--type", "song", "--per-type", 3, **env).exit_code == 0
+    words += ["--until", "usable", "--licence", "by-nc-sa", "--per-type", 5]
+    before = len(list(tmp_path.rglob("XC*")))
+    plan = cli(*words, "--dry-run", **env)
+    assert plan.exit_code == 0 and len(list(tmp_path.rglob("XC*"))) == before
+    assert "2 (+3)" in plan.output and "4 (+0)" in plan.output and "6 files" in plan.output
+    line = next(line for line in plan.output.splitlines() if "no learning curve" in line)
+    assert "koolmees: no learning curve" in line and "at most 5 of a type (--per-type)" in line
+    assert "rarest first: call 0 of 5 wanted, alarm 4 of 5 wanted, song 2 of 2 wanted; 5 new recordists" in line
+    assert cli(*words, **env).exit_code == 0
+    files = {path.stem for path in tmp_path.rglob("XC*.mp3")}
+    assert {"XC61", "XC62", "XC63", "XC64", "XC66"} < files and "XC65" not in files and len(files) == 9
+
+
+def test_until_usable_follows_the_learning_curve(cli, server, tmp_path, monkeypatch):
+    """A usable species is not queried; the plan of another one has its reason and the expected accuracy."""
+    from birdnet_nl.comparison import curve_files
+    from tests.comparison.test_download_needs import curve_of
+
+    for number in range(1, 30):
+        server.add(number, type="alarm call")
+    env = {"XENO_CANTO_URL": server.url, "XENO_CANTO_API_KEY": server.key}
+    words = ["download", "koolmees", "--root", tmp_path, "--logs", tmp_path, "--until", "usable", "--plan"]
+    monkeypatch.setattr(curve_files, "latest_curves", lambda logs: {"koolmees": (curve_of(0.95, 0.1, 0.5), logs)})
+    usable = cli(*words, **env)
+    assert usable.exit_code == 0 and "koolmees: usable: 85%" in usable.output and not server.requests
+    monkeypatch.setattr(curve_files, "latest_curves", lambda logs: {"koolmees": (curve_of(0.9, 0.16, 0.8), logs)})
+    more = cli(*words, **env)
+    assert "more recordings needed" in more.output and "alarm 29 of" in more.output and server.requests
+
+
+def test_until_has_one_value(cli, refuses, tmp_path):
+    refuses("--until good is not possible; choose one of usable", "download", "koolmees", "--until", "good")
