@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from birdnet_nl.data.sources import DEFAULT_ROOT, DEMO_MARK
-from birdnet_nl.species.table import Species, get_species, match_species
+from birdnet_nl.species.stored import stored_species
+from birdnet_nl.species.table import Species, match_species
 from birdnet_nl.util.console import display_path, info, warn
 from birdnet_nl.util.errors import DataError, RunError, require_extra
 from birdnet_nl.util.files import did_you_mean, user_path
@@ -142,7 +143,7 @@ def _list_names(names: Sequence[str], conjunction: str) -> str:
 
 def trained_species(metadata: Mapping[str, Any]) -> list[Species]:
     """Return the species a network was trained on: one, or the members of its pool."""
-    return [get_species(slug) for slug in metadata.get("pool") or [metadata["species"]["slug"]]]
+    return stored_species(metadata)
 
 
 def print_warnings(classifier: "Classifier", trained: list[Species], chosen: list[Species]) -> None:

@@ -298,6 +298,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             self.datasets,
             frames_per_window=self.segment_hop_s * self.mel.frames_per_s,
             synthetic_recordings=self.synthetic_recordings if self.uses_synthetic else 0,
+            type_set=self.type_set,
         )
 
     @property

@@ -13,6 +13,9 @@ from birdnet_nl.data.prepare import PreparedRecordings
 from birdnet_nl.embeddings.base import EmbeddingModel, TrainingAudio
 from birdnet_nl.embeddings.cache import embed_recordings
 from birdnet_nl.embeddings.synthetic import SyntheticEmbeddings, embed_synthetic
+from birdnet_nl.recordings.type_set import TypeSet
+from birdnet_nl.synthetic import generator
+from birdnet_nl.synthetic.generator import synthetic_types
 from birdnet_nl.util.console import info, progress_bar
 
 
@@ -59,6 +62,10 @@ class EmbeddedSplits:
     multilabel: MultilabelBatch | None
     synthetic: Batch | None
 
+    @property
+    def synthetic_recordings(self) -> int:
+        return 0 if self.synthetic is None else int(self.synthetic[2].max()) + 1
+
 
 def embed_prepared(
     model: EmbeddingModel,
@@ -89,18 +96,24 @@ def collect_splits(
     datasets: Mapping[str, SegmentDataset],
     frames_per_window: float,
     synthetic_recordings: int,
+    type_set: TypeSet,
 ) -> EmbeddedSplits:
     """Collect the embeddings of each split, and embed synthetic recordings.
 
     Args:
         embedded: embeddings of all recordings, of `embed_prepared`.
         frames_per_window: mel frames from the start of one window to the next.
-        synthetic_recordings: number of synthetic recordings to embed too; 0 for none.
+        synthetic_recordings: number of synthetic recordings to embed too, of which those of types of the network are
+            used; 0 for none.
     """
     where = (training.segment_hop_s, training.embeddings_dir, training.workers)
     synthetic = None
-    if synthetic_recordings:
-        info(f"trains on {synthetic_recordings:,} synthetic recordings beside the real ones")
+    type_of = synthetic_types(type_set, prepared.types)
+    if synthetic_recordings and type_of:
+        used = sum(name in type_of for name in map(generator.type_of, range(synthetic_recordings)))
+        names = ", ".join(type_of)
+        which = "" if used == synthetic_recordings else f" ({names})"
+        info(f"trains on {used:,} synthetic recordings beside the real ones{which}")
         with progress_bar() as bar:
             total = synthetic_recordings * len(model.parts)
             task = bar.add_task(f"{model.name} of synthetic recordings", total=total)
@@ -108,13 +121,16 @@ def collect_splits(
     return EmbeddedSplits(
         {split: EmbeddingDataset(dataset, embedded, frames_per_window) for split, dataset in datasets.items()},
         multilabel_batch_of(multilabel, embedded, prepared.types),
-        None if synthetic is None else synthetic_batch(synthetic, prepared.types),
+        None if synthetic is None else synthetic_batch(synthetic, prepared.types, type_of),
     )
 
 
-def synthetic_batch(embedded: SyntheticEmbeddings, types: Sequence[str]) -> Batch:
-    """Join the synthetic recordings of the given types: windows, types and recording indices without gaps."""
-    of_recording = torch.tensor([types.index(name) if name in types else -1 for name in embedded.types])
+def synthetic_batch(embedded: SyntheticEmbeddings, types: Sequence[str], type_of: Mapping[str, str]) -> Batch:
+    """Join the synthetic recordings of the given types: windows, types and recording indices without gaps.
+
+    `type_of` gives the type of synthetic songs, calls and alarms, see `synthetic_types`.
+    """
+    of_recording = torch.tensor([types.index(type_of[name]) if name in type_of else -1 for name in embedded.types])
     recordings = torch.from_numpy(embedded.recordings)
     wanted = of_recording[recordings] >= 0
     _, renumbered = recordings[wanted].unique(return_inverse=True)

@@ -19,6 +19,7 @@ from birdnet_nl.recordings.file_summary import FileSummary, summarize_files, typ
 from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.type_set import TypeSet
+from birdnet_nl.species.stored import store_pool
 from birdnet_nl.species.table import Species
 from birdnet_nl.synthetic.generator import GENERATOR
 
@@ -114,9 +115,9 @@ class DataSummary:
 
     def describe_synthetic(self) -> dict[str, Any] | None:
         """Generator and number of the synthetic recordings that are used for training beside the real ones."""
-        if not self.uses_synthetic:
+        if self.embedded is None or self.embedded.synthetic is None:
             return None
-        return {"generator": GENERATOR, "recordings": self.synthetic_recordings}
+        return {"generator": GENERATOR, "recordings": self.embedded.synthetic_recordings}
 
     def metadata(self) -> dict[str, Any]:
         """Plain values that prediction needs and that a checkpoint stores."""
@@ -129,6 +130,7 @@ class DataSummary:
             "segment_hop_s": self.segment_hop_s,
             "synthetic": self.synthetic,
             "pool": self.pool,
+            "pool_species": store_pool(self.choices if self.pool else None),
             "shuffled_types": self.shuffle_types,
             "data_fingerprint": self.prepared.fingerprint,
             "embeddings": self.embeddings.describe() if self.embeddings else None,

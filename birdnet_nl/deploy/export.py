@@ -43,8 +43,7 @@ from birdnet_nl.inference.classifier import Classifier
 from birdnet_nl.inference.exported_file import FORMAT, GOLDEN_FORMULA, ExportedFile, golden_input
 from birdnet_nl.inference.front_end import pack_bands
 from birdnet_nl.inference.model import load_exported
-from birdnet_nl.inference.torch_model import trained_species
-from birdnet_nl.species.table import get_species
+from birdnet_nl.species.stored import stored_species
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import atomic_path
 
@@ -207,7 +206,7 @@ def describe(classifier: Classifier, name: str) -> dict[str, Any]:
         "format": FORMAT,
         "name": name,
         "types": classifier.types,
-        "species": [asdict(get_species(slug)) for slug in trained_species(metadata)],
+        "species": [asdict(species) for species in stored_species(metadata)],
         "is_pool": metadata.get("pool") is not None,
         "parameter_set": metadata.get("parameter_set"),
         "trained_with": metadata["version"],

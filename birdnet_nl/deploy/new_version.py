@@ -100,6 +100,7 @@ def _describe(run: FinishedRun) -> dict[str, Any]:
     return {
         "species": report["species"],
         "pool": report.get("pool"),
+        "pool_species": report.get("pool_species"),
         "types": list(run.types),
         "parameter_set": run.parameter_set,
         "seed": run.seed,

@@ -17,6 +17,7 @@ from birdnet_nl.inference.prediction_model import FilePrediction, OnProgress
 from birdnet_nl.inference.records import as_table
 from birdnet_nl.inference.segments import Collected, Cut, cut_windows, report_progress, segments
 from birdnet_nl.inference.streaming import SampleBlocks
+from birdnet_nl.species.stored import stored_species
 from birdnet_nl.util.errors import RunError
 
 BATCH_SIZE = 8  # larger ones do not fit in the processor's cache
@@ -33,7 +34,10 @@ class OnnxModel:
         self.file, self.threads = file, threads
         self.metadata = metadata = file.metadata
         self.types = tuple(metadata["types"])
-        self.species = tuple(entry["slug"] for entry in metadata["species"])
+        described, slugs = metadata["species"], [entry["slug"] for entry in metadata["species"]]
+        species = stored_species({"species": described[0], "pool": slugs, "pool_species": described})
+        self.species = tuple(member.slug for member in species)
+        self._trained_slug = dict(zip(self.species, slugs, strict=True))
         self.is_pool, self.synthetic = metadata["is_pool"], metadata["synthetic"]
         self.name, self.threshold = metadata["name"], metadata["threshold"]
         self.sample_rate_hz = metadata["sample_rate_hz"]
@@ -123,7 +127,7 @@ class OnnxModel:
 
         for stretch, firsts in segments(blocks, self._front_end, self._cut, hop_s):
             self._add_segments(stretch.columns, firsts, collected, progress)
-        calibrated, recording = self._calibrated(collected, species)
+        calibrated, recording = self._calibrated(collected, self._trained_slug.get(species, species))
         return collected.prediction(blocks, self.segment_s, hop_s, calibrated, recording)
 
     def predict(self, path: Path | str, **options: Any) -> Any:

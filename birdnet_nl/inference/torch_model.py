@@ -1,7 +1,7 @@
 """Prediction of sound files with a trained classifier in torch."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,8 @@ from birdnet_nl.inference.records import as_table
 from birdnet_nl.inference.segments import Collected, Cut, RecordingStatistics, cut_windows, report_progress, segments
 from birdnet_nl.inference.streaming import FrontEnd, SampleBlocks
 from birdnet_nl.models.recording_classifier import PRIOR_SEGMENTS, RecordingClassifier
-from birdnet_nl.species.table import Species, find_species, pooled_species
+from birdnet_nl.species.stored import stored_species
+from birdnet_nl.species.table import Species, find_species
 
 BATCH_SIZE = 64
 
@@ -34,7 +35,8 @@ class TorchModel:
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
         metadata, mel = classifier.metadata, classifier.mel
-        self.species = trained_species(metadata)
+        self.species = tuple(species.slug for species in stored_species(metadata))
+        self._trained_slug = dict(zip(self.species, metadata.get("pool") or [metadata["species"]["slug"]], strict=True))
         self.is_pool = metadata.get("pool") is not None
         self.types = tuple(classifier.types)
         self.name = f"{metadata['species']['slug']} {metadata.get('parameter_set') or ''}".strip()
@@ -71,7 +73,8 @@ class TorchModel:
         probabilities = torch.from_numpy(np.concatenate(collected.probabilities))
         zeros = torch.zeros(len(probabilities), dtype=torch.int64)
         activity = torch.from_numpy(np.concatenate(collected.activity)) if collected.activity else None
-        predictions = Predictions(probabilities, zeros, zeros, [str(path)], whole, [species], activity)
+        of_species = self._trained_slug.get(species, species)
+        predictions = Predictions(probabilities, zeros, zeros, [str(path)], whole, [of_species], activity)
         calibration = self.classifier.calibration
         calibrated = calibration.segment_probabilities(predictions).numpy()
         recording = calibration.recording_probabilities(predictions)[0].numpy()
@@ -227,9 +230,3 @@ def mel_front_end(params: MelParams) -> FrontEnd:
     return FrontEnd(
         params.sample_rate_hz, params.n_fft, params.hop_samples, lambda samples: log_mel(samples, raw), relative
     )
-
-
-def trained_species(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """Slugs of the species that a checkpoint was trained for."""
-    pool = metadata.get("pool")
-    return tuple(member.slug for member in pooled_species(pool)) if pool else (metadata["species"]["slug"],)

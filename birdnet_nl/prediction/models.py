@@ -12,7 +12,7 @@ from typing import Any
 from birdnet_nl.inference.model import PredictionModel, load_model
 from birdnet_nl.prediction.stored import ModelFacts
 from birdnet_nl.recordings.type_set import THREE
-from birdnet_nl.species.table import pooled_species
+from birdnet_nl.species.stored import stored_species
 from birdnet_nl.util.console import log
 from birdnet_nl.util.errors import RunError
 from birdnet_nl.util.files import user_path
@@ -170,7 +170,9 @@ def _entries(folder: Path) -> list[ModelEntry]:
 
 def _entry(folder: Path, version: str, slug: str, values: Mapping[str, Any]) -> ModelEntry:
     pool = values.get("pool")
-    species = tuple(member.slug for member in pooled_species(pool)) if pool else (slug,)
+    described = {"species": values.get("species") or {"slug": slug}}
+    described |= {name: values.get(name) for name in ("pool", "pool_species")}
+    species = tuple(member.slug for member in stored_species(described))
     sha256 = str(values.get("sha256") or "")
     fingerprint = sha256[:16] or f"{version}/{values['file']}"
     return ModelEntry(

@@ -98,8 +98,8 @@ class Prediction:
             RunError: if there is no model, or the output folder cannot be used.
         """
         self.request = request
+        self.models: ModelSet = open_models(request.model, request.load)  # its species are known from here on
         species = get_species(request.species) if request.species else None
-        self.models: ModelSet = open_models(request.model, request.load)
         request = self.request = replace(request, options=replace(request.options, types=self.models.types))
         self.inputs: Inputs = list_inputs(request.inputs, request.out) if request.inputs else Inputs((), Path.cwd())
         self._temporary = None if request.out else tempfile.TemporaryDirectory(prefix="birdnet-nl-")

@@ -92,7 +92,10 @@ def evaluate(
     report = {
         "birdnet_nl": __version__,
         "synthetic": bool(metadata["synthetic"] or synthetic_data),
-        **{name: metadata.get(name) for name in ("species", "parameter_set", "seed", "pool", "shuffled_types")},
+        **{
+            name: metadata.get(name)
+            for name in ("species", "parameter_set", "seed", "pool", "pool_species", "shuffled_types")
+        },
         "embeddings": metadata.get("embeddings"),
         "split_by": classifier.split_by,
         "types": types,

@@ -20,6 +20,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.extra import describe_extra
 from birdnet_nl.data.splits import SPLITS
 from birdnet_nl.recordings.listing import printable_path
+from birdnet_nl.species.stored import store_pool
 from birdnet_nl.training.engine import EngineState
 from birdnet_nl.training.module import SegmentClassifier
 from birdnet_nl.util.console import info, warn
@@ -110,6 +111,7 @@ def describe_run(
         "parameter_set": cfg.parameter_set,
         "seed": cfg.seed,
         "pool": data.pool,
+        "pool_species": store_pool(data.choices if data.pool else None),
         "folds": data.folds,
         "fold": data.fold,
         "split_by": data.split_by,

@@ -94,7 +94,7 @@ def select_species(value: str) -> list[str]:
 
 
 def _use_table(arguments: Sequence[str]) -> list[str]:
-    """Use the table of `species.table=`, else of the environment, and write it as the last argument."""
+    """Use the table of `species.table=`, else of the environment, and write it before the first override."""
     is_table = [argument.partition("=")[0] in TABLE_KEYS for argument in arguments]
     values = [argument.partition("=")[2] for argument, chosen in zip(arguments, is_table, strict=True) if chosen]
     others = [argument for argument, chosen in zip(arguments, is_table, strict=True) if not chosen]
@@ -104,7 +104,22 @@ def _use_table(arguments: Sequence[str]) -> list[str]:
     if not values and table.name == NETHERLANDS:
         return others
     register_species()
-    return [*others, f"species_table={quote_table(table.name)}"]
+    place = _first_override(others)
+    return [*others[:place], f"species_table={quote_table(table.name)}", *others[place:]]
+
+
+def _first_override(arguments: Sequence[str]) -> int:
+    """Return the index of the first override: Hydra reads overrides in one piece, with no option between them."""
+    before = ["", *arguments]
+    for index, argument in enumerate(arguments):
+        if "=" in argument and not argument.startswith("-") and before[index] not in WITH_VALUE:
+            return index
+    return len(arguments)
+
+
+def _example() -> str:
+    slugs = species_table().slugs
+    return "koolmees" if "koolmees" in slugs else slugs[0]
 
 
 def quote_table(name: str) -> str:
@@ -159,6 +174,7 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
         if close := difflib.get_close_matches("species", keys, n=1, cutoff=0.75):
             raise SelectionError(f"{close[0]} is not a parameter; did you mean species?")
         raise SelectionError(
-            "no species given; add for example species=koolmees (one of 232), or data.pool=[koolmees,merel]; see --help"
+            f"no species given; add for example species={_example()} (one of {len(species_table())}), or "
+            "data.pool=all; see --help"
         )
     return prepared

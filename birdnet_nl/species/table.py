@@ -11,8 +11,8 @@ from birdnet_nl.species.table_file import BUILT_IN, NETHERLANDS, Species, Specie
 from birdnet_nl.util.errors import SelectionError
 
 __all__ = [
-    "Species", "all_species", "find_species", "get_species", "match_species", "normalise_name", "pool_as_species",
-    "pooled_species", "species_of_slug", "species_table", "use_table",
+    "Species", "all_species", "find_species", "get_species", "know_species", "match_species", "normalise_name",
+    "pool_as_species", "pooled_species", "species_of_slug", "species_table", "use_table",
 ]  # fmt: skip
 
 VARIABLE = "BIRDNET_NL_SPECIES_TABLE"  # environment variable, so that the processes of a sweep use the same table
@@ -93,6 +93,11 @@ def _source(table: SpeciesTable) -> str:
 
 def _place(table: SpeciesTable) -> str:
     return {"netherlands": "the Netherlands", "europe": "Europe"}.get(table.name, table.name)
+
+
+def know_species(species: Species) -> Species:
+    """Let `find_species` find a species outside the table by its names, in this process."""
+    return species_table().add(species)
 
 
 def species_of_slug(slug: str) -> Species:

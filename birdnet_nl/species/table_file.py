@@ -4,7 +4,7 @@ import csv
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -141,8 +141,9 @@ class SpeciesTable:
         return self._outside.get(key) if number is None else self._species_of_row(number)
 
     def add(self, species: Species) -> Species:
-        """Let `find` know a species outside the table, which was selected by its scientific name."""
-        self._outside[species.slug] = species
+        """Let `find` know a species outside the table: selected by its scientific name, or of a model."""
+        for name in species.names:
+            self._outside[normalise_name(name)] = species
         return species
 
     @cached_property
@@ -175,6 +176,12 @@ class SpeciesTable:
 def _dicts(file) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as opened:
         return list(csv.DictReader(opened))
+
+
+@lru_cache(maxsize=len(BUILT_IN))
+def built_in_table(name: str) -> SpeciesTable:
+    """Return a built-in table, whichever is in use."""
+    return read_table(name)
 
 
 def read_table(choice: str) -> SpeciesTable:

@@ -6,11 +6,13 @@ long and tonal, calls short and sparse, alarms fast or harsh or thin and high. P
 the demo.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_set import THREE, TypeSet
 from birdnet_nl.synthetic.plan import DIFFICULTIES, RecordingPlan, plan_recording
 from birdnet_nl.synthetic.recordists import draw_recordists
 from birdnet_nl.synthetic.scene import render_recording
@@ -20,6 +22,7 @@ from birdnet_nl.synthetic.synthesis import Individual
 GENERATOR = "synthetic-2"
 """Name of caches and checkpoints made with this version; change it when the sound or the plan changes."""
 LEVEL = replace(DIFFICULTIES["hard"], mislabelled=0.0, mixed=0.0, stray=0.05)
+SOUNDS = {name: sounds[0] for name, sounds in THREE.sounds}  # of the type texts, by type of a synthetic recording
 MEDIAN_S, MIN_S, MAX_S = 7.0, 4.0, 9.0
 DESCRIBED_SHARE = 0.65
 PITCH_STD, RATE_STD = 0.35, 0.25  # of the logarithm, for the described voices
@@ -43,6 +46,12 @@ def generate(index: int) -> SyntheticRecording:
 
 def type_of(index: int) -> str:
     return VOCALIZATION_TYPES[index % len(VOCALIZATION_TYPES)]
+
+
+def synthetic_types(type_set: TypeSet, types: Sequence[str]) -> dict[str, str]:
+    """Type among `types` of synthetic songs, calls and alarms, without those that have none: alarms may be calls."""
+    of_name = {name: type_set.type_of.get(sound) for name, sound in SOUNDS.items()}
+    return {name: type for name, type in of_name.items() if type in types}
 
 
 def plan_synthetic(index: int) -> RecordingPlan:

@@ -209,11 +209,23 @@ class EmbeddingClassifier(ProbeClassifier):
                 network.fit_statistics(segments, recordings)
             features = network.forward_features(segments, recordings)
             network.fit_scaler(features)
-            parts = [(features, *self.hard_targets(types)), *self._further_parts(network, features)]
+            targets, weights = self.hard_targets(types)
+            real = (features, targets, weights * self._weights_beside_synthetic().to(weights.device))
+            parts = [real, *self._further_parts(network, features)]
             features, targets, weights = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
             count = len(types)
             network.fit_landmarks(features[:count], features[count:] if len(parts) > 1 else None)
         Probe(network).fit(features, targets, weights, network.l2 / count)
+
+    def _weights_beside_synthetic(self) -> torch.Tensor:
+        """Factor on real recordings of each type, [types]: one without synthetic recordings weighs as much as others.
+
+        Otherwise types with synthetic recordings (song, call, alarm) would be predicted more often than the others.
+        """
+        if self.synthetic_batch is None:
+            return torch.ones(len(self.types))
+        present = torch.bincount(self.synthetic_batch[1].cpu(), minlength=len(self.types)) > 0
+        return torch.where(present, 1.0, 1.0 + self.synthetic_weight)
 
     def _further_parts(self, network: nn.Module, real: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
         """Features, targets and sample weights of synthetic recordings, then of recordings of several types."""
@@ -221,8 +233,9 @@ class EmbeddingClassifier(ProbeClassifier):
             segments, types, recordings = self.transfer_batch_to_device(self.synthetic_batch, self.device, 0)
             types = types_of_recordings(types, recordings)
             features = align(network.forward_features(segments, recordings), real)
-            targets = nn.functional.one_hot(types, len(self.types)).float()  # equally frequent: no class weights
-            yield features, targets, torch.full_like(targets, self.synthetic_weight / len(types))
+            targets = nn.functional.one_hot(types, len(self.types)).float()
+            counts = targets.sum(dim=0).clamp(min=1)  # so that every type that has any weighs the same
+            yield features, targets, (self.synthetic_weight / len(self.types) / counts).expand_as(targets)
         if self.multilabel_batch is not None:
             segments, targets, recordings = self.transfer_batch_to_device(tuple(self.multilabel_batch), self.device, 0)
             weights = self.class_weights.to(targets.device) * self.multilabel_weight / len(real)

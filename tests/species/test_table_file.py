@@ -72,7 +72,7 @@ def test_the_table_of_a_training_is_recorded(my_table):
 
 def test_a_table_from_the_environment_is_recorded_too(my_table, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(my_table))
-    assert prepare_arguments(["species=Kohlmeise"]) == ["species=parus_major", f"species_table='{my_table}'"]
+    assert prepare_arguments(["species=Kohlmeise"]) == [f"species_table='{my_table}'", "species=parus_major"]
 
 
 def test_the_table_of_europe_contains_that_of_the_netherlands():
@@ -146,3 +146,17 @@ def test_a_large_table_is_read_without_making_its_species(tmp_path):
     table = read_table(str(path))
     assert len(table) == 12_000 and table.find("genus777_species").english == "Bird 777"
     assert len(table._species) == 1 and "row_of_name" not in table.__dict__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["species=merel", "--cfg", "job"], ["species_table=europe", "species=merel", "--cfg", "job"]),
+        (["--cfg", "job", "trainer=fast"], ["--cfg", "job", "species_table=europe", "trainer=fast"]),
+        (["-cd", "a=b", "-m", "species=merel"], ["-cd", "a=b", "-m", "species_table=europe", "species=merel"]),
+        (["--cfg", "job"], ["--cfg", "job", "species_table=europe"]),
+    ],
+)  # fmt: skip
+def test_the_table_is_beside_the_other_overrides(arguments, expected):
+    """Hydra refuses overrides on both sides of an option."""
+    assert prepare_arguments(["species.table=europe", *arguments]) == expected

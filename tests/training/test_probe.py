@@ -109,6 +109,32 @@ def test_synthetic_recordings_are_weighted_rows_of_the_same_regression(bags):
     np.testing.assert_allclose(probabilities, reference.predict_proba(scaled(network, real)), atol=2e-3)
 
 
+def test_a_type_without_synthetic_recordings_weighs_as_much_as_the_others(bags):
+    """As in scikit-learn with weights that sum to the same for each type, which is no song, call or alarm."""
+    segments, types, recordings = bags
+    rng = np.random.default_rng(5)
+    synthetic_types = torch.arange(60) % 2  # none of the third type, and of the others not equally many
+    synthetic_types[:20] = 0
+    synthetic = (torch.tensor(rng.normal(size=(60, 9)), dtype=torch.float32), synthetic_types, torch.arange(60))
+    single = of_recordings(types, recordings)
+    counts = torch.bincount(single).float()
+    network = RecordingClassifier(3, [8], ["mean"], 0.5)
+    balanced = (40 / (3 * counts)).tolist()
+    classifier(balanced, synthetic=synthetic)._fit(network, bags)
+    real = network.forward_features(segments, recordings)
+    aligned = align(network.forward_features(synthetic[0], synthetic[2]), real)
+    of_real = torch.tensor([1.0, 1.0, 2.0])[single] / counts[single]
+    of_synthetic = 1 / torch.bincount(synthetic_types)[synthetic_types].float()
+    reference = LogisticRegression(C=1 / 0.5, tol=1e-8, max_iter=5000)
+    reference.fit(
+        scaled(network, torch.cat([real, aligned])),
+        np.concatenate([single, synthetic_types]),
+        sample_weight=(torch.cat([of_real, of_synthetic]) * 40 / 3).numpy(),
+    )
+    probabilities = network(segments, recordings).softmax(dim=1).detach().numpy()
+    np.testing.assert_allclose(probabilities, reference.predict_proba(scaled(network, real)), atol=2e-3)
+
+
 def test_recordings_of_several_types_are_a_share_of_each(bags):
     """As in scikit-learn with a row for each type that a recording names, of half the weight."""
     segments, types, recordings = bags
