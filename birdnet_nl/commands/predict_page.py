@@ -18,6 +18,8 @@ from birdnet_nl.audio.encode import encode_mp3
 from birdnet_nl.audio.spectrogram_image import MAX_HZ, spectrogram_png
 from birdnet_nl.commands.output import render_page
 from birdnet_nl.commands.predict_page_totals import MAX_ROWS, PageRecording, PageTotals, is_certain, printable_name
+from birdnet_nl.prediction.rows import DUTCH
+from birdnet_nl.recordings.type_colours import type_colours
 from birdnet_nl.util.errors import DataError
 
 EXCERPT_S = 60.0  # a longer recording is shown by its most confident excerpts
@@ -27,8 +29,7 @@ EXCERPTS = 4  # of a longer recording; half as many on a page with many recordin
 SOUND_BUDGET_S = 45 * 60.0  # of all players together; later excerpts have an image and no sound
 MAX_RECORDINGS = 1_000  # with a section of their own
 IMAGE_WIDTH = 700
-COLOURS = {"song": "var(--song)", "call": "var(--call)", "alarm": "var(--alarm)"}
-OTHER_COLOURS = ("#c8963e", "#8d6cab", "#4aa3a2", "#b5651d", "#7a7a80")
+COLOURS = {"song": "var(--song)", "call": "var(--call)", "alarm": "var(--alarm)"}  # others in dark mode
 WORDS = {
     "nl": {
         "song": "zang", "call": "roep", "alarm": "alarm", "recordings": "opnamen", "segments": "segmenten",
@@ -54,6 +55,7 @@ def predict_page(
     same memory. `on_progress` is called for each recording that is shown.
     """
     words = WORDS.get(language, {})
+    words = DUTCH | words if language == "nl" else words
     totals, shown = PageTotals(), []
     for recording in recordings:
         totals.add(recording)
@@ -65,7 +67,7 @@ def predict_page(
         title="birdnet_nl",
         language=language,
         word=lambda text: words.get(text, text),
-        colours=dict(zip(types, map(_colour, types, range(len(types))), strict=True)),
+        colours=type_colours(types) | {name: colour for name, colour in COLOURS.items() if name in types},
         tiles=[(value, words.get(label, label)) for value, label in totals.tiles(len(failed))],
         by_species=totals.by_species(),
         by_hour=totals.by_hour(),
@@ -80,10 +82,6 @@ def predict_page(
         models=sorted(totals.models),
         max_khz=MAX_HZ / 1000,
     )
-
-
-def _colour(name: str, index: int) -> str:
-    return COLOURS.get(name, OTHER_COLOURS[index % len(OTHER_COLOURS)])
 
 
 def _sections(recordings: Sequence[PageRecording], on_progress: Callable[[], None]) -> list[dict[str, Any]]:

@@ -16,8 +16,9 @@ from birdnet_nl.audio.decode import decode
 from birdnet_nl.audio.mel import MelParams, Normalise, log_mel
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.overview import InspectedRecording
-from birdnet_nl.evaluation.plots import INK, TYPE_COLOURS, new_figure
+from birdnet_nl.evaluation.plots import INK, new_figure
 from birdnet_nl.recordings.recording import Recording, allows_excerpts, quality_rank
+from birdnet_nl.recordings.type_colours import TYPE_COLOURS
 from birdnet_nl.recordings.type_set import type_order
 from birdnet_nl.util.errors import DataError
 

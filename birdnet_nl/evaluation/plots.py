@@ -1,7 +1,6 @@
 """Plots of a run: confusion matrices, training curves, reliability, coverage and precision–recall."""
 
 import io
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
-TYPE_COLOURS = {
-    "song": "#2a9d5c", "call": "#3977b5", "alarm": "#d1495b", "flight_call": "#6fb7d6",
-    "nocturnal_flight_call": "#34507a", "begging": "#e0a030", "drumming": "#8a5a2b", "subsong": "#8fcf9f",
-    "duet": "#b45fa8", "distress": "#f08060",
-}  # fmt: skip
-OTHER_COLOURS = ("#c8963e", "#8d6cab", "#4aa3a2", "#b5651d", "#7a7a80")  # of types of one's own
+from birdnet_nl.recordings.type_colours import TYPE_COLOURS, type_colours
+
 INK, PALE = "#2b2b2b", "#b8b8b8"
 SYNTHETIC_NOTE = "synthetic demo recordings"
-
-
-def type_colour(name: str) -> str:
-    """Return the colour of a vocalization type, the same in every plot."""
-    return TYPE_COLOURS.get(name) or OTHER_COLOURS[zlib.crc32(name.encode()) % len(OTHER_COLOURS)]
 
 
 def new_figure(width: float, height: float, title: str, synthetic: bool) -> Figure:
@@ -184,12 +174,12 @@ def draw_precision_recall(
     from sklearn.metrics import precision_recall_curve  # takes a second, and comparisons use the rest of this module
 
     figure = new_figure(6.2, 4.2, title, synthetic)
-    axes = figure.subplots()
+    axes, colours = figure.subplots(), type_colours(types)
     for index in np.unique(true_types):
         name, is_type = types[index], true_types == index
         precision, recall, _ = precision_recall_curve(is_type, probabilities[:, index])
         average = float(-(np.diff(recall) * precision[:-1]).sum())
-        colour = type_colour(name)
+        colour = colours[name]
         label = f"{name} ({int(is_type.sum())}), average precision {average:.2f}"
         axes.plot(recall, precision, color=colour, linewidth=1.4, drawstyle="steps-post", label=label)
         axes.axhline(float(is_type.mean()), color=colour, linewidth=0.7, linestyle=":")

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from birdnet_nl.data.overview import InspectedRecording
-from birdnet_nl.evaluation.plots import INK, PALE, TYPE_COLOURS
-from birdnet_nl.recordings.labels import MULTILABEL
+from birdnet_nl.evaluation.plots import INK, PALE
+from birdnet_nl.recordings.labels import MULTILABEL, OTHER, UNKNOWN
+from birdnet_nl.recordings.type_colours import KIND_COLOURS, type_colours
 
-KIND_COLOURS = TYPE_COLOURS | {MULTILABEL: "#c8963e", "other": "#8d8d94"}
 QUALITIES = ("A", "B", "C", "D", "E", "none")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 DURATION_EDGES_S = (0.3, 1, 3, 5, 10, 20, 30, 60, 120, 300, 3600)
@@ -37,8 +37,16 @@ CITIES = (  # name, latitude, longitude: orientation on a map without coasts
 
 
 def kind_of(inspected: InspectedRecording) -> str:
-    """Return the key of `KIND_COLOURS`; unknown types count as `other`."""
-    return inspected.kind if inspected.kind in KIND_COLOURS else "other"
+    """Return the type of a recording, `several` or `other`; unknown types count as `other`."""
+    return OTHER if inspected.kind == UNKNOWN else inspected.kind
+
+
+def kind_colours(recordings: Sequence[InspectedRecording]) -> dict[str, str]:
+    """Return the colours of the kinds that occur: types as in every plot, types of one's own, several, other."""
+    kinds = {kind_of(item) for item in recordings}
+    types = [kind for kind in KIND_COLOURS if kind in kinds - {MULTILABEL, OTHER}]
+    own = sorted(kinds - set(KIND_COLOURS))
+    return type_colours([*types, *own, *(kind for kind in (MULTILABEL, OTHER) if kind in kinds)])
 
 
 def draw_qualities(recordings: Sequence[InspectedRecording]) -> Figure | None:
@@ -79,7 +87,7 @@ def draw_recordists(recordings: Sequence[InspectedRecording]) -> Figure | None:
     names = [name for name, _ in counts.most_common(MAX_RECORDISTS)]
     figure, axes = _axes(height=0.9 + 0.21 * len(names))
     left = np.zeros(len(names))
-    for kind, colour in KIND_COLOURS.items():
+    for kind, colour in kind_colours(recordings).items():
         of_kind = Counter(item.recording.recordist for item in recordings if kind_of(item) == kind)
         values = np.array([of_kind[name] for name in names])
         if values.any():
@@ -102,7 +110,7 @@ def draw_places(recordings: Sequence[InspectedRecording]) -> Figure | None:
     longitudes = np.array([item.recording.longitude for item in known])
     figure, axes = _axes(height=4.6, width=11.6)
     axes.grid(color=PALE, linewidth=0.4, alpha=0.6)
-    for kind, colour in KIND_COLOURS.items():
+    for kind, colour in kind_colours(recordings).items():
         of_kind = [index for index, item in enumerate(known) if kind_of(item) == kind]
         if of_kind:
             axes.scatter(
@@ -172,7 +180,7 @@ def _bars(
     axes.grid(axis="y", color=PALE, linewidth=0.4, alpha=0.6)
     axes.set_axisbelow(True)
     bottom = np.zeros(len(values))
-    for kind, colour in KIND_COLOURS.items():
+    for kind, colour in kind_colours(recordings).items():
         heights = np.array([counts[kind][value] for value in values])
         if heights.any():
             axes.bar(range(len(values)), heights, 0.72, bottom=bottom, color=colour, label=kind)

@@ -37,6 +37,16 @@ def types_in(text: str, type_set: TypeSet = THREE) -> frozenset[str]:
 
 @lru_cache(maxsize=65536)
 def _parse(text: str, type_set: TypeSet) -> tuple[str, frozenset[str]]:
+    own = {part: type_set.type_of_text.get(" ".join(part.casefold().split())) for part in re.split("[,;|]", text)}
+    named = frozenset(name for name in own.values() if name)
+    if not named:
+        return _parse_sounds(text, type_set)
+    rest, types = _parse_sounds(", ".join(part for part, name in own.items() if not name), type_set)
+    types |= named
+    return (MULTILABEL if rest in (MULTILABEL, OTHER) or len(types) > 1 else min(named)), types
+
+
+def _parse_sounds(text: str, type_set: TypeSet) -> tuple[str, frozenset[str]]:
     certain, doubted = [], []
     for names in _clauses(text):
         if "negation" in names:

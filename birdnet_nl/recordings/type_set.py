@@ -8,7 +8,13 @@ from birdnet_nl.recordings.type_words import SOUNDS, VOICE
 
 FLIGHT_CALLS = ("flight call", "nocturnal flight call")
 FLIGHT_CALL_CHOICES = ("call", "leave_out")
+OWN_TEXT = "text:"  # before a type text of one's own in `data.sounds`, as in rattle: ["text:rattle"]
 NAMES_OF_RESULTS = frozenset({"several", "other", "unknown"})  # of `classify_type`, beside the types
+
+
+def own_text(sound: str) -> str:
+    """Return the text in `text:rattle`, in lower case with single spaces; empty for a sound of `type_words.csv`."""
+    return " ".join(sound.removeprefix(OWN_TEXT).casefold().split()) if sound.startswith(OWN_TEXT) else ""
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class TypeSet:
 
     Attributes:
         sounds: of each type, names of the rules in `type_words.csv`; a sound that belongs to no type is other, and a
-            recording of it is left out.
+            recording of it is left out. `text:rattle` is a text of one's own: a type text, or a part of it between
+            commas, that is exactly this text, in any case.
     """
 
     sounds: tuple[tuple[str, tuple[str, ...]], ...]
@@ -31,10 +38,10 @@ class TypeSet:
                     f"{', '.join(sorted(NAMES_OF_RESULTS))}"
                 )
             for sound in sounds:
-                if sound not in SOUNDS - {VOICE}:
+                if sound not in SOUNDS - {VOICE} and not own_text(sound):
                     raise ValueError(
                         f"data.sounds.{name}: {sound} is no sound of the type texts; choose among "
-                        f"{', '.join(sorted(SOUNDS - {VOICE}))}"
+                        f"{', '.join(sorted(SOUNDS - {VOICE}))}, or write {OWN_TEXT}{sound} for a text of your own"
                     )
                 if sound in of_sound:
                     raise ValueError(f"data.sounds: {sound} is in {of_sound[sound]} and in {name}; leave it in one")
@@ -67,6 +74,11 @@ class TypeSet:
     def type_of(self) -> dict[str, str]:
         """Type of each sound that belongs to one."""
         return {sound: name for name, sounds in self.sounds for sound in sounds}
+
+    @cached_property
+    def type_of_text(self) -> dict[str, str]:
+        """Type of each text of one's own, which is in lower case."""
+        return {own_text(sound): name for name, sounds in self.sounds for sound in sounds if own_text(sound)}
 
     def as_dict(self) -> dict[str, list[str]]:
         """Return the value of `data.sounds`, for a checkpoint."""

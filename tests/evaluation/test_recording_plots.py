@@ -85,4 +85,10 @@ def test_svg_for_a_page_is_plain_and_in_the_text_colour():
 
 def test_unknown_types_count_as_other():
     assert plots.kind_of(inspected(kind="unknown")) == "other"
-    assert set(plots.KIND_COLOURS) == {"song", "call", "alarm", "several", "other"}
+
+
+def test_types_of_ones_own_have_colours_of_their_own():
+    kinds = ["several", "rattle", "song", "drumming", "whirr", "unknown"]
+    colours = plots.kind_colours([inspected(number, kind) for number, kind in enumerate(kinds)])
+    assert list(colours) == ["song", "drumming", "rattle", "whirr", "several", "other"]
+    assert len(set(colours.values())) == 6

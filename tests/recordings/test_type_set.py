@@ -80,3 +80,33 @@ def test_a_set_that_makes_no_sense_is_refused(sounds, message):
 def test_a_set_that_does_not_exist_is_one_sentence():
     with pytest.raises(SelectionError, match="--types four does not exist; choose one of song_call, ten, three"):
         read_type_set("four")
+
+
+OWN = TypeSet.of({"song": ["song"], "rattle": ["text:rattle", "text:Type A"], "churr": ["text:churr"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "result", "types"),
+    [
+        ("rattle", "rattle", {"rattle"}),
+        ("  type  a ", "rattle", {"rattle"}),
+        ("adult, Rattle", "rattle", {"rattle"}),
+        ("rattle, Type A", "rattle", {"rattle"}),
+        ("rattle, churr", "several", {"rattle", "churr"}),
+        ("rattle, song", "several", {"rattle", "song"}),
+        ("rattle, drumming", "several", {"rattle"}),
+        ("song", "song", {"song"}),
+        ("rattles", "other", set()),
+        ("call", "other", set()),
+    ],
+)
+def test_texts_of_ones_own_are_types(text, result, types):
+    assert classify_type(text, OWN) == result
+    assert types_in(text, OWN) == types
+
+
+def test_a_text_of_ones_own_is_in_one_type_and_a_typing_error_is_explained():
+    with pytest.raises(ValueError, match="text:rattle is in rattle and in churr"):
+        TypeSet.of({"rattle": ["text:rattle"], "churr": ["text:rattle"]})
+    with pytest.raises(ValueError, match=r"ratle is no sound of the type texts; .* or write text:ratle for a text of"):
+        TypeSet.of({"rattle": ["ratle"]})
