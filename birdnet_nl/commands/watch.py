@@ -138,7 +138,8 @@ def run_watch(make_station: "Callable[[], Station]", options: CommonOptions, com
     except PermissionError as error:
         code = _refused(f"{error.filename} cannot be written; give another --database", ExitCode.NOT_POSSIBLE)
     except OSError as error:
-        code = _refused(f"{error.filename or 'a file'}: {error.strerror or error}", ExitCode.DATABASE_UNAVAILABLE)
+        text = f"{error.filename or database}: {error.strerror or error}; give another --database if it stays so"
+        code = _refused(text, ExitCode.DATABASE_UNAVAILABLE)
     except KeyboardInterrupt:
         code = STOPPED if exit_code() == SIGTERM_CODE else exit_code()
     if code:

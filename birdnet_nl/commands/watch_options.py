@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from birdnet_nl.util.errors import SelectionError
+from birdnet_nl.util.errors import SelectionError, SetupError
 from birdnet_nl.util.files import user_path
 
 if TYPE_CHECKING:
     from birdnet_nl.stations.outbox import Channel
 
 WHAT, WINDOW, MQTT, WEBHOOK, SUPERVISOR = "What to predict", "Which seconds", "MQTT", "Webhook", "Supervisors"
+
+RECEIVERS = {"mqtt_host": "mqtt_", "webhook": "webhook_"}  # option that names a receiver -> prefix of its other options
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,12 @@ class CommonOptions:
         str, typer.Option(metavar="en|nl", rich_help_panel=MQTT, help="Names of species in Home Assistant.")
     ] = "en"
     webhook: Annotated[
-        str, typer.Option(rich_help_panel=WEBHOOK, show_default=False, help="URL that gets each result as JSON.")
-    ] = ""
+        str,
+        typer.Option(
+            envvar="BIRDNET_NL_WEBHOOK", rich_help_panel=WEBHOOK, show_default=False,
+            help="URL that gets each result as JSON.",
+        ),
+    ] = ""  # fmt: skip
     webhook_token_file: Annotated[
         Path | None,
         typer.Option(rich_help_panel=WEBHOOK, show_default=False, help="Or set BIRDNET_NL_WEBHOOK_TOKEN."),
@@ -117,6 +123,7 @@ class CommonOptions:
         from birdnet_nl.stations import mqtt, webhook
         from birdnet_nl.stations.secrets import read_secret
 
+        self._check_receivers()
         channels: list[Channel] = []
         if self.mqtt_host:
             password = read_secret(mqtt.PASSWORD_VARIABLE, _path(self.mqtt_password_file), "--mqtt-password-file")
@@ -141,6 +148,15 @@ class CommonOptions:
             params = webhook.WebhookParams(self.webhook, token, ca_file=_text(self.webhook_ca))
             channels.append(webhook.WebhookChannel(params))
         return channels
+
+    def _check_receivers(self) -> None:
+        """Raise `SetupError` for options of a receiver that is not given, which would get nothing without a word."""
+        for receiver, names in RECEIVERS.items():
+            given = [field for field in fields(self) if field.name.startswith(names) and field.name != receiver]
+            changed = [field.name for field in given if getattr(self, field.name) != field.default]
+            if changed and not getattr(self, receiver):
+                option = f"--{receiver.replace('_', '-')}"
+                raise SetupError(f"--{changed[0].replace('_', '-')} does nothing without {option}; give both, or none")
 
 
 def _path(path: Path | None) -> Path | None:

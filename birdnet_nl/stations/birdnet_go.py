@@ -22,8 +22,10 @@ from birdnet_nl.stations.birdnet_go_login import Login
 from birdnet_nl.stations.birdnet_go_stream import FIRST_WAIT_S, DetectionStream
 from birdnet_nl.stations.detection import StationDetection
 from birdnet_nl.stations.station import AudioGoneError, AudioNotReadyError, Changes, Known
+from birdnet_nl.util.errors import SetupError
 
 WINDOW_S = 3.0  # of BirdNET
+MAX_PRE_CAPTURE_S = 600.0
 LATE_CLIP_S = 120.0  # age up to which a missing clip may still be written: versions before 2026 answer 404 for it
 LATE_CLIP_RETRY_S = 5.0
 MOST_EXPECTED = 30  # that are asked for one by one in one call
@@ -57,6 +59,10 @@ class BirdnetGo:
         ca_file: str = "",
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
+        if not 0 <= pre_capture_s <= MAX_PRE_CAPTURE_S:
+            raise SetupError(
+                f"--pre-capture-s {pre_capture_s:g} is not possible; give that of BirdNET-Go's settings, such as 3"
+            )
         self.name = name
         self.comments = comments
         self.pre_capture_s = pre_capture_s

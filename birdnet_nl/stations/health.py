@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from birdnet_nl import __version__
+from birdnet_nl.util.errors import SetupError
 from birdnet_nl.util.files import atomic_path
 
 log = logging.getLogger("birdnet_nl")
+MAX_BYTES = 1_000_000
 INTERVAL_S, COUNT_INTERVAL_S = 5.0, 30.0  # between two files, and between two counts of all detections
 
 
@@ -47,9 +49,15 @@ class Health:
 
 
 class HealthFile:
-    """Health of a running program, written at most every few seconds, and at once when its status changes."""
+    """Health of a running program, written at most every few seconds, and at once when its status changes.
+
+    Raises:
+        SetupError: if there is a file at the path that is no health file; it is not replaced.
+    """
 
     def __init__(self, path: Path | None, health: Health) -> None:
+        if path is not None:
+            check_health_path(path)
         self.path, self.health = path, health
         self._written, self._status, self._is_writable = -1e9, "", True
         self._lock = threading.Lock()  # the reader reports its troubles too
@@ -89,3 +97,18 @@ class HealthFile:
             if self._is_writable:
                 log.warning("the health file %s cannot be written (%s)", self.path, error.strerror or error)
             self._is_writable = False
+
+
+def check_health_path(path: Path) -> None:
+    """Raise `SetupError` if writing a health file would replace another file, such as the database of a station."""
+    refused = SetupError(f"--health {path} is no health file, and it is not replaced; give another file")
+    try:
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES).strip(b"\0")  # after a power failure a file may hold only zeros
+        values = json.loads(content) if content else None
+    except (OSError, ValueError):
+        raise refused from None
+    if content and not (isinstance(values, dict) and {"station", "status", "updated_at"} <= set(values)):
+        raise refused

@@ -4,6 +4,7 @@ import json
 import logging
 import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 import typer
@@ -91,7 +92,12 @@ def test_a_share_is_refused_before_anything_is_written(tmp_path, clips, write_mo
         (("folder", "clips", "--mqtt-host", "a b"), "--mqtt-host 'a b' is no host name"),
         (("birdnet-go", "--comment"), "--comment needs a login"),
         (("birdnet-go", "--url", "ftp://x"), "--url"),
+        (("birdnet-go", "--pre-capture-s", "-3"), "--pre-capture-s -3 is not possible"),
         (("birdnet-pi", "--db", "missing.db"), "missing.db"),
+        (("folder", "clips", "--mqtt-tls"), "--mqtt-tls does nothing without --mqtt-host"),
+        (("folder", "clips", "--mqtt-user", "birds"), "--mqtt-user does nothing without --mqtt-host"),
+        (("folder", "clips", "--webhook-token-file", "t"), "--webhook-token-file does nothing without --webhook"),
+        (("folder", "clips", "--health", "clips"), "--health clips is no health file"),
     ],
 )
 def test_what_is_not_possible_is_one_sentence_and_exit_code_2(clips, write_models, words, message):
@@ -101,6 +107,30 @@ def test_what_is_not_possible_is_one_sentence_and_exit_code_2(clips, write_model
     assert refused.exit_code == 2 and isinstance(refused.exception, SystemExit)
     last = refused.output.strip().splitlines()
     assert message in last[-1] and len(last) == 1, refused.output
+
+
+def test_a_health_file_replaces_no_other_file(tmp_path, clips, write_models):
+    """A mistyped --health once replaced the database of the station."""
+    write_models("a", "koolmees")
+    with closing(sqlite3.connect(tmp_path / "birds.db")) as connection, connection:
+        connection.execute("CREATE TABLE detections (a)")
+    (tmp_path / "settings.json").write_text('{"a": 1}')
+    for name in ("birds.db", "settings.json"):
+        before = (tmp_path / name).read_bytes()
+        refused = watch("folder", clips, "--once", "--database", "d.db", "--health", name)
+        assert refused.exit_code == 2 and f"{name} is no health file" in refused.output
+        assert (tmp_path / name).read_bytes() == before
+    (tmp_path / "zeros.json").write_bytes(bytes(500))  # after a power failure
+    for _ in range(2):
+        assert watch("folder", clips, "--once", "--database", "d.db", "--health", "zeros.json").exit_code == 0
+
+
+def test_the_webhook_may_be_in_the_environment(tmp_path, clips, write_models, monkeypatch):
+    write_models("a", "koolmees")
+    monkeypatch.setattr(command, "ONCE_DELIVERY_S", 0.1)
+    monkeypatch.setenv("BIRDNET_NL_WEBHOOK", "http://127.0.0.1:9/hook")
+    assert watch("folder", clips, "--once", "--database", "d.db").exit_code == 0
+    assert [channel for _, _, channel in results(tmp_path)] == ["webhook"] * 3
 
 
 def test_no_model_and_a_second_instance_have_their_own_codes(tmp_path, clips, write_models):
