@@ -1,6 +1,7 @@
 """Clips of BirdNET-Pi: found by their names, also where the folder has the name of the species in another language."""
 
 import os
+import re
 import time
 import unicodedata
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from birdnet_nl.util.printed_commands import short_path
 YOUNG = timedelta(minutes=10)  # a detection whose clip may still come
 MAX_DAYS = 8  # whose folders are remembered
 MAX_MISSING = 10_000  # clips that are remembered as missing
+DAY = re.compile(r"\d{4}-\d\d-\d\d")  # name of the folder of a day
 CLIP_S, DETECTION_S = 6.0, 3.0
 
 
@@ -115,10 +117,17 @@ class BirdnetPiClips:
             return False
 
     def _check_folder(self) -> None:
-        """Raise `StationUnavailableError` when the whole folder is missing, as when a disk is not mounted."""
+        """Raise `StationUnavailableError` when the folder is missing, as when a disk is not mounted, or another one."""
         try:
-            with os.scandir(self.folder):
+            with os.scandir(self.folder) as entries:
+                others = 0
+                for entry in entries:
+                    if DAY.fullmatch(entry.name):
+                        return
+                    others += not entry.name.startswith(".")
+            if not others:  # every clip was deleted
                 return
+            problem = "holds no folders of days"
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
         raise StationUnavailableError(

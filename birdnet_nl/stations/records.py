@@ -63,12 +63,33 @@ class Counts:
 
 
 def add_station(connection: sqlite3.Connection, name: str, settings: Mapping[str, Any]) -> str:
-    """Store a station with the settings that the page needs, and return where to continue reading."""
+    """Store a station with the settings that the page needs, and return where to continue reading.
+
+    With another folder of clips, or another address, than before, detections whose audio was gone are new again: the
+    one before may have been a mistake.
+    """
     text = json.dumps(dict(settings), sort_keys=True, default=str)
     with transaction(connection):
         connection.execute("INSERT INTO stations (name) VALUES (?) ON CONFLICT DO NOTHING", (name,))
-        connection.execute("UPDATE stations SET settings = ? WHERE name = ? AND settings != ?", (text, name, text))
+        before = connection.execute("SELECT settings FROM stations WHERE name = ?", (name,)).fetchone()[0]
+        if before != text:
+            connection.execute("UPDATE stations SET settings = ? WHERE name = ?", (text, name))
+            if _place_of_clips(before) not in (None, _place_of_clips(text)):
+                connection.execute(
+                    "UPDATE detections SET state = ?, reason = '', attempts = 0, next_try = 0 "
+                    "WHERE station = ? AND state = ?",
+                    (State.NEW, name, State.AUDIO_GONE),
+                )
     return position(connection, name)
+
+
+def _place_of_clips(settings: str) -> str | None:
+    """Return the folder or address in stored settings, None where there is none."""
+    try:
+        values = json.loads(settings)
+    except ValueError:
+        return None
+    return (values.get("clips") or values.get("url")) if isinstance(values, dict) else None
 
 
 def position(connection: sqlite3.Connection, station: str) -> str:

@@ -134,6 +134,17 @@ def test_a_missing_folder_blames_no_detection(pi, clips):
         clips.path(detection(row_now(minutes_ago=11)))
 
 
+def test_another_folder_blames_no_detection_and_an_empty_one_does(pi, clips):
+    with pytest.raises(AudioGoneError):
+        clips.path(detection(row_now(11)))
+    (pi.clips / "Holiday").mkdir()
+    with pytest.raises(StationUnavailableError, match="holds no folders of days"):
+        clips.path(detection(row_now(11)))
+    (pi.clips / "2026-11-30").mkdir()
+    with pytest.raises(AudioGoneError):
+        clips.path(detection(row_now(11)))
+
+
 @pytest.mark.parametrize("common", ["Koolmees", "Cetti's Zanger", "Mésange charbonnière", "Grote Gele Kwikstaart"])
 def test_the_folder_has_the_safe_name_of_the_species(pi, clips, sounds, common):
     row = row_now(common=common, suffix="wav")

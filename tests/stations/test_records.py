@@ -128,6 +128,17 @@ def test_settings_of_a_station_are_replaced_and_its_position_stays(connection):
     assert json.loads(text) == {"kind": "fake", "clips": "/x"}
 
 
+def test_audio_that_was_gone_is_asked_for_in_another_folder(connection):
+    add_station(connection, "fake", {"kind": "fake", "clips": "/mistake"})
+    store(connection, detection(1))
+    (stored,) = due(connection, "fake", 9)
+    store_outcomes(connection, [Outcome(stored, State.AUDIO_GONE, "a does not exist")])
+    add_station(connection, "fake", {"kind": "fake", "clips": "/mistake", "clip_s": 6})
+    assert row(connection, "clip-1")["state"] == State.AUDIO_GONE and not due(connection, "fake", 9)
+    add_station(connection, "fake", {"kind": "fake", "clips": "/right"})
+    assert [stored.detection.key for stored in due(connection, "fake", 9)] == ["clip-1"]
+
+
 def test_stations_do_not_see_each_other(connection):
     add_station(connection, "other", {})
     store_changes(connection, "other", Changes([detection(1)]))
