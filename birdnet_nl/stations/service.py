@@ -122,6 +122,7 @@ class ServiceSettings:
             f"Group={self.group}",
             f"ExecStart={' '.join(argument(text) for text in (*self.program, *arguments))}",
             "Restart=on-failure",
+            "SuccessExitStatus=143",  # of a program that ended in order after SIGTERM
             "RestartSec=15",
             "TimeoutStopSec=30",
             f"StateDirectory={STATE}",

@@ -84,10 +84,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(reader: int, handled: list[int]) -> None:
-    while number := os.read(reader, 1):
-        if number[0] in handled:
+    is_ending = False
+    while number := os.read(reader, 1):  # to the end: a second signal must find a reader
+        if number[0] in handled and not is_ending:
+            is_ending = True
             threading.Thread(target=_end_after_grace, args=(number[0],), daemon=True, name="end").start()
-            break
     os.close(reader)
 
 
