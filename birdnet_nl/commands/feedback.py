@@ -55,6 +55,8 @@ def export_command(
     out, clips = user_path(out), user_path(clips) if clips else None
     if clips is not None and not clips.is_dir():
         raise DataError(f"--clips {clips} is no folder; give the folder with the clips of the station")
+    if not_folder := next((path for path in (out, *out.parents) if path.exists() and not path.is_dir()), None):
+        raise DataError(f"-o {out} cannot be a folder, because {not_folder} is a file; give another folder")
     with closing(open_feedback(database)) as connection:
         if station := station_with_folder(connection, out):
             raise DataError(f"-o {out} is in the clip folder of {station}, which is only read; give another folder")
@@ -153,13 +155,15 @@ def checked_day(option: str, text: str) -> str:
 
 def print_export(console: "Console", report: "ExportReport", out: Path) -> None:
     """Print what an export did, and everything that it left out."""
+    from birdnet_nl.recordings.type_set import type_order
+
     changes = {
         "added": report.added, "moved": report.moved, "unchanged": report.unchanged, "set aside": report.set_aside,
     }  # fmt: skip
     done = ", ".join(f"{count} {name}" for name, count in changes.items() if count) or "no corrections yet"
     console.print(f"[bold]{escape(display_path(out))}[/]: {done}", soft_wrap=True)
     if report.counts:
-        types = [name for name in ("song", "call", "alarm") if any(counts[name] for counts in report.counts.values())]
+        types = sorted({name for counts in report.counts.values() for name in counts}, key=type_order)
         table = Table()
         for heading in ("species", *types):
             table.add_column(heading, justify="left" if heading == "species" else "right")

@@ -78,7 +78,7 @@ class Media:
                     if suffix not in MEDIA_TYPES or path.stat().st_size > MAX_CLIP_BYTES:
                         raise RefusedError(404, "The recording is not there.")
                     self._sent.write(f"{key}{suffix}", path.read_bytes())
-            except (AudioGoneError, AudioNotReadyError, StationUnavailableError, ValueError, OSError):
+            except (AudioGoneError, AudioNotReadyError, StationUnavailableError, DataError, ValueError, OSError):
                 raise RefusedError(404, "The recording is not there.") from None
             finally:
                 getattr(access, "close", lambda: None)()

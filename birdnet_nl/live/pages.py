@@ -16,10 +16,11 @@ from birdnet_nl.live.login import is_logged_in
 from birdnet_nl.live.queries import Row
 from birdnet_nl.live.refused import RefusedError
 from birdnet_nl.live.settings import LiveSettings
-from birdnet_nl.live.texts import LANGUAGES, choose_language, long_date, species_name, translator, type_word
-from birdnet_nl.stations.corrections import CORRECTION_TYPES, MAX_PERSON, WRONG
+from birdnet_nl.live.texts import LANGUAGES, choose_language, long_date, species_name, translator, type_class, type_word
+from birdnet_nl.stations.corrections import MAX_PERSON, WRONG, correction_types
 from birdnet_nl.stations.detection import State
 
+MAX_TAPS = 4  # corrections beside each other; those of models with more types fold away
 LANGUAGE_COOKIE = "birdnet_nl_language"
 SCRIPT_TEXTS = (
     "connected", "not connected", "new detections", "Play", "Pause", "The recording cannot be played here.",
@@ -49,7 +50,8 @@ class Pages:
         )  # fmt: skip
         self._environment.globals |= {
             "static": f"/static/{self.version}", "settings": settings, "State": State, "WRONG": WRONG, "bars": bars,
-            "languages": LANGUAGES, "max_person": MAX_PERSON, "address": address,
+            "type_class": type_class, "MAX_TAPS": MAX_TAPS, "languages": LANGUAGES, "max_person": MAX_PERSON,
+            "address": address,
         }  # fmt: skip
 
         self._environment.filters["combine"] = lambda values, others: values | others
@@ -110,13 +112,20 @@ class Pages:
 
 
 def taps(row: Row, language: str) -> list[tuple[str, str, str]]:
-    """Return the corrections that are offered: type, label, and kind (`right`, `other` or `wrong`)."""
+    """Return the corrections that are offered: type, label, and kind (`right`, `other` or `wrong`).
+
+    The predicted type is first, then the corrected one and the others by their probability; `wrong` is last.
+    """
     t = translator(language)
-    own = [row.predicted] if row.predicted in CORRECTION_TYPES else []
-    others = [name for name in CORRECTION_TYPES if name not in (*own, WRONG)]
+    ranks = {name: rank for rank, (name, _) in enumerate(row.types)}
+    types = sorted(
+        (name for name in correction_types(ranks) if name not in (row.predicted, WRONG)),
+        key=lambda name: (name != row.corrected, ranks.get(name, len(ranks)) if len(ranks) > MAX_TAPS else 0),
+    )
+    own = [row.predicted] if row.predicted in correction_types(ranks) else []
     return [
         *((name, f"{t('right')}: {type_word(name, language)}", "right") for name in own),
-        *((name, type_word(name, language), "other") for name in others),
+        *((name, type_word(name, language), "other") for name in types),
         (WRONG, t("wrong species"), "wrong"),
     ]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from birdnet_nl.live.queries import COLUMNS, IS_CERTAIN, TABLES, TYPE, Filters, Row
+from birdnet_nl.recordings.type_set import type_order
 from birdnet_nl.stations.corrections import WRONG
 
 DAWN_BEFORE, DAWN_AFTER = timedelta(hours=2), timedelta(hours=1)
@@ -158,7 +159,7 @@ def species_patterns(connection: sqlite3.Connection, species: str, year: int) ->
     totals = Counter()
     for name, _, count in hours:
         totals[name] += count
-    by_hour = {name: [0] * 24 for name in sorted(totals, key=_type_order)}
+    by_hour = {name: [0] * 24 for name in sorted(totals, key=type_order)}
     by_week = {name: [0] * 53 for name in by_hour}
     for name, hour, count in hours:
         if hour.isdigit() and int(hour) < 24:
@@ -196,8 +197,3 @@ def years(connection: sqlite3.Connection) -> list[int]:
 
 def _moment(row: Row) -> datetime:
     return datetime.fromisoformat(row.recorded_at[:19])
-
-
-def _type_order(name: str) -> tuple[int, str]:
-    known = ("song", "call", "alarm")
-    return (known.index(name) if name in known else len(known), name)

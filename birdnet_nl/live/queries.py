@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from birdnet_nl.live.refused import RefusedError
+from birdnet_nl.recordings.type_set import THREE, type_order
 from birdnet_nl.stations.corrections import LATEST_CORRECTION, WRONG
 from birdnet_nl.stations.detection import State
 
@@ -200,6 +201,17 @@ def rows_in_order(connection: sqlite3.Connection, filters: Filters, after: str, 
     return [Row(row) for row in connection.execute(query, values)]
 
 
+def types_of(connection: sqlite3.Connection, filters: Filters) -> list[str]:
+    """Return the types that the models of a day predict, and song, call and alarm, in the usual order."""
+    condition, values = filters.sql()
+    rows = connection.execute(
+        f"SELECT DISTINCT each.key {TABLES}, json_each(iif(json_valid(probabilities) AND "
+        f"json_type(probabilities) = 'object', probabilities, '{{}}')) AS each WHERE {condition}",
+        values,
+    )
+    return sorted({*THREE.types, *(str(row[0]) for row in rows)}, key=type_order)
+
+
 @dataclass(frozen=True)
 class Group:
     """Number of detections of a day with the same species, type and certainty."""
@@ -264,6 +276,11 @@ class DaySummary:
     @property
     def type_names(self) -> list[str]:
         return [name for name, _ in self.type_counts]
+
+    @property
+    def shown_types(self) -> list[str]:
+        """Song, call and alarm, and the other types that occur."""
+        return sorted({*THREE.types, *self.types} - {"", WRONG}, key=type_order)
 
     @classmethod
     def of(cls, groups: Sequence[Group], filters: Filters) -> "DaySummary":

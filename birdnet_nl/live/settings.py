@@ -45,8 +45,9 @@ class LiveSettings:
             raise SetupError(f"--language {self.language} does not exist; choose one of {', '.join(LANGUAGES)}")
         if not 0 <= self.port <= 65535:
             raise SetupError(f"--port {self.port} does not exist; choose a number from 1024 to 65535")
-        if abs(self.location[0]) > 90 or abs(self.location[1]) > 180:
-            raise SetupError(f"--location {self.location} is no place; give latitude,longitude such as 52.16,5.39")
+        if not (abs(self.location[0]) <= 90 and abs(self.location[1]) <= 180):
+            place = ",".join(f"{degrees:g}" for degrees in self.location)
+            raise SetupError(f"--location {place} is no place; give latitude,longitude such as 52.16,5.39")
         if self.token:
             check_token(self.token)
         elif not self.is_local and not (self.read_only and self.public_reading):

@@ -6,12 +6,19 @@ from datetime import date
 from birdnet_nl.species.table import find_species
 
 LANGUAGES = ("en", "nl")
+COLOURED = (
+    "song", "call", "alarm", "flight_call", "nocturnal_flight_call", "begging", "drumming", "subsong", "duet",
+    "distress",
+)  # fmt: skip
+"""Types with a colour of their own in live.css."""
 MAX_ACCEPTED = 200  # characters of Accept-Language that are read
 DUTCH = {
     # types and states
     "song": "zang", "call": "roep", "alarm": "alarm", "wrong": "andere soort of geen vogel", "none": "zonder type",
     "uncertain": "onzeker", "new": "nieuw", "waiting for audio": "wacht op geluid", "done": "klaar",
     "no model": "geen model", "audio gone": "geluid gewist", "failed": "mislukt", "drumming": "roffel",
+    "flight_call": "vluchtroep", "nocturnal_flight_call": "nachttrekroep", "begging": "bedelroep",
+    "subsong": "subzang", "duet": "duet", "distress": "noodroep", "other type": "ander type",
     # navigation
     "Live": "Live", "Today": "Vandaag", "Day": "Dag", "Patterns": "Patronen", "To check": "Nakijken",
     "Language": "Taal", "Skip to the detections": "Naar de waarnemingen", "Log in": "Inloggen", "Log out": "Uitloggen",
@@ -143,7 +150,13 @@ def _missing(text: str) -> str:
 
 def type_word(name: str, language: str) -> str:
     """Return the word for a vocalization type or state; one that a model brought stays as it is."""
-    return DUTCH.get(name, name) if language == "nl" else name
+    word = name.replace("_", " ")
+    return DUTCH.get(name, word) if language == "nl" else word
+
+
+def type_class(name: str) -> str:
+    """Return the class of a type in the style sheet; `other` for one without a colour of its own."""
+    return name if name in COLOURED else "other"
 
 
 def choose_language(asked: str, remembered: str, fixed: str, accepted: str) -> str:

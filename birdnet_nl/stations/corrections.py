@@ -1,20 +1,20 @@
 """Corrections of predictions: stored with person and time, every one kept; the latest of a detection counts."""
 
+import json
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
+from birdnet_nl.recordings.type_set import THREE, type_order
 from birdnet_nl.stations.detection import State
 from birdnet_nl.util.errors import DataError
 
 WRONG = "wrong"  # not this species, or no bird
 WITHDRAWN = ""
-CORRECTION_TYPES = (*VOCALIZATION_TYPES, WRONG)
-MAX_PERSON, MAX_COMMENT = 100, 2000  # characters
+MAX_PERSON, MAX_COMMENT, MAX_TYPE = 100, 2000, 60  # characters
 
 LATEST_CORRECTION = "(SELECT max(corrections.id) FROM corrections WHERE corrections.detection = detections.id)"
 """Id of the latest correction in a query on `detections`; its type is empty where it was withdrawn."""
@@ -28,7 +28,7 @@ class Correction:
 
     Attributes:
         result: id of the result that was shown, None where there was none.
-        type: one of `CORRECTION_TYPES`, or `WITHDRAWN`.
+        type: one of `correction_types`, or `WITHDRAWN`.
         corrected_at: seconds since 1970.
     """
 
@@ -63,6 +63,20 @@ class UncertainDetection:
     model: str
 
 
+def correction_types(predicted: Iterable[str]) -> tuple[str, ...]:
+    """Return possible corrections of a detection: the types that its model predicts, song, call, alarm, and `WRONG`.
+
+    A type is the name of a folder of an export, so that names other than those of `TypeSet` are left out.
+    """
+    names = {name for name in predicted if is_type(name)} | set(THREE.types)
+    return (*sorted(names, key=type_order), WRONG)
+
+
+def is_type(name: str) -> bool:
+    """Return whether a text is a type, and neither `WRONG`, `WITHDRAWN` nor anything that is no name."""
+    return name.isidentifier() and name != WRONG and len(name) <= MAX_TYPE
+
+
 def add_correction(
     connection: sqlite3.Connection,
     detection: int,
@@ -81,8 +95,9 @@ def add_correction(
         ValueError: for an unknown type, no person, or a text that is too long.
         DataError: if there is no such detection, or no such result of it.
     """
-    if type not in CORRECTION_TYPES:
-        raise ValueError(f"type={type!r} is not a correction; choose one of {', '.join(CORRECTION_TYPES)}")
+    possible = correction_types(_predicted_types(connection, _shown_result(connection, detection, result)))
+    if type not in possible:
+        raise ValueError(f"type={type!r} is not a correction; choose one of {', '.join(possible)}")
     return _add(connection, detection, type, person, comment, result, corrected_at)
 
 
@@ -172,6 +187,16 @@ def _add(
             values,
         ).fetchone()
     return Correction(*row)
+
+
+def _predicted_types(connection: sqlite3.Connection, result: int | None) -> list[str]:
+    """Return the types of a result's model, most of them with a small probability."""
+    row = connection.execute("SELECT probabilities FROM results WHERE id = ?", (result,)).fetchone()
+    try:
+        probabilities = json.loads(row[0]) if row else {}
+    except ValueError:
+        probabilities = {}
+    return list(probabilities) if isinstance(probabilities, dict) else []
 
 
 def _shown_result(connection: sqlite3.Connection, detection: int, result: int | None) -> int | None:

@@ -14,10 +14,9 @@ from pathlib import Path
 from birdnet_nl.audio.inspection import inspect_file
 from birdnet_nl.recordings.listing import MANIFEST
 from birdnet_nl.recordings.manifest import read_rows, sha256_of, write_rows
-from birdnet_nl.recordings.recording import VOCALIZATION_TYPES
 from birdnet_nl.recordings.row_matching import Row
 from birdnet_nl.stations.corrected import CorrectedDetection
-from birdnet_nl.stations.corrections import WRONG
+from birdnet_nl.stations.corrections import WITHDRAWN, WRONG, is_type
 from birdnet_nl.stations.excerpt import CONTEXT_S, copy_excerpt
 from birdnet_nl.stations.station import AudioGoneError, AudioNotReadyError, Station, StationUnavailableError
 from birdnet_nl.util.errors import DataError
@@ -95,7 +94,7 @@ class _Export:
     def follow(self, corrected: CorrectedDetection, may_add: bool) -> None:
         self.known.add(corrected.identity)
         file = self.files.get(corrected.identity)
-        if corrected.type not in VOCALIZATION_TYPES or not corrected.slug:
+        if not is_type(corrected.type) or not corrected.slug:
             self._leave_out(corrected, file)
             return
         folder = self.out / f"{FOLDER}{corrected.slug}"
@@ -142,10 +141,11 @@ class _Export:
             self._add_row(folder, target, corrected, self._row_of_file(target))
         if corrected.type == WRONG:
             self.report.wrong[corrected.slug] += 1
-        elif corrected.type in VOCALIZATION_TYPES:
-            self.report.unusable.append((corrected.detection.clip, NO_SPECIES))
-        else:
+        elif corrected.type == WITHDRAWN:
             self.report.withdrawn += 1
+        else:
+            reason = NO_SPECIES if is_type(corrected.type) else f"{corrected.type!r} is no type"
+            self.report.unusable.append((corrected.detection.clip, reason))
 
     def _copy(self, corrected: CorrectedDetection, folder: Path) -> tuple[Path, Row] | None:
         detection, station_name = corrected.detection, corrected.station

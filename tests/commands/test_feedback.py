@@ -109,6 +109,10 @@ def test_messages_say_what_to_do(station, tmp_path, monkeypatch):
     assert done.exit_code == 1 and "--since yesterday is no day; write it as 2026-11-01" in done.output
     done = CliRunner().invoke(app, ["feedback", "export", "-o", str(tmp_path / "x"), "--clips", "/nowhere"])
     assert "--clips /nowhere is no folder" in done.output
+    (tmp_path / "file").write_text("")
+    for out in ("file", "file/corrected"):
+        text = " ".join(run("export", "-o", tmp_path / out, code=1).split())
+        assert "cannot be a folder, because" in text
     monkeypatch.setenv("BIRDNET_NL_DATABASE", str(tmp_path / "none.db"))
     done = CliRunner().invoke(app, ["feedback", "status"])
     assert done.exit_code == 1 and "does not exist; start birdnet-nl watch first" in done.output.replace("\n", " ")

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def add_detection(
     uncertain: bool = False,
     clip: str = "",
     state: str = "",
+    types: Sequence[str] = TYPES,
     **columns: object,
 ) -> int:
     """Add a detection with its result, unless `type` is empty; return its id."""
@@ -49,15 +51,15 @@ def add_detection(
     marks = ", ".join(f":{name}" for name in values)
     id = connection.execute(f"INSERT INTO detections ({names}) VALUES ({marks})", values).lastrowid
     if type:
-        add_result(connection, id, type, probability, uncertain)
+        add_result(connection, id, type, probability, uncertain, types=types)
     return id
 
 
 def add_result(
     connection: sqlite3.Connection, detection: int, type: str, probability: float = 0.9, uncertain: bool = False,
-    model: str = "merel 1",
+    model: str = "merel 1", types: Sequence[str] = TYPES,
 ) -> int:  # fmt: skip
-    others = [name for name in TYPES if name != type]
+    others = [name for name in types if name != type]
     probabilities = {type: probability} | {name: (1 - probability) / len(others) for name in others}
     result = connection.execute(
         "INSERT INTO results (detection, type, probability, probabilities, is_uncertain, model, fingerprint, start_s, "

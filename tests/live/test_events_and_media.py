@@ -106,16 +106,19 @@ def test_clips_of_a_station_that_sends_them_are_asked_for_once(tmp_path, connect
             asked.append(detection.clip)
             if detection.clip == "2":
                 raise AudioGoneError("deleted")
+            if detection.clip == "3":
+                raise DataError("is larger than 100 MB")
             yield factory.write_clip(tmp_path / "sent.wav", 0.5)
 
     monkeypatch.setattr("birdnet_nl.live.media.open_clips", lambda *_: Station())
     connection.execute('UPDATE stations SET settings = \'{"kind": "birdnet-go", "url": "http://127.0.0.1:1"}\'')
-    ids = [factory.add_detection(connection, f"{TODAY}T06:00:00", clip=clip) for clip in ("1", "2")]
+    ids = [factory.add_detection(connection, f"{TODAY}T06:00:00", clip=clip) for clip in ("1", "2", "3")]
     media = Media(LiveSettings(database=tmp_path / "detections.db", cache=tmp_path / "cache"))
     paths = {media.clip(connection, read_row(connection, ids[0])) for _ in range(3)}
     assert len(paths) == 1 and paths.pop().is_relative_to(tmp_path / "cache") and asked == ["1"]
-    with pytest.raises(RefusedError):
-        media.clip(connection, read_row(connection, ids[1]))
+    for id in ids[1:]:
+        with pytest.raises(RefusedError):
+            media.clip(connection, read_row(connection, id))
 
 
 def test_a_clip_of_a_birdnet_pi_is_found_in_a_folder_of_another_language(tmp_path, connection):
@@ -166,6 +169,7 @@ def test_a_spectrogram_is_a_png_of_a_clip_and_dimmed_outside_the_prediction(tmp_
         (["--host", "0.0.0.0"], "token"),
         (["--language", "fr"], "--language fr"),
         (["--location", "here"], "--location here"),
+        (["--location", "nan,nan"], "--location nan,nan"),
         (["--clips", "/nowhere/at/all"], "no folder"),
         (["--token-file", "/nowhere/token"], "/nowhere/token"),
     ],

@@ -180,6 +180,41 @@ def test_csv_has_probabilities_and_corrections_and_no_formulas(tmp_path, connect
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+TEN = ("song", "call", "alarm", "flight_call", "begging", "drumming", "contact_b")
+
+
+def test_a_page_takes_the_types_of_any_model(tmp_path, connection):
+    id = factory.add_detection(connection, at("06:12:08"), "grote_bonte_specht", "drumming", 0.9, types=TEN)
+    other = factory.add_detection(connection, at("06:20:00"), "merel", "song", 0.9)
+    page = client(tmp_path)
+    text = page.get("/").text
+    assert "drumming 90 %" in text and 'badge drumming"' in text and "right: drumming" in text
+    assert "roffel 90 %" in page.get("/?lang=nl").text and page.get("/?lang=en").status_code == 200
+    assert 'data-type="contact_b"' in text and 'class="chip other"' in text and "<details>" in text
+    assert text.count('data-type="begging"') == 1  # only where the model predicts it
+    assert "drumming 90 %" in page.get("/?type=drumming").text and "song 90 %" not in page.get("/?type=drumming").text
+    assert '<i class="chip drumming"></i>drumming' in text  # a tile
+    assert 'class="drumming"' in page.get("/patterns?species=grote_bonte_specht").text
+    assert correct(page, id, "flight_call").status_code == 200 and correct(page, id, "contact_b").status_code == 200
+    assert correct(page, other, "drumming").status_code == 400 and correct(page, other, "alarm").status_code == 200
+    assert correct(page, id, "../x").status_code == 400 and correct(page, id, ["song"]).status_code == 400
+    (first, second) = csv.DictReader(io.StringIO(page.get("/detections.csv").text))
+    assert (first["drumming"], first["corrected"], second["drumming"]) == ("0.9", "contact_b", "")
+    assert list(first)[10:17] == ["song", "call", "alarm", "begging", "contact_b", "drumming", "flight_call"]
+
+
+def test_types_that_are_no_names_are_shown_and_cannot_be_stored(tmp_path, connection):
+    for number, types in enumerate((("song", "=1+1"), ("song", "../../etc"), ("song", "<b>x</b>"))):
+        factory.add_detection(connection, at(f"06:00:0{number}"), "merel", "song", 0.6, types=types)
+    connection.execute("UPDATE results SET probabilities = '[1, 2]' WHERE id = 2")
+    connection.execute("UPDATE results SET probabilities = '{broken' WHERE id = 3")
+    page = client(tmp_path)
+    assert page.get("/").status_code == 200 and page.get("/check").status_code == 200
+    header = page.get("/detections.csv").text.splitlines()[0].split(",")
+    assert "'=1+1" in header and "=1+1" not in header
+    assert correct(page, 1, "=1+1").status_code == 400 and correct(page, 2, "../../etc").status_code == 400
+
+
 def test_csv_of_a_large_day_has_every_row_once(tmp_path, connection):
     factory.fill_day(connection, date.today(), 2_345)
     rows = list(csv.DictReader(io.StringIO(client(tmp_path).get("/detections.csv").text)))

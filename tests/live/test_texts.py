@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 
 import birdnet_nl.live
+from birdnet_nl.data.training_rules import read_type_set
 from birdnet_nl.live.pages import SCRIPT_TEXTS
-from birdnet_nl.live.texts import DUTCH, choose_language, long_date, species_name, translator
+from birdnet_nl.live.texts import (
+    COLOURED,
+    DUTCH,
+    choose_language,
+    long_date,
+    species_name,
+    translator,
+    type_class,
+    type_word,
+)  # fmt: skip
 
 LIVE = Path(birdnet_nl.live.__file__).parent
 TEMPLATES = "".join(file.read_text(encoding="utf-8") for file in (LIVE / "templates").iterdir())
@@ -28,7 +38,7 @@ def test_every_text_of_the_templates_and_refusals_has_a_translation():
 
 def test_no_translation_is_unused():
     words = {"song", "call", "alarm", "wrong", "none", "new", "waiting for audio", "done", "no model", "audio gone",
-             "failed", "drumming", "uncertain"}  # fmt: skip
+             "failed", "uncertain", *COLOURED}  # fmt: skip
     everything = TEMPLATES + CODE
     assert {text for text in DUTCH if text not in everything and text not in words} == set()
 
@@ -52,6 +62,15 @@ def test_a_missing_text_is_an_error_in_both_languages():
 )
 def test_the_language_follows_address_cookie_option_and_browser(asked, remembered, fixed, accepted, language):
     assert choose_language(asked, remembered, fixed, accepted) == language
+
+
+def test_types_of_any_model_have_words_and_classes():
+    css = (LIVE / "static" / "live.css").read_text(encoding="utf-8")
+    for name in read_type_set("ten").types:
+        assert name in DUTCH and type_class(name) == name
+        assert f".{name} {{" in css or f"rect.{name}" in css
+    assert (type_word("flight_call", "en"), type_word("flight_call", "nl")) == ("flight call", "vluchtroep")
+    assert (type_word("contact_b", "nl"), type_class('x" onload="y')) == ("contact b", "other")
 
 
 def test_dates_and_species_are_written_in_the_language():

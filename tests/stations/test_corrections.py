@@ -10,6 +10,7 @@ from birdnet_nl.stations.corrections import (
     MAX_COMMENT,
     add_correction,
     correction_history,
+    correction_types,
     latest_correction,
     latest_corrections,
     least_certain,
@@ -75,6 +76,17 @@ def test_the_latest_correction_counts_and_all_are_kept(connection):
 def test_a_correction_without_result_is_possible(connection):
     detection = add_detection(connection, "a", state=State.NO_MODEL)
     assert add_correction(connection, detection, "call", "Anna").result is None
+
+
+def test_a_correction_is_a_type_of_the_model_or_one_of_the_usual_ones(connection):
+    detection = add_detection(connection, "a", 0.4)
+    connection.execute("UPDATE results SET probabilities = ?", ('{"drumming": 0.9, "../x": 0.05, "wrong": 0.05}',))
+    assert correction_types(["drumming", "../x", "wrong", ""]) == ("song", "call", "alarm", "drumming", "wrong")
+    for type in ("drumming", "alarm", "wrong"):
+        assert add_correction(connection, detection, type, "Anna").type == type
+    for type in ("../x", "begging", ""):
+        with pytest.raises(ValueError, match="choose one of song, call, alarm, drumming, wrong"):
+            add_correction(connection, detection, type, "Anna")
 
 
 def test_the_same_tap_twice_is_stored_once(connection):

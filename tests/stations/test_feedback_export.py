@@ -11,6 +11,7 @@ import soundfile
 
 from birdnet_nl.data.extra import check_extra_roots, read_extra
 from birdnet_nl.data.splits import group_of
+from birdnet_nl.data.training_rules import read_type_set
 from birdnet_nl.recordings.folder import read_species_folder
 from birdnet_nl.recordings.manifest import read_rows
 from birdnet_nl.recordings.type_set import THREE
@@ -121,6 +122,23 @@ def test_a_correction_becomes_a_recording_with_its_provenance(setup):
         "licence": "own recording",
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
+
+
+def test_a_type_of_any_model_is_a_folder_and_other_texts_are_not(setup):
+    setup.detect("a"), setup.detect("b")
+    setup.connection.execute("UPDATE results SET probabilities = '{\"drumming\": 1}'")
+    setup.correct(1, "drumming")
+    setup.connection.execute(  # by another program
+        "INSERT INTO corrections (detection, type, person, corrected_at) VALUES (2, '../../outside', 'x', 0)"
+    )
+    report = setup.export()
+    assert dict(report.counts["merel"]) == {"drumming": 1}
+    (name,) = setup.files()
+    assert name.startswith("xeno-canto-merel/drumming/")
+    assert report.unusable == [("b.wav", "'../../outside' is no type")]
+    ten = read_type_set("ten")
+    (recording,) = read_species_folder(setup.out / "xeno-canto-merel", get_species("merel"), type_set=ten)
+    assert recording.vocalization_type == "drumming"
 
 
 def test_long_clips_are_cut_to_the_detection_with_context(setup):
