@@ -13,6 +13,7 @@ from birdnet_nl.data.dataset import Batch
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.training.finite import diverged, overflow_explained
 from birdnet_nl.training.module import SegmentClassifier, pool_recordings, types_of_recordings
+from birdnet_nl.training.short_clips import ShortClips
 
 MAX_ITERATIONS = 300
 TOLERANCE_GRADIENT = 1e-6
@@ -136,13 +137,20 @@ class EmbeddingClassifier(ProbeClassifier):
 
     Args:
         synthetic_weight: of all synthetic recordings of the DataModule together, relative to all real ones.
+        clips: of the recordings of one type, to fit to beside each whole one; None for none.
     """
 
-    def __init__(self, network: Callable[..., nn.Module], synthetic_weight: float = 1.0, **settings: Any) -> None:
+    def __init__(
+        self,
+        network: Callable[..., nn.Module],
+        synthetic_weight: float = 1.0,
+        clips: ShortClips | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(network=network, **settings)
         if isinstance(synthetic_weight, bool) or not synthetic_weight > 0:
             raise ValueError(f"module.synthetic_weight={synthetic_weight} must be above 0")
-        self.synthetic_weight = synthetic_weight
+        self.synthetic_weight, self.clips = synthetic_weight, clips or ShortClips(segments=[])
         self._predicting = "network"
 
     def check_description(self) -> None:
@@ -207,15 +215,24 @@ class EmbeddingClassifier(ProbeClassifier):
         with torch.no_grad():
             if hasattr(network, "fit_statistics"):
                 network.fit_statistics(segments, recordings)
-            features = network.forward_features(segments, recordings)
-            network.fit_scaler(features)
+            whole = network.forward_features(segments, recordings)
+            network.fit_scaler(whole)
+            own, rows, shares = self._with_clips(network, segments, recordings, whole)
             targets, weights = self.hard_targets(types)
-            real = (features, targets, weights * self._weights_beside_synthetic().to(weights.device))
-            parts = [real, *self._further_parts(network, features)]
+            weights = weights * self._weights_beside_synthetic().to(weights.device)
+            parts = [(own, targets[rows], weights[rows] * shares[:, None]), *self._further_parts(network, whole)]
             features, targets, weights = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-            count = len(types)
-            network.fit_landmarks(features[:count], features[count:] if len(parts) > 1 else None)
-        Probe(network).fit(features, targets, weights, network.l2 / count)
+            network.fit_landmarks(whole, features[len(own) :] if len(parts) > 1 else None)
+        Probe(network).fit(features, targets, weights, network.l2 / len(types))
+
+    def _with_clips(
+        self, network: nn.Module, segments: torch.Tensor, recordings: torch.Tensor, whole: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the features of whole recordings, then of clips; and the recording and the share of it of each row."""
+        clip_segments, clips, of_clips = self.clips.cut(segments, recordings)
+        features = network.forward_features(clip_segments, clips) if len(of_clips) else whole[:0]
+        rows = torch.cat([torch.arange(len(whole), device=whole.device), of_clips])
+        return torch.cat([whole, features]), rows, self.clips.weights(of_clips, len(whole))
 
     def _weights_beside_synthetic(self) -> torch.Tensor:
         """Factor on real recordings of each type, [types]: one without synthetic recordings weighs as much as others.

@@ -18,23 +18,29 @@ class SupportVectorProbe(EmbeddingClassifier):
     """Support vector machine on embeddings, and a linear layer on its out-of-fold decision values.
 
     The decision values of the recordings that a machine was fitted to are too good, so the linear layer is fitted to
-    those of recordings left out. Both weight the types equally. Synthetic and multi-label recordings are not used.
+    those of recordings left out. Both weight the types equally, and take the clips of a recording as its own.
+    Synthetic and multi-label recordings are not used.
     """
 
     def _fit(self, network: SupportVectorClassifier, batch: Batch) -> None:
         segments, types, recordings = batch
         types = types_of_recordings(types, recordings)
         with torch.no_grad():
-            features = network.forward_features(segments, recordings)
-            network.fit_scaler(features)
+            whole = network.forward_features(segments, recordings)
+            network.fit_scaler(whole)
+            features, rows, shares = self._with_clips(network, segments, recordings, whole)
         scaled, known = network.scaled(features).cpu().numpy(), types.cpu().numpy()
-        values = torch.zeros(len(types), len(network.pairs), device=features.device)
+        row_types, row_shares, of_rows = types[rows].cpu().numpy(), shares.cpu().numpy(), rows.cpu().numpy()
+        values = torch.zeros(len(features), len(network.pairs), device=features.device)
         parts = min(PARTS, np.bincount(known).min())
-        for fitted, held_out in StratifiedKFold(parts, shuffle=True, random_state=0).split(scaled, known):
-            fit_machine(network, scaled[fitted], known[fitted])
-            values[held_out] = network.decision_values(features[held_out])
-        fit_machine(network, scaled, known)
-        Probe(_HeadOfDecisionValues(network)).fit(values, *self.hard_targets(types), network.l2 / len(types))
+        for fitted, _ in StratifiedKFold(parts, shuffle=True, random_state=0).split(known, known):
+            own = np.isin(of_rows, fitted)  # the clips of a recording are in its part
+            fit_machine(network, scaled[own], row_types[own], row_shares[own])
+            values[~own] = network.decision_values(features[~own])
+        fit_machine(network, scaled, row_types, row_shares)
+        targets, weights = self.hard_targets(types)
+        head = Probe(_HeadOfDecisionValues(network))
+        head.fit(values, targets[rows], weights[rows] * shares[:, None], network.l2 / len(types))
 
 
 class CombinedProbe(SupportVectorProbe):
@@ -45,9 +51,18 @@ class CombinedProbe(SupportVectorProbe):
         super()._fit(network.machine, batch)
 
 
-def fit_machine(network: SupportVectorClassifier, scaled: np.ndarray, types: np.ndarray) -> None:
-    """Fit `network` to scaled features [recordings, dimensions] with every type among their types [recordings]."""
-    machine = SVC(C=network.c, gamma=1 / network.num_features, class_weight="balanced").fit(scaled, types)
+def fit_machine(
+    network: SupportVectorClassifier, scaled: np.ndarray, types: np.ndarray, weights: np.ndarray | None = None
+) -> None:
+    """Fit `network` to scaled features [rows, dimensions] with every type among their types [rows].
+
+    `weights` [rows] are relative to `network.c`; the types weigh the same together. None weights all rows equally.
+    """
+    weights = np.ones(len(types)) if weights is None else weights
+    of_types = np.bincount(types, weights)
+    balanced = {index: weights.sum() / (len(of_types) * weight) for index, weight in enumerate(of_types)}
+    machine = SVC(C=network.c, gamma=1 / network.num_features, class_weight=balanced)
+    machine.fit(scaled, types, sample_weight=weights)
     type_of_vector = np.repeat(machine.classes_, machine.n_support_)
     coefficients = np.zeros((len(network.pairs), len(type_of_vector)), dtype=np.float32)
     for row, (first, second) in enumerate(network.pairs):

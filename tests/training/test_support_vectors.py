@@ -8,6 +8,7 @@ from sklearn.svm import SVC
 from birdnet_nl.models.recording_classifier import RecordingClassifier
 from birdnet_nl.models.support_vectors import CombinedClassifier, SupportVectorClassifier
 from birdnet_nl.training.probe import EmbeddingClassifier
+from birdnet_nl.training.short_clips import ShortClips
 from birdnet_nl.training.support_vectors import CombinedProbe, SupportVectorProbe, fit_machine
 
 
@@ -30,7 +31,7 @@ def bags(types: int, count: int = 60) -> tuple[torch.Tensor, torch.Tensor, torch
 def probe(types: int, kind: type[EmbeddingClassifier] = SupportVectorProbe) -> EmbeddingClassifier:
     module = kind.__new__(kind)
     torch.nn.Module.__init__(module)
-    module.synthetic_batch = module.multilabel_batch = None
+    module.synthetic_batch, module.multilabel_batch, module.clips = None, None, ShortClips(segments=[])
     module.types, module.class_weights = [str(index) for index in range(types)], torch.ones(types)
     return module
 
@@ -57,6 +58,21 @@ def test_it_learns_from_the_segments_of_the_species(types):
     probe(types)._fit(network, (segments, of_segments, recordings))
     predicted = network(segments, recordings).argmax(dim=1)
     assert float((predicted == of_segments[::3]).float().mean()) > 0.9
+
+
+def test_clips_are_further_rows_that_share_the_weight_of_their_recording():
+    segments, of_segments, recordings = bags(3)
+    module, network = probe(3), SupportVectorClassifier(3, [6])
+    module.clips = ShortClips([1, 2], per_length=2, share=0.4)
+    module._fit(network, (segments, of_segments, recordings))
+    rows, clips, of_clips = module.clips.cut(segments, recordings)
+    features = torch.cat([network.forward_features(segments, recordings), network.forward_features(rows, clips)])
+    known = of_segments[::3][torch.cat([torch.arange(60), of_clips])].numpy()
+    scaled = network.scaled(features).numpy()
+    machine = SVC(C=2, class_weight=dict.fromkeys(range(3), 1.0), gamma=1 / 6, decision_function_shape="ovo")
+    machine.fit(scaled, known, sample_weight=module.clips.weights(of_clips, 60).numpy())
+    values = network.decision_values(features).numpy()
+    np.testing.assert_allclose(values, machine.decision_function(scaled), atol=1e-3)
 
 
 def test_the_mean_is_weighted_by_the_species_score():
