@@ -2,12 +2,12 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from birdnet_nl.prediction.csv_tables import TYPES
 from birdnet_nl.prediction.outputs import printable
 from birdnet_nl.prediction.rows import UNCERTAIN, Row, RowOptions
 from birdnet_nl.prediction.typed_detections import DUPLICATE
@@ -36,11 +36,12 @@ def _print_file(result: "FileResult") -> None:
     table = Table(title=f"{escape(printable(result.file.path.name))}: {species}", title_justify="left")
     for heading in ("start (s)", "end (s)"):
         table.add_column(heading, justify="right")
-    _add_type_columns(table)
+    types = result.stored.model.types
+    _add_type_columns(table, types)
     for row in rows[:MAX_ROWS]:
-        table.add_row(f"{row.start_s:.1f}", f"{row.end_s:.1f}", *_type_cells(row, options))
+        table.add_row(f"{row.start_s:.1f}", f"{row.end_s:.1f}", *_type_cells(row, options, types))
     table.add_section()
-    table.add_row("", "all", *_type_cells(result.recording, options), style="bold")
+    table.add_row("", "all", *_type_cells(result.recording, options, types), style="bold")
     out = output_console()
     out.print(table)
     if len(rows) > MAX_ROWS:
@@ -49,28 +50,30 @@ def _print_file(result: "FileResult") -> None:
 
 def _print_files(results: "list[FileResult]") -> None:
     table = Table("file", "species")
-    _add_type_columns(table)
+    predicted = {name for result in results for name in result.stored.model.types}
+    types = [name for name in results[0].options.types if name in predicted]
+    _add_type_columns(table, types)
     table.add_column("minutes", justify="right")
     for result in results:
         options = result.options
         species = options.common_name(result.species) if result.species else ""
         minutes = f"{result.stored.prediction.duration_s / 60:.1f}"
-        cells = _type_cells(result.recording, options)
+        cells = _type_cells(result.recording, options, types)
         table.add_row(escape(printable(result.file.relative)), species, *cells, minutes)
     output_console().print(table)
 
 
-def _add_type_columns(table: Table) -> None:
+def _add_type_columns(table: Table, types: Sequence[str]) -> None:
     table.add_column("type")
-    for name in TYPES:
+    for name in types:
         table.add_column(name, justify="right")
 
 
-def _type_cells(row: Row, options: RowOptions) -> list[str]:
+def _type_cells(row: Row, options: RowOptions, types: Sequence[str]) -> list[str]:
     word = options.word(row.vocalization_type)
     if row.uncertain and row.vocalization_type != UNCERTAIN:
         word += f" ({options.word(UNCERTAIN)})"
-    return [word, *(f"{row.probabilities[name]:.2f}" if name in row.probabilities else "" for name in TYPES)]
+    return [word, *(f"{row.probabilities[name]:.2f}" if name in row.probabilities else "" for name in types)]
 
 
 def print_json(prediction: "Prediction") -> None:

@@ -37,9 +37,7 @@ class PretrainedWeights:
     metadata: dict[str, Any]
     weights: dict[str, torch.Tensor]
 
-    def mismatch(
-        self, network_description: Mapping[str, Any], mel: MelParams, segment_s: float, types: Sequence[str]
-    ) -> str | None:
+    def mismatch(self, network_description: Mapping[str, Any], mel: MelParams, segment_s: float) -> str | None:
         """The reason why such a network cannot start from these weights, as a clause; None when it can."""
         own, other = _architecture(self.metadata["network"]), _architecture(network_description)
         if own != other:
@@ -47,15 +45,27 @@ class PretrainedWeights:
             return f"they are for a {own['_target_'].rpartition('.')[2]} with {sizes}"
         if asdict(mel) != self.metadata["mel"] or segment_s != self.metadata["segment_s"]:
             return "they were trained with another mel front end or segment length"
-        missing = [name for name in types if name not in self.metadata["types"]]
-        return f"they were not trained on {', '.join(missing)}" if missing else None
+        return None
 
     def load_into(self, network: nn.Module, types: Sequence[str]) -> None:
-        """Copy the weights into a network with these types, in this order; raises `RunError` where they do not fit."""
-        rows = [self.metadata["types"].index(name) for name in types]
+        """Copy the weights into a network with these types, in this order; raises `RunError` where they do not fit.
+
+        The outputs of types that the weights were not trained on, such as drumming, keep their initial weights.
+        """
+        trained = self.metadata["types"]
+        known = torch.tensor([index for index, name in enumerate(types) if name in trained], dtype=torch.int64)
+        rows = [trained.index(types[index]) for index in known]
+        own = network.state_dict()
+
+        def of_types(name: str, value: torch.Tensor) -> torch.Tensor:
+            return own[name].clone().index_copy_(0, known, value[rows].to(own[name].dtype))
+
         try:
             network.load_state_dict(
-                {name: value[rows] if name.startswith(PER_TYPE) else value for name, value in self.weights.items()}
+                {
+                    name: of_types(name, value) if name.startswith(PER_TYPE) else value
+                    for name, value in self.weights.items()
+                }
             )
         except (AttributeError, LookupError, RuntimeError, TypeError):
             raise RunError(

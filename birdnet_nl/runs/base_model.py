@@ -44,6 +44,8 @@ class BaseRun:
         return {
             "mel": self.classifier.mel,
             "types": self.types,
+            "sounds": self.classifier.type_set.as_dict(),
+            "flight_call": "call",  # the set has none where the base run left them out
             "segment_s": self.classifier.metadata["segment_s"],
             "segment_hop_s": self.classifier.metadata["segment_hop_s"],
             "embeddings": self.classifier.embedding_model,

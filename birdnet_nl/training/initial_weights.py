@@ -52,7 +52,7 @@ def load_pretrained(
         return None
     path = user_path(pretrained) if named else SHIPPED
     weights = read_pretrained(path)
-    mismatch = weights.mismatch(description, data.mel, data.segment_s, data.prepared.types)
+    mismatch = weights.mismatch(description, data.mel, data.segment_s)
     if mismatch and named:
         raise RunError(f"model.pretrained={path} does not fit this run: {mismatch}; leave it out or make one that fits")
     if mismatch:
@@ -61,5 +61,7 @@ def load_pretrained(
     weights.load_into(network, data.prepared.types)
     made = weights.metadata
     where = f" ({display_path(path)})" if named else ""
-    info(f"starts from weights pretrained on {made['recordings']:,} synthetic recordings{where}")
+    new = [name for name in data.prepared.types if name not in made["types"]]
+    apart = f"; {', '.join(new)} from random ones" if new else ""
+    info(f"starts from weights pretrained on {made['recordings']:,} synthetic recordings{where}{apart}")
     return {key: made[key] for key in ("generator", "recordings", "steps", "seed")}

@@ -16,6 +16,7 @@ from birdnet_nl.evaluation.trained_on import TrainedOn
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.models.residual_head import ResidualHead
 from birdnet_nl.recordings.recording import Recording
+from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.runs.base_model import BaseRun, HeadDataModule, _EmbeddingHead
 from birdnet_nl.species.table import get_species
 from birdnet_nl.util.errors import RunError
@@ -92,3 +93,15 @@ def test_a_head_on_embeddings_is_fitted_to_validation_recordings_too(embeddings,
     counts = {"train": Counter(song=4, call=2), "val": Counter(song=1), "test": Counter(song=7)}
     data = make_data(embeddings=embeddings, recording_counts=lambda: counts)
     assert data.fitted_recordings == Counter(song=songs, call=2)
+
+
+def test_the_types_of_a_head_are_those_of_its_base_with_their_sounds():
+    """Whatever `data/types` is: with three, the flight calls of a base of ten types would be calls."""
+    type_set = TypeSet.of({"song": ["song"], "flight_call": ["flight call"]})
+    classifier = SimpleNamespace(
+        mel=None, types=["song", "flight_call"], type_set=type_set, embedding_model=None,
+        metadata={"segment_s": 3.0, "segment_hop_s": 1.5},
+    )  # fmt: skip
+    settings = BaseRun(Path("run"), classifier, None).data_settings()
+    assert TypeSet.of(settings["sounds"], settings["flight_call"]) == type_set
+    assert settings["types"] == ["song", "flight_call"]
