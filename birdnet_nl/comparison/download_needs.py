@@ -50,7 +50,8 @@ def find_need(
         return _need(on_disk, level(on_disk, more), f"{text}{then}", per_type)
     if decisive.outcome == Outcome.BEYOND and total:
         return _need(on_disk, level(on_disk, step), f"{text}; twice the recordings, then measure again", per_type)
-    advice = rule if any(by_rule.values()) else "more recordings are not expected to help, so none are fetched"
+    enough = f"every type has {recommended} recordings, and the curve gives no number, so none are fetched"
+    advice = rule if any(by_rule.values()) else enough
     return _need(on_disk, by_rule, f"{text}; {advice}", per_type)
 
 

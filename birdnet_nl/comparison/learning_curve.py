@@ -179,7 +179,10 @@ def sentence(item: Estimate, total_per_training: float) -> str:
     if item.outcome == Outcome.USABLE:
         return f"usable: {now} with {item.largest:.0f} training recordings, the target is {target}"
     if item.outcome == Outcome.TOO_FEW_SIZES:
-        return f"{now} of {target}; a curve needs at least {MIN_SIZES} different numbers of training recordings"
+        return (
+            f"{now} of {target}; a curve needs at least {MIN_SIZES} different numbers of training recordings: give "
+            "more --shares, or recordings by more recordists, who are never divided"
+        )
     if item.outcome == Outcome.FLAT:
         return f"{now} of {target}; flat: no clear rise with more recordings, so the number needed cannot be estimated"
     if item.outcome == Outcome.ESTIMATED:

@@ -64,7 +64,8 @@ def test_a_tiny_sweep_gives_a_curve_and_continues_when_a_run_is_lost(cli, tmp_pa
     (folder,) = (tmp_path / "logs").iterdir()
     (curve,) = json.loads((folder / "curve.json").read_text())["curves"]
     sizes = [point["recordings"] for point in curve["points"]]
-    assert sizes == sorted(set(sizes)) and sizes[-1] >= 18
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]  # few recordists: two shares may give the same recordings
+    assert (len(set(sizes)) < 4) == (curve["estimates"]["balanced_accuracy"]["law"] is None)
     for name in ("curve.csv", "curve-koolmees.png", "curve-koolmees.svg"):
         assert (folder / name).stat().st_size > 100
     runs = sorted(path for path in folder.glob("turbo/koolmees/*") if path.is_dir())
