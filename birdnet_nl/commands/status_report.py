@@ -46,8 +46,10 @@ def render_status(status: SweepStatus, language: str, all_jobs: bool = False) ->
     parts: list[RenderableType] = [_headline(status, language), _progress(status), _table(rows, language)]
     if not all_jobs and len(status.rows) > MAX_ROWS:
         parts.append(Text("finished and waiting jobs are left out; --all shows them", style="dim"))
+    parts += _best_and_worst(status, language)
     coverage = ", ".join(f"priority {priority} {done}/{total}" for priority, (done, total) in status.coverage().items())
-    parts += [*_best_and_worst(status, language), Text.assemble(("species done: ", "bold"), coverage)]
+    if coverage:
+        parts.append(Text.assemble(("species done: ", "bold"), coverage))
     return Group(*parts, *_failures(status, language))
 
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from birdnet_nl.species.selection import prepare_arguments
 from birdnet_nl.sweep.arguments import expand_sweep_arguments
-from birdnet_nl.sweep.job import record_job, train_job
+from birdnet_nl.sweep.job import record_job, train_job, use_table_of
 from birdnet_nl.sweep.jobs import override_key, override_value
 from birdnet_nl.sweep.path_arguments import expand_environment, quote_paths
 from birdnet_nl.sweep.sweeper import prepare_sweep
@@ -35,7 +35,7 @@ EXAMPLES
   python train.py species=koolmees trainer=fast
   python train.py species="great tit" data.root=/nas/recordings       Dutch, English or Latin name
   python train.py -m species=koolmees,merel trainer=legacy,fast       a sweep: every combination
-  python train.py -m species=all trainer=turbo launcher=joblib        232 species on all cores; also: ray, slurm
+  python train.py -m species=all trainer=turbo launcher=joblib        all species on all cores; also: ray, slurm
   python train.py -m species=all trainer=turbo --plan                 what would run, and how long; starts nothing
   python train.py -m species=all trainer=turbo sweep=resume           after a kill: only what is not finished
   python train.py data.pool=all trainer=birdnet data.root=/nas/xc     one classifier for all species
@@ -46,7 +46,7 @@ EXAMPLES
   python train.py --cfg job trainer=fast                              show every parameter, start nothing
 
 GROUPS (group=option; docs/parameter_sets.md)
-  species   one of 232 (birdnet_nl/species/species.csv), all, priority1, 'zwarte_*'; others by their scientific name
+  species   one of 232 (species.table=), all, priority1, 'zwarte_*'; others by their scientific name
   trainer   parameter set: fast (default), legacy, turbo, birdnet, distilled, frozen, head
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       emsn (default), wide, wide_coarse          model     emsn_cnn (default), compact_cnn
@@ -74,6 +74,7 @@ def resume(run_dir: Path, overrides: list[str]) -> None:
 
     stored = read_config(run_dir)
     cfg = change_config(run_dir, stored, overrides)
+    use_table_of(cfg)
     log_to_file(run_dir)
     where = display_path(run_dir)
     info(f"[bold]{cfg.species.dutch}[/], trainer={cfg.parameter_set}, seed {cfg.seed}, resumed in {where}")

@@ -3,7 +3,7 @@
 import difflib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from birdnet_nl.species.table import (
 from birdnet_nl.species.table_file import BUILT_IN, NETHERLANDS
 from birdnet_nl.util.errors import SelectionError
 
+COMPLETED_LINE = "COMP_LINE"  # environment variable of shells: the words before TAB
 TABLE_KEYS = ("species.table", "species_table")  # as users type it, and as a run records it
 POOL = "pool"  # the option of the group `species` for the species of data.pool
 
@@ -34,8 +35,24 @@ WITH_VALUE = {"--cfg", "-c", "--info", "-i", "--package", "-p"}
 WITH_VALUE |= {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd", "--experimental-rerun"}
 
 
+class SpeciesNode(ConfigNode):
+    """Option of the group `species`, whose node is built when it is read: Hydra opens all options to complete a name.
+
+    Args:
+        file: slug and `.yaml`, as Hydra names an option.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.name, self.group, self.package, self.provider = file, "species", None, None
+
+    def __getattr__(self, name: str) -> DictConfig:
+        if name != "node":
+            raise AttributeError(name)
+        return species_node(asdict(get_species(self.name.removesuffix(".yaml"))))
+
+
 class SpeciesOptions(dict):
-    """Options of the Hydra group `species`: names now, config nodes when Hydra reads one of them.
+    """Options of the Hydra group `species`, from the table in use, which is read when Hydra asks for an option.
 
     A species outside the table, whose slug is its scientific name, is an option too, but is not listed.
     """
@@ -44,26 +61,40 @@ class SpeciesOptions(dict):
         return super().__contains__(file) or (isinstance(file, str) and is_slug(file.removesuffix(".yaml")))
 
     def __getitem__(self, file: str) -> ConfigNode:
+        if super().__contains__(file):
+            return super().__getitem__(file)
         if file not in self:
             raise KeyError(file)
-        if (known := super().get(file)) is not None:
-            return known
-        slug = file.removesuffix(".yaml")
-        node = species_node(asdict(get_species(slug)))
-        return ConfigNode(name=file, node=node, group="species", package=None, provider=None)
+        return SpeciesNode(file)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from super().__iter__()
+        yield from (f"{slug}.yaml" for slug in _slugs())
+
+    def keys(self) -> list[str]:
+        """Names of the options; those that begin as the word before TAB, since Hydra opens every one of them."""
+        word = os.environ.get(COMPLETED_LINE, "").rpartition(" ")[2]
+        start = word.removeprefix("species=") if word.startswith("species=") else ""
+        return [name for name in self if name.startswith(start)]
+
+    def __len__(self) -> int:
+        return super().__len__() + len(_slugs())
+
+
+def _slugs() -> list[str]:
+    try:
+        return species_table().slugs
+    except SelectionError:  # of BIRDNET_NL_SPECIES_TABLE; `prepare_arguments` raises it again, where it is printed
+        return []
 
 
 def register_species() -> None:
     """Register every species as an option of the Hydra group `species`, and one more for the pool of `data.pool`."""
     store = ConfigStore.instance()
-    try:
-        slugs = species_table().slugs
-    except SelectionError:  # of BIRDNET_NL_SPECIES_TABLE; `prepare_arguments` raises it again, where it is printed
-        slugs = []
     names = {field: f"${{pool_{field}:${{data.pool}}}}" for field in ("slug", "dutch", "english", "scientific")}
     # not read-only, because Hydra's `instantiate` replaces references in the node by their values
     pool = species_node({**names, "birdnet": "", "priority": 0}, readonly=False)
-    store.repo["species"] = SpeciesOptions({f"{slug}.yaml": None for slug in slugs})
+    store.repo["species"] = SpeciesOptions()
     store.store(group="species", name=POOL, node=pool)
     for field in names:
         OmegaConf.register_new_resolver(f"pool_{field}", partial(_pool_name, field=field), replace=True)

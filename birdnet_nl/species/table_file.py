@@ -1,6 +1,7 @@
 """Reading of a species table: the 232 of the Netherlands, Europe, or a file of the user's own."""
 
 import csv
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ LOWEST_PRIORITY = 3
 _LETTERS = {code: (chr(code).lower() if chr(code).isalnum() else " ") for code in range(128)}
 _LETTERS[ord("'")] = ""
 _LETTERS_AND_LINES = _LETTERS | {ord("\n"): "\n"}
+_BLANKS = re.compile(r"  | \n|\n |\A | \Z")  # to be removed, unless a name has them nowhere
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ def normalise_names(names: Sequence[str]) -> list[str]:
     text = "\n".join(name.replace("\n", " ") for name in names)
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return ["_".join(line.split()) for line in text.translate(_LETTERS_AND_LINES).split("\n")]
+    text = text.translate(_LETTERS_AND_LINES)
+    if _BLANKS.search(text) is None:  # one blank between words and none around names, as nearly always
+        return text.replace(" ", "_").split("\n")
+    return ["_".join(line.split()) for line in text.split("\n")]
 
 
 class SpeciesTable:
@@ -72,19 +77,21 @@ class SpeciesTable:
     def __init__(self, name: str, columns: list[str], rows: list[list[str]]) -> None:
         self.name, self._columns, self._rows = name, columns, rows
         self._index = {column: position for position, column in enumerate(columns)}
-        self._row_of: dict[str, int] = {}
         self._species: dict[int, Species] = {}
         self._outside: dict[str, Species] = {}
         slugs = normalise_names(
             [slug or name for slug, name in zip(self._column("slug"), self._column("scientific"), strict=True)]
         )
-        for number, slug in enumerate(slugs):
-            if slug in self._row_of:
-                raise SelectionError(
-                    f"{name}, row {number + 2}: {slug} is already in row {self._row_of[slug] + 2}; "
-                    "give every species a slug of its own"
-                )
-            self._row_of[slug] = number
+        self._row_of = dict(zip(slugs, range(len(slugs)), strict=True))
+        if len(self._row_of) < len(slugs):
+            first_of: dict[str, int] = {}
+            for number, slug in enumerate(slugs):
+                if slug in first_of:
+                    raise SelectionError(
+                        f"{name}, row {number + 2}: {slug} is already in row {first_of[slug] + 2}; "
+                        "give every species a slug of its own"
+                    )
+                first_of[slug] = number
 
     def _value(self, row: list[str], column: str) -> str:
         position = self._index.get(column)
@@ -209,7 +216,7 @@ def read_table(choice: str) -> SpeciesTable:
         ) from None
     first_line = text.partition("\n")[0]
     separator = max(",;\t", key=first_line.count)
-    lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(map(str.strip, row))]
+    lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(row)]
     columns = [column.strip().casefold() for column in lines[0]] if lines else []
     columns = ["scientific" if column in ("scientific_name", "scientific name") else column for column in columns]
     if "scientific" not in columns:
@@ -217,15 +224,18 @@ def read_table(choice: str) -> SpeciesTable:
             f"species.table={choice} has no column scientific (columns: {', '.join(columns) or 'none'}); name it in "
             "the first line"
         )
-    _check_rows(choice, columns, lines[1:])
-    return SpeciesTable(str(path), columns, lines[1:])
+    return SpeciesTable(str(path), columns, _checked_rows(choice, columns, lines[1:]))
 
 
-def _check_rows(choice: str, columns: list[str], rows: list[list[str]]) -> None:
-    if not rows:
-        raise SelectionError(f"species.table={choice} holds no species; write one in each row")
+def _checked_rows(choice: str, columns: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows that are not blank; raises `SelectionError` where one cannot be used."""
     scientific = columns.index("scientific")
     priority = columns.index("priority") if "priority" in columns else None
+    if rows and _is_plain(rows, scientific, priority):
+        return rows
+    rows = [row for row in rows if any(map(str.strip, row))]
+    if not rows:
+        raise SelectionError(f"species.table={choice} holds no species; write one in each row")
     for number, row in enumerate(rows, start=2):
         if len(row) <= scientific or not row[scientific].strip():
             raise SelectionError(
@@ -236,3 +246,14 @@ def _check_rows(choice: str, columns: list[str], rows: list[list[str]]) -> None:
             raise SelectionError(
                 f"species.table={choice}, row {number}: priority {value} is not 1, 2 or 3; correct it or leave it empty"
             )
+    return rows
+
+
+def _is_plain(rows: list[list[str]], scientific: int, priority: int | None) -> bool:
+    """Return whether every row has a scientific name and a priority that can be used; fast for thousands of rows."""
+    try:
+        names = [row[scientific] for row in rows]
+        priorities = set() if priority is None else {row[priority] for row in rows}
+    except IndexError:
+        return False
+    return all(map(str.strip, names)) and priorities <= {"", "1", "2", "3"}

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from birdnet_nl.data.sources import synthetic_mark
 from birdnet_nl.species.selection import register_species
+from birdnet_nl.species.table import use_table
 from birdnet_nl.sweep.arguments import pool_of
 from birdnet_nl.sweep.fingerprints import configuration_fingerprint, recordings_fingerprint
 from birdnet_nl.sweep.job_file import JobRecord, State, classify_failure, is_running, read_record, write_record
@@ -41,6 +42,12 @@ register_species()
 OmegaConf.register_new_resolver("synthetic_mark", synthetic_mark, replace=True)
 
 
+def use_table_of(cfg: DictConfig) -> None:
+    """Use the species table of a configuration: on another machine, or when a run is resumed, none was chosen yet."""
+    if table := cfg.get("species_table"):
+        use_table(table)
+
+
 def train_job(cfg: DictConfig) -> float | None:
     """Train one job, as Hydra's task function; an error is printed at once, and Hydra continues with the other jobs."""
     hydra = HydraConfig.get()
@@ -50,6 +57,7 @@ def train_job(cfg: DictConfig) -> float | None:
     if os.environ.get(LAUNCHER) == str(os.getppid()):
         exit_with_parent()
     try:
+        use_table_of(cfg)
         _check_disk_space(run_dir, Path(cfg.paths.cache))
         with record_job(run_dir, cfg, may_resume=in_sweep) as resumes:
             info(

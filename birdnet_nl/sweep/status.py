@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from birdnet_nl.data.sources import SYNTHETIC
-from birdnet_nl.species.table import all_species
+from birdnet_nl.species.table import species_table
+from birdnet_nl.species.table_file import SpeciesTable, read_table
 from birdnet_nl.sweep.job_file import State
-from birdnet_nl.sweep.jobs import Job, job_key, number_jobs, override_value
+from birdnet_nl.sweep.jobs import Job, job_key, number_jobs, override_key, override_value
 from birdnet_nl.sweep.sweep_file import MULTIRUN_FILE, SWEEP, Sweep, find_sweep, find_sweeps, read_sweep, write_sweep
 from birdnet_nl.sweep.table import JobTable, Row, find_jobs, seconds_left
-from birdnet_nl.util.errors import RunError
+from birdnet_nl.util.errors import RunError, SelectionError
 from birdnet_nl.util.files import did_you_mean
 
 PRIORITIES = (1, 2, 3)
@@ -47,11 +48,30 @@ class SweepStatus:
         return sorted(done, key=lambda row: -row.balanced_accuracy)
 
     def coverage(self) -> dict[int, tuple[int, int]]:
-        """Return, by priority, the number of species with a finished job and the number of all species."""
+        """Return, by priority, the number of species with a finished job and the number of all species of the table.
+
+        The table is that of the sweep, else the one in use. Empty where it says nothing: for pools, and for species
+        outside the table.
+        """
+        species = _table_of(self.sweep).species
+        if not {row.species for row in self.rows} & {member.slug for member in species}:
+            return {}
         done = {row.species for row in self.rows if row.state == State.DONE}
-        total = Counter(species.priority for species in all_species())
-        finished = Counter(species.priority for species in all_species() if species.slug in done)
+        total = Counter(member.priority for member in species)
+        finished = Counter(member.priority for member in species if member.slug in done)
         return {priority: (finished[priority], total[priority]) for priority in PRIORITIES if total[priority]}
+
+
+def _table_of(sweep: Sweep | None) -> SpeciesTable:
+    """Return the species table of a sweep, or the one in use where it has none or its file is missing."""
+    arguments = sweep.arguments if sweep else ()
+    values = [override_value(argument) for argument in arguments if override_key(argument) == "species_table"]
+    if not values:
+        return species_table()
+    try:
+        return read_table(values[-1].strip("'\""))
+    except SelectionError:
+        return species_table()
 
 
 class StatusReader:

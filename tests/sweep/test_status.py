@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 
 from birdnet_nl.sweep.job_file import JobRecord, State
 from birdnet_nl.sweep.status import StatusReader, rebuild_sweep
-from birdnet_nl.sweep.sweep_file import SWEEP
+from birdnet_nl.sweep.sweep_file import SWEEP, write_sweep
 from birdnet_nl.util.errors import RunError
 
 
@@ -79,3 +81,18 @@ def test_a_missing_or_empty_folder_is_an_error(tmp_path):
     (tmp_path / "logs").mkdir()
     with pytest.raises(RunError, match=r"holds no runs and no multirun\.yaml"):
         rebuild_sweep(tmp_path / "logs")
+
+
+def test_coverage_is_of_the_table_of_the_sweep(make_sweep, make_job, tmp_path):
+    table = tmp_path / "own.csv"
+    table.write_text("scientific,slug,priority\nParus major,koolmees,2\nMelospiza melodia,,2\n", encoding="utf-8")
+    sweep = make_sweep({make_job("koolmees"): JobRecord(State.DONE), make_job("melospiza_melodia"): None})
+    write_sweep(replace(sweep, arguments=(*sweep.arguments, f"species_table='{table}'")))
+    assert StatusReader(sweep.folder).read().coverage() == {2: (1, 2)}
+    table.unlink()  # the one in use instead
+    assert sum(total for _, total in StatusReader(sweep.folder).read().coverage().values()) == 232
+
+
+def test_there_is_no_coverage_of_pools_and_species_outside_the_table(make_sweep, make_job):
+    sweep = make_sweep({make_job("pool-all"): JobRecord(State.DONE), make_job("melospiza_melodia"): None})
+    assert StatusReader(sweep.folder).read().coverage() == {}
