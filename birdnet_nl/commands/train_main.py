@@ -50,7 +50,7 @@ GROUPS (group=option; docs/parameter_sets.md)
   trainer   parameter set: fast (default), legacy, turbo, birdnet, distilled, frozen, head
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       emsn (default), wide, wide_coarse          model     emsn_cnn (default), compact_cnn
-  augment   none (default), mix_and_mask, clips        logger    tensorboard (default), csv
+  augment   none (default), mix_and_mask               logger    tensorboard (default), csv
   engine    auto (default), plain (no speed-ups)       sweeper   basic (default), optuna
   launcher  basic (default), joblib, ray, slurm, submitit_local
 
