@@ -3,6 +3,7 @@
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 import birdnet_nl.commands.train_main  # noqa: F401  registers the species
 from birdnet_nl.data.sources import choose_source
@@ -17,6 +18,7 @@ from birdnet_nl.species.table import (
     use_table,
 )  # fmt: skip
 from birdnet_nl.species.table_file import read_table
+from birdnet_nl.sweep.job import use_table_of
 from birdnet_nl.util.conf_values import conf_dir
 from birdnet_nl.util.errors import DataError, SelectionError
 
@@ -160,3 +162,30 @@ def test_a_large_table_is_read_without_making_its_species(tmp_path):
 def test_the_table_is_beside_the_other_overrides(arguments, expected):
     """Hydra refuses overrides on both sides of an option."""
     assert prepare_arguments(["species.table=europe", *arguments]) == expected
+
+
+@pytest.mark.parametrize("blank", ["", ",,", " , , ", "\t"])
+def test_blank_rows_are_passed_over(tmp_path, blank):
+    path = tmp_path / "table.csv"
+    path.write_text(f"scientific,english,priority\nParus major,Great Tit,1\n{blank}\nMelospiza melodia,,\n")
+    assert read_table(str(path)).slugs == ["parus_major", "melospiza_melodia"]
+
+
+def test_blanks_around_names_do_not_matter(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "slug,scientific,english\n great  tit ,Parus major , Great (Tit)\n,Melospiza  melodia,Song  Sparrow\n"
+    )
+    table = read_table(str(path))
+    assert table.slugs == ["great_tit", "melospiza_melodia"]
+    assert (
+        table.find("great tit").scientific == "Parus major" and table.find("Song Sparrow").slug == "melospiza_melodia"
+    )
+
+
+def test_a_configuration_brings_its_table(my_table):
+    """As on a machine where none was chosen, or when a run is resumed."""
+    use_table_of(OmegaConf.create({"species_table": str(my_table)}))
+    assert species_table().name == str(my_table)
+    use_table_of(OmegaConf.create({}))  # of an earlier version
+    assert species_table().name == str(my_table)
