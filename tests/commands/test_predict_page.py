@@ -17,6 +17,7 @@ from birdnet_nl.commands.predict_page import (
     read_excerpts,
 )
 from birdnet_nl.commands.predict_page_totals import PageRecording
+from birdnet_nl.data.training_rules import read_type_set
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RATE_HZ = 16_000
@@ -154,3 +155,14 @@ def test_the_table_sorts_and_filters_in_a_browser(tmp_path):
         capture_output=True, timeout=120,
     )  # fmt: skip
     assert screenshot.stat().st_size > 20_000  # not an empty page
+
+
+def test_ten_types_have_ten_colours_and_dutch_words(tmp_path):
+    types = read_type_set("ten").types
+    probabilities = np.random.default_rng(1).dirichlet(np.ones(10), 3).astype(np.float32)
+    values = {"types": types, "probabilities": probabilities, "recording": probabilities.mean(axis=0)}
+    page = predict_page([recording(tmp_path, **values)], language="nl")
+    legend = re.search(r'<p class="legend">(.*?)</p>', page)[1]
+    assert len(set(re.findall(r"background:([^\"]+)\"", legend))) == 10
+    assert "roffel" in legend and "nachtelijke vluchtroep" in legend and "flight_call" not in legend
+    assert page.count("<polyline") == 10
