@@ -24,6 +24,7 @@ def predict_external(run: FinishedRun, root: Path) -> RunPredictions:
     out = run.folder / f"external-{root.name}"
     if not (out / "metrics.json").is_file():
         command = [sys.executable, "-m", "birdnet_nl.cli", "evaluate", str(run.folder), "--data", str(root)]
+        command += ["--species", "all"]  # also of species that the run was not trained on
         done = subprocess.run([*command, "--out", str(out)], cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-2000:]}")

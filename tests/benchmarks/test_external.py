@@ -1,11 +1,14 @@
 """The external test: recordists that were seen in training are left out, and metrics are scikit-learn's."""
 
+import subprocess
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from benchmarks.accuracy import external_table
-from benchmarks.external import by_others, external_metrics
+from benchmarks.external import by_others, external_metrics, predict_external
 from birdnet_nl.comparison.predictions import RunPredictions
 
 
@@ -24,6 +27,20 @@ def test_recordists_seen_in_training_are_left_out(predictions):
     kept = by_others(predictions, frozenset({"recordist:ann bee"}))
     assert set(kept.recordists) == {"", "Carl"} and len(kept.ids) == len(kept.truth) == len(kept.probabilities) == 40
     assert kept.ids[0] == "merel/XC1" and kept.truth[0] == predictions.truth[1]
+
+
+def test_recordings_of_all_species_are_evaluated_and_a_failure_stops(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, **options):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "no recordings")
+
+    monkeypatch.setattr("benchmarks.external.subprocess.run", run)
+    with pytest.raises(SystemExit, match="no recordings"):
+        predict_external(SimpleNamespace(folder=tmp_path), tmp_path / "more")
+    (command,) = commands
+    assert command[command.index("--species") + 1] == "all" and str(tmp_path / "more") in command
 
 
 def test_metrics_are_scikit_learns(predictions):
