@@ -134,7 +134,6 @@ def _use_table(arguments: Sequence[str]) -> list[str]:
     table = use_table(values[-1].strip("'\"")) if values else species_table()
     if not values and table.name == NETHERLANDS:
         return others
-    register_species()
     place = _first_override(others)
     return [*others[:place], f"species_table={quote_table(table.name)}", *others[place:]]
 

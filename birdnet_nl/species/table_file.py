@@ -1,9 +1,11 @@
 """Reading of a species table: the 232 of the Netherlands, Europe, or a file of the user's own."""
 
 import csv
+import gc
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -216,7 +218,8 @@ def read_table(choice: str) -> SpeciesTable:
         ) from None
     first_line = text.partition("\n")[0]
     separator = max(",;\t", key=first_line.count)
-    lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(row)]
+    with _without_garbage_collection():
+        lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if any(row)]
     columns = [column.strip().casefold() for column in lines[0]] if lines else []
     columns = ["scientific" if column in ("scientific_name", "scientific name") else column for column in columns]
     if "scientific" not in columns:
@@ -225,6 +228,18 @@ def read_table(choice: str) -> SpeciesTable:
             "the first line"
         )
     return SpeciesTable(str(path), columns, _checked_rows(choice, columns, lines[1:]))
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause the search for cycles, which thousands of new lists would start and which there are none of."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _checked_rows(choice: str, columns: list[str], rows: list[list[str]]) -> list[list[str]]:
