@@ -71,6 +71,8 @@ class CropDataset(Dataset):
         shares: share of each type in each recording, float32 [recordings, types].
         activity: mean activity of every possible crop, float32 [first frames] for each recording; see
             `audio/activity.py`.
+        window_types: type of every possible crop, int64 [first frames], by index of an annotated recording; crops
+            without a type are not drawn.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class CropDataset(Dataset):
         shares: Mapping[str, Sequence[float]],
         params: MelParams,
         segment_s: float,
+        window_types: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.recording_ids = list(recording_ids)
         self.shares = torch.tensor([list(shares[id]) for id in recording_ids], dtype=torch.float32)
@@ -92,6 +95,9 @@ class CropDataset(Dataset):
             frames = self.shape[1]
             windows = pool.map(lambda id: window_activity(activity_of(mels[id], params), frames), recording_ids)
             self.activity = list(windows)
+        self.window_types: dict[int, np.ndarray] = {
+            index: window_types[id] for index, id in enumerate(recording_ids) if id in (window_types or {})
+        }
 
     def __getitems__(self, places: list[Place]) -> Batch:
         recordings, starts, types = self.places(places)
@@ -103,7 +109,11 @@ class CropDataset(Dataset):
     def places(self, places: list[Place]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return recording, first frame and type of crops, each int64 [places]."""
         recordings, starts = torch.tensor(list(zip(*places, strict=True)), dtype=torch.int64)
-        return recordings, starts, self.types[recordings]
+        types = self.types[recordings]
+        for row, (recording, start) in enumerate(places):
+            if recording in self.window_types:
+                types[row] = int(self.window_types[recording][start])
+        return recordings, starts, types
 
 
 class CropSampler(Sampler[list[Place]]):
@@ -114,9 +124,16 @@ class CropSampler(Sampler[list[Place]]):
 
     def __init__(self, dataset: CropDataset, params: CropParams, batch_size: int, seed: int) -> None:
         self.activity = dataset.activity
-        types = dataset.types.numpy()
-        self.of_type = [np.flatnonzero(types == index) for index in np.unique(types) if index != MULTILABEL]
-        self.multilabel = np.flatnonzero(types == MULTILABEL)
+        types, self.window_types = dataset.types.numpy(), dataset.window_types
+        whole = np.array([index not in self.window_types for index in range(len(types))])
+        found = {index: np.unique(windows) for index, windows in self.window_types.items()}
+        in_use = np.unique(np.concatenate([types[whole], *found.values()]))
+        self.type_indices = [int(index) for index in in_use if index != MULTILABEL]
+        self.of_type = [
+            np.array([at for at in range(len(types)) if index in found.get(at, types[at : at + 1])])
+            for index in self.type_indices
+        ]
+        self.multilabel = np.flatnonzero((types == MULTILABEL) & whole)
         self.params, self.batch_size, self.seed = params, batch_size, seed
         self.epoch = 0
 
@@ -133,14 +150,22 @@ class CropSampler(Sampler[list[Place]]):
         multilabel = round(count * self.params.multilabel_share) if len(self.multilabel) else 0
         types = np.concatenate([np.arange(count - multilabel) % len(self.of_type), np.full(multilabel, MULTILABEL)])
         queues = [_cycle(recordings, rng) for recordings in (*self.of_type, self.multilabel)]  # MULTILABEL is the last
-        recordings = [next(queues[index]) for index in rng.permutation(types)]
-        places = [self._draw_place(recording, rng) for recording in recordings]
+        order = rng.permutation(types)
+        recordings = [next(queues[index]) for index in order]
+        places = [
+            self._draw_place(recording, self.type_indices[index], rng)
+            for recording, index in zip(recordings, order, strict=True)
+        ]
         for start in range(0, count, self.batch_size):
             yield places[start : start + self.batch_size]
 
-    def _draw_place(self, recording: int, rng: np.random.Generator) -> Place:
+    def _draw_place(self, recording: int, type_index: int, rng: np.random.Generator) -> Place:
         activity = self.activity[recording]
-        starts = rng.integers(len(activity), size=self.params.choices)
+        if recording in self.window_types:
+            possible = np.flatnonzero(self.window_types[recording] == type_index)
+            starts = possible[rng.integers(len(possible), size=self.params.choices)]
+        else:
+            starts = rng.integers(len(activity), size=self.params.choices)
         most_active = rng.random() < self.params.active_share
         return recording, int(starts[activity[starts].argmax()] if most_active else starts[0])
 

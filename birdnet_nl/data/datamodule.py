@@ -5,8 +5,12 @@ from pathlib import Path
 
 import joblib
 import lightning as L
+import numpy as np
+import torch
 
+from birdnet_nl.audio.cache import CachedMel
 from birdnet_nl.audio.mel import MelParams
+from birdnet_nl.data.annotated import BACKGROUND, AnnotatedRecordings, check_annotations, read_annotated
 from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training_shares
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
@@ -16,7 +20,7 @@ from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.outlines import HeldBlocks
 from birdnet_nl.data.prepare import PreparedRecordings, mel_maker, prepare_recordings, without_recordings
-from birdnet_nl.data.segments import check_max_segments, cut_segments, cut_splits
+from birdnet_nl.data.segments import Segment, check_max_segments, cut_segments, cut_splits, limit_per_type
 from birdnet_nl.data.sources import DemoSettings, RecordingsSource, choose_sources, read_content, with_own_ids
 from birdnet_nl.data.splits import InheritedSplits, check_fold
 from birdnet_nl.data.summary import DataSummary
@@ -37,6 +41,7 @@ from birdnet_nl.recordings.folder import FolderContent
 from birdnet_nl.recordings.recording import Recording
 from birdnet_nl.recordings.type_set import TypeSet
 from birdnet_nl.species.table import Species, pooled_species
+from birdnet_nl.synthetic.demo_times import write_demo_annotations
 from birdnet_nl.util.console import progress_bar
 
 
@@ -74,6 +79,9 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             out; None for splits by `shares` or `folds`.
         final: put all recordings in the training split, for a run without validation and test.
         extra_roots: folders with further recordings of any species, for training only (`data/extra.py`).
+        annotations: use of labels in time (`annotations.csv`, see `data/annotated.py`): true trains on the annotated
+            segments of an annotated recording only, and evaluates on them too; `evaluate` does only the latter; `auto`
+            is true except for the demo.
         training_share: share of the training split that is trained on, for learning curves; None for the usual
             training, in which classifiers on embeddings are fitted to the validation recordings too.
     """
@@ -115,6 +123,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         final: bool = False,
         test_source: str | None = None,
         training_share: float | None = None,
+        annotations: str | bool = False,
     ) -> None:
         super().__init__()
         type_set = TypeSet.of(sounds, flight_call)
@@ -126,6 +135,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         check_split_by(split_by, folds, crops.enabled)
         check_test_source(test_source, folds, split_by, inherited, final)
         check_training_share(training_share, split_by, final)
+        check_annotations(annotations)
         check_batches(batch_size, num_workers)
         check_resident(resident)
         check_multilabel_weight(multilabel_weight)
@@ -144,6 +154,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         self.final, self.test_source = final, None if test_source is None else str(test_source)
         self.multilabel_weight, self.synthetic_recordings = multilabel_weight, synthetic_recordings
         self.training_share, self.beyond_share = training_share, {}
+        self.annotations, self.annotated = annotations, AnnotatedRecordings()
         self.folds, self.fold, self.split_by = folds, fold, split_by
         self.crops = crops if crops.enabled and embeddings is None else None
         members = [species] if pool is None else pooled_species(pool)
@@ -156,6 +167,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         self.multilabel, self.extra = MultilabelRecordings(), ExtraRecordings()
         self.datasets: dict[str, SegmentDataset] = {}
         self.crop_dataset: CropDataset | None = None
+        self.train_segments: SegmentDataset | None = None
         self.embedded: EmbeddedSplits | None = None
 
     @property
@@ -220,9 +232,14 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             if self.extra_roots:
                 self.extra = select_extra(self.extra, self.prepared, make_mels, self.mel, not self.synthetic)
                 self.prepared = add_extra(self.prepared, self.extra)
-            if self._uses_multilabel:
-                recordings = [*recordings, *self.extra.usable]
-                self.multilabel = find_multilabel(recordings, self.prepared, make_mels, self.mel, self.type_set, held)
+            recordings = [*recordings, *self.extra.usable]
+            types_of = self.annotated.types_by_id if self.trains_on_annotations else {}
+            if not self._uses_multilabel:
+                recordings = [recording for recording in recordings if recording.id in types_of]
+            if recordings:
+                self.multilabel = find_multilabel(
+                    recordings, self.prepared, make_mels, self.mel, self.type_set, held, types_of
+                )
         if self.training_share is not None:
             extra = {recording.id for recording in self.extra.found}
             self.prepared, self.multilabel, self.beyond_share = limit_training(
@@ -241,6 +258,18 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         return self.crops is not None and self.crops.multilabel_share > 0
 
     @property
+    def reads_annotations(self) -> bool:
+        """Whether labels in time are used at all; `auto` leaves out those of the demo."""
+        is_on = not self.synthetic if self.annotations == "auto" else bool(self.annotations)
+        return is_on and self.split_by == "recording" and not self._spectrograms
+
+    @property
+    def trains_on_annotations(self) -> bool:
+        """Whether labels in time change the training; classifiers on embeddings are trained on whole recordings."""
+        is_evaluation = self.annotations == "evaluate" or self.shuffle_types or self.embeddings is not None
+        return self.reads_annotations and not is_evaluation and bool(self.annotated.stretches)
+
+    @property
     def _spectrograms(self) -> bool:
         return any(choice.spectrograms for choice in self.choices.values())
 
@@ -249,7 +278,12 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             read_content(choice, species, self.demo, self.cache_dir / "remote", self.type_set)
             for species, choice in self.choices.items()
         ]
-        return with_own_ids([recording for content in self.contents for recording in content.recordings])
+        recordings = with_own_ids([recording for content in self.contents for recording in content.recordings])
+        if self.reads_annotations:
+            if self.synthetic:
+                write_demo_annotations(self.contents)
+            recordings, self.annotated = read_annotated(self.contents, recordings, self.type_set)
+        return recordings
 
     def _starts(self, frames: int) -> list[float]:
         """Start times in seconds of the segments of a recording with so many frames."""
@@ -273,8 +307,54 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             ids = self.datasets["train"].recording_ids
             shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.multilabel.types)
             mels = prepared.mels | self.multilabel.mels
-            self.crop_dataset = CropDataset(list(shares), mels, shares, self.mel, self.segment_s)
+            windows = self._window_types(list(shares), mels) if self.trains_on_annotations else None
+            self.crop_dataset = CropDataset(list(shares), mels, shares, self.mel, self.segment_s, windows)
             self.crop_sampler = CropSampler(self.crop_dataset, self.crops, self.batch_size, self.seed)
+        elif self.trains_on_annotations:
+            self.train_segments = self._annotated_segments(cut.type_of)
+
+    def _window_types(self, ids: Sequence[str], mels: Mapping[str, CachedMel]) -> dict[str, np.ndarray]:
+        """Return the type of each possible crop of the annotated recordings, by id."""
+        types, length = self.prepared.types, self.mel.segment_frames(self.segment_s)
+        found = {}
+        for id in ids:
+            starts_s = np.arange(max(1, mels[id].frames - length + 1)) / self.mel.frames_per_s
+            windows = self.annotated.window_types(id, starts_s, self.segment_s, types)
+            if windows is not None and (windows != BACKGROUND).any():
+                found[id] = windows
+        return found
+
+    def _annotated_segments(self, type_of: Mapping[str, int]) -> SegmentDataset:
+        """Return the segments to train on: of annotated recordings those with a type, of the others all."""
+        prepared, mels = self.prepared, self.prepared.mels | self.multilabel.mels
+        ids = [recording.id for recording in prepared.recordings if prepared.splits[recording.id] == "train"]
+        segments = []
+        for id in [*ids, *self.multilabel.types]:
+            starts = self._starts(mels[id].frames)
+            types = self.annotated.window_types(id, np.array(starts), self.segment_s, prepared.types)
+            if types is not None and (types != BACKGROUND).any():
+                pairs = zip(starts, types.tolist(), strict=True)
+                segments += [Segment(id, start_s, index) for start_s, index in pairs if index != BACKGROUND]
+            elif id in type_of:
+                segments += [Segment(id, start_s) for start_s in starts]
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 0xA770]))
+        segments = limit_per_type(segments, type_of, self.max_segments_per_type, rng)
+        return SegmentDataset(segments, mels, type_of, self.mel, self.segment_s)
+
+    def annotated_types(self, split: str) -> torch.Tensor:
+        """Type of each segment of a split from the annotations, `BACKGROUND` without one, int64 [segments].
+
+        Segments of recordings without annotations have the type -2.
+        """
+        dataset = self.datasets[split]
+        types = torch.full((len(dataset),), -2, dtype=torch.int64)
+        for index, id in enumerate(dataset.recording_ids):
+            own = dataset.recordings == index
+            starts_s = dataset.start_frames[own].numpy() / self.mel.frames_per_s
+            windows = self.annotated.window_types(id, starts_s, self.segment_s, self.prepared.types)
+            if windows is not None:
+                types[own] = torch.from_numpy(windows)
+        return types
 
     def _embed(self) -> EmbeddedSplits:
         training = TrainingAudio(

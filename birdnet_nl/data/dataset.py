@@ -41,7 +41,7 @@ class SegmentDataset(Dataset):
         self.recording_ids = list(dict.fromkeys(segment.recording_id for segment in segments))
         index_of = {id: index for index, id in enumerate(self.recording_ids)}
         self.recordings = torch.tensor([index_of[segment.recording_id] for segment in segments], dtype=torch.int64)
-        self.types = torch.tensor([type_of[segment.recording_id] for segment in segments], dtype=torch.int64)
+        self.types = torch.tensor([segment.type_in(type_of) for segment in segments], dtype=torch.int64)
         self.paths = [mels[id].path for id in self.recording_ids]
         starts = [round(segment.start_s * params.frames_per_s) for segment in segments]
         self.start_frames = torch.tensor(starts, dtype=torch.int64)

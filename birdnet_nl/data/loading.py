@@ -222,7 +222,7 @@ class Loaders:
             return self._ordered_loader("train")
         if self.crop_dataset is not None:
             return self._loader(self.crop_dataset, self.crop_sampler, self.num_workers)
-        dataset = self.datasets["train"]
+        dataset = self.train_segments or self.datasets["train"]
         return self._loader(dataset, SegmentBatches(len(dataset), self.batch_size, self.seed), self.num_workers)
 
     def val_dataloader(self) -> ResilientLoader | ResidentLoader:

@@ -67,15 +67,17 @@ def find_multilabel(
     mel: MelParams,
     type_set: TypeSet,
     held: HeldBlocks | None = None,
+    annotated_types: Mapping[str, Collection[str]] | None = None,
 ) -> MultilabelRecordings:
     """Select the recordings that name several types, or one beside another sound, all of them types of the network.
 
     Recordings by recordists of the validation and test splits are left out, and so are duplicates of `prepared`, whose
-    outlines are in `held` where they were computed for the search among themselves.
+    outlines are in `held` where they were computed for the search among themselves. `annotated_types` gives the types
+    of annotated recordings, by id.
     """
     held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
     names = {
-        recording.id: types_in(recording.type_text, type_set)
+        recording.id: frozenset((annotated_types or {}).get(recording.id) or types_in(recording.type_text, type_set))
         for recording in recordings
         if recording.vocalization_type is None and group_of(recording) not in held_out
     }

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,18 @@ SPLIT_BY = ("recording", "segment")
 
 @dataclass(frozen=True)
 class Segment:
-    """Stretch of fixed length of a recording, given by its start in seconds."""
+    """Stretch of fixed length of a recording, given by its start in seconds.
+
+    `type_index` is its type where annotations give one, and None for the type of the recording.
+    """
 
     recording_id: str
     start_s: float
+    type_index: int | None = None
+
+    def type_in(self, type_of: Mapping[str, int]) -> int:
+        """Return its type index; `type_of` gives that of recordings by id."""
+        return type_of[self.recording_id] if self.type_index is None else self.type_index
 
 
 def cut_segments(duration_s: float, segment_s: float, segment_hop_s: float) -> list[float]:
@@ -52,9 +60,9 @@ def limit_per_type(
     for index, segment in enumerate(segments):
         indices_of[segment.recording_id].append(index)
     draws: dict[int, list[tuple[int, float, int]]] = defaultdict(list)  # type -> (turn, random number, index)
-    for recording_id, indices in indices_of.items():
+    for indices in indices_of.values():
         for turn, index in enumerate(rng.permutation(indices)):
-            draws[type_of[recording_id]].append((turn, rng.random(), int(index)))
+            draws[segments[index].type_in(type_of)].append((turn, rng.random(), int(index)))
     kept = {index for of_type in draws.values() for _, _, index in sorted(of_type)[:max_segments]}
     return [segment for index, segment in enumerate(segments) if index in kept]
 

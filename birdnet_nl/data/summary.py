@@ -34,6 +34,7 @@ class DataSummary:
         beyond_share: training recordings that `data.training_share` left out, with the reason.
         datasets: segments by split.
         crop_dataset: crops of the training split; None where segments are used.
+        train_segments: segments to train on where annotations give the type of some; None without annotations.
     """
 
     species: Species
@@ -43,6 +44,7 @@ class DataSummary:
     multilabel: MultilabelRecordings
     datasets: dict[str, SegmentDataset]
     crop_dataset: CropDataset | None
+    train_segments: SegmentDataset | None
     segment_s: float
     segment_hop_s: float
     shuffle_types: bool
@@ -72,7 +74,8 @@ class DataSummary:
     def training_recordings(self) -> list[Recording]:
         """Recordings in the order of the recording indices of training batches."""
         by_id = {recording.id: recording for recording in (*self.prepared.recordings, *self.multilabel.recordings)}
-        return [by_id[id] for id in (self.crop_dataset or self.datasets["train"]).recording_ids]
+        dataset = self.crop_dataset or self.train_segments or self.datasets["train"]
+        return [by_id[id] for id in dataset.recording_ids]
 
     @property
     def training_shares(self) -> torch.Tensor | None:
@@ -98,7 +101,7 @@ class DataSummary:
         """
         if self.crop_dataset is not None:
             return torch.ones(len(self.prepared.types))
-        train = self.datasets["train"]
+        train = self.datasets["train"] if of_recordings else self.train_segments or self.datasets["train"]
         items = train.types_of_recordings if of_recordings else train.types
         counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from birdnet_nl.data.training_rules import FEW_TEST_RECORDINGS
+from birdnet_nl.evaluation.annotated import describe_annotated_line
 from birdnet_nl.evaluation.evaluate import Evaluation
 from birdnet_nl.evaluation.plots import draw_confusion, draw_curves, draw_precision_recall, draw_reliability, encode_png
 from birdnet_nl.util.console import display_path, log, screen
@@ -74,6 +75,7 @@ def print_result(report: dict[str, Any], run_dir: Path) -> None:
         describe_calibration(report),
         describe_decision(report),
         *describe_sources(report),
+        *describe_annotated_line(report),
     ):
         screen.print(line, soft_wrap=True)
     scores = report["results"]["recording"]

@@ -70,6 +70,8 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         )
     if data.extra_roots:
         info(describe_extra(data.extra, lambda counts: ", ".join(f"{name} {n}" for name, n in counts.items())))
+    if line := data.annotated.line(data.trains_on_annotations):
+        info(escape(line))
     for name, reason in prepared.left_out_types.items():
         info(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:

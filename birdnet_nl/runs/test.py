@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from birdnet_nl.audio.mel import Normalise
 from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.dataset import activity_of_segments
+from birdnet_nl.evaluation.annotated import describe_annotated
 from birdnet_nl.evaluation.calibration import MIN_RECORDINGS, is_certain
 from birdnet_nl.evaluation.controls import majority_control, metadata_control
 from birdnet_nl.evaluation.evaluate import Evaluation, calibrate_and_evaluate, evaluate_calibrated
@@ -100,6 +101,7 @@ def test(
         "song_against_call": song_against_call(evaluation.probabilities, evaluation.true_types, types),
         "sources": score_sources(recordings, evaluation.probabilities, evaluation.true_types, types),
         "controls": score_controls(data, evaluation),
+        **score_annotated(data, evaluation),
         **(module.describe_result(data, evaluation) if hasattr(module, "describe_result") else {}),
     }
     pooled = pool_embeddings(features, predicted.recordings) if predicted.whole is None else features[-1]
@@ -128,6 +130,20 @@ def fingerprint(predictions: Sequence[RecordingPrediction]) -> str:
     """Sixteen hex digits that two runs share when they were tested on the same recordings with the same true types."""
     rows = sorted((row.recording_id, row.true_type) for row in predictions)
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def score_annotated(data: SpeciesDataModule, evaluation: Evaluation) -> dict[str, Any]:
+    """Metrics of the annotated segments of the test split, by their own type; nothing without such segments."""
+    if not data.reads_annotations:
+        return {}
+    dataset = data.datasets["test"]
+    return describe_annotated(
+        evaluation.segments,
+        data.annotated_types("test"),
+        dataset.recordings,
+        evaluation.groups,
+        data.prepared.types,
+    )
 
 
 def score_controls(data: SpeciesDataModule, evaluation: Evaluation) -> dict[str, Any]:

@@ -39,8 +39,21 @@ def render_recording(plan: RecordingPlan) -> np.ndarray:
     return samples
 
 
-def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Render the bird's utterances during the recording, float32 `[count]`: bouts with silence between them."""
+Times = list[tuple[float, float, str]]  # start and end in seconds, and type, of each utterance
+
+
+def utterance_times(plan: RecordingPlan) -> Times:
+    """Return start, end and type of each utterance of the bird that `render_recording` renders, in their order."""
+    times: Times = []
+    sing(plan, np.random.default_rng([*plan.seed, 2]), round(plan.duration_s * plan.recordist.sample_rate_hz), times)
+    return sorted(times)
+
+
+def sing(plan: RecordingPlan, rng: np.random.Generator, count: int, times: Times | None = None) -> np.ndarray:
+    """Render the bird's utterances during the recording, float32 `[count]`: bouts with silence between them.
+
+    The time of each is added to `times`.
+    """
     track = np.zeros(count, np.float32)
     duration_s = plan.duration_s
     types = list(rng.permutation(plan.actual_types))
@@ -48,7 +61,7 @@ def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarra
     clock_s = rng.uniform(-3, 3)
     bout = 0
     while clock_s < duration_s - 0.5:
-        singer = _Singer(plan, types[bout % len(types)], rng)
+        singer = _Singer(plan, types[bout % len(types)], rng, times)
         start_s, end_s = clock_s, clock_s + min(rng.uniform(2, 8), duration_s / len(types))
         while clock_s < end_s:
             clock_s = singer.utter(track, clock_s)
@@ -57,9 +70,9 @@ def sing(plan: RecordingPlan, rng: np.random.Generator, count: int) -> np.ndarra
         clock_s += max(0.0, silence_s * rng.uniform(0.6, 1.4) - singer.voice.pause_s[0])
         bout += 1
     if not track.any():
-        _Singer(plan, types[0], rng).utter(track, rng.uniform(0, 0.5 * duration_s))
+        _Singer(plan, types[0], rng, times).utter(track, rng.uniform(0, 0.5 * duration_s))
     if plan.stray:
-        singer = _Singer(plan, plan.stray, rng)
+        singer = _Singer(plan, plan.stray, rng, times)
         clock_s = rng.uniform(0, 0.8 * duration_s)
         for _ in range(rng.integers(1, 3)):
             clock_s = singer.utter(track, clock_s, level_db=-rng.uniform(2, 10))
@@ -73,7 +86,10 @@ def _voices(plan: RecordingPlan) -> dict[str, Voice]:
 class _Singer:
     """The recording's individual in one bout, with one or two of its themes."""
 
-    def __init__(self, plan: RecordingPlan, vocalization_type: str, rng: np.random.Generator) -> None:
+    def __init__(
+        self, plan: RecordingPlan, vocalization_type: str, rng: np.random.Generator, times: Times | None = None
+    ) -> None:
+        self.vocalization_type, self.times = str(vocalization_type), times
         self.voice = _voices(plan)[vocalization_type]
         self.bird, self.rate_hz, self.rng = plan.individual, plan.recordist.sample_rate_hz, rng
         themes = draw_themes(self.bird, self.voice, ALL_TYPES.index(vocalization_type))
@@ -85,7 +101,11 @@ class _Singer:
         if self.voice.fresh:
             theme = compose(self.rng, self.voice.variants[self.rng.integers(len(self.voice.variants))])
         sound = perform(self.rng, theme, self.bird, self.rate_hz)
-        _add(track, sound * np.float32(10 ** (level_db / 20)), int(start_s * self.rate_hz))
+        first = int(start_s * self.rate_hz)
+        _add(track, sound * np.float32(10 ** (level_db / 20)), first)
+        begin, end = max(0, first), min(len(track), first + len(sound))
+        if self.times is not None and end > begin:
+            self.times.append((begin / self.rate_hz, end / self.rate_hz, self.vocalization_type))
         return start_s + len(sound) / self.rate_hz + self.rng.uniform(*self.voice.pause_s)
 
 

@@ -186,7 +186,11 @@ class SegmentClassifier(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> torch.Tensor:
         mel_db, types, recordings = batch
-        targets = types if self.shares is None else self.shares[recordings.to(self.shares.device)].to(types.device)
+        targets = types
+        if self.shares is not None:  # of several types, but for crops whose type annotations give
+            targets = nn.functional.one_hot(types.clamp(min=0), len(self.types)).float()
+            shares = self.shares[recordings.to(self.shares.device)].to(types.device)
+            targets = torch.where((types >= 0)[:, None], targets, shares)
         if self.augment is not None and not getattr(self.augment, "is_identity", False):
             if not targets.is_floating_point():
                 targets = nn.functional.one_hot(targets, len(self.types)).float()

@@ -30,11 +30,11 @@ def make_dataset(tmp_path, small_mel) -> Callable[..., CropDataset]:
         np.save(tmp_path / f"{index}.npy", mel)
         mels[str(index)] = CachedMel(tmp_path / f"{index}.npy", frames, str(index))
 
-    def make(multilabel: tuple[str, ...] = ()) -> CropDataset:
+    def make(multilabel: tuple[str, ...] = (), windows: dict[str, np.ndarray] | None = None) -> CropDataset:
         type_of = {"0": 0, "1": 0, "2": 1, "3": 1, "4": 1}
         single = {id: index for id, index in type_of.items() if id not in multilabel}
         shares = training_shares(["song", "call"], single, {id: ["song", "call"] for id in multilabel})
-        return CropDataset(list(shares), mels, shares, small_mel, segment_s=0.5)
+        return CropDataset(list(shares), mels, shares, small_mel, 0.5, windows)
 
     return make
 
@@ -156,3 +156,20 @@ def test_the_duration_of_a_recording_does_not_reveal_its_type(tmp_path, small_me
 def test_impossible_parameters_raise(change):
     with pytest.raises(ValueError, match=rf"^data\.crops\.{next(iter(change))}="):
         CropParams(**{**PARAMS, **change})
+
+
+def test_crops_of_annotated_recordings_are_drawn_where_their_type_is(make_dataset):
+    windows = {"3": np.full(len(make_dataset().activity[3]), -1)}
+    windows["3"][10:20], windows["3"][40:50] = 0, 1
+    dataset = make_dataset(multilabel=("3",), windows=windows)
+    annotated = dataset.recording_ids.index("3")
+    batches = list(sampler(dataset, multilabel_share=0.2))
+    starts = {start for batch in batches for recording, start in batch if recording == annotated}
+    assert starts <= {*range(10, 20), *range(40, 50)} and min(starts) < 20 < max(starts)
+    for batch in batches:
+        recordings, firsts, types = dataset.places(batch)
+        for recording, first, type_index in zip(recordings.tolist(), firsts.tolist(), types.tolist(), strict=True):
+            own = int(first >= 40) if recording == annotated else dataset.types[recording].item()
+            assert type_index == own >= 0
+    counts = Counter(type_index for batch in batches for type_index in dataset.places(batch)[2].tolist())
+    assert counts[0] == counts[1] == 300
