@@ -3,14 +3,10 @@
 from collections.abc import Callable
 from datetime import date
 
+from birdnet_nl.recordings.type_colours import TYPE_COLOURS
 from birdnet_nl.species.table import find_species
 
 LANGUAGES = ("en", "nl")
-COLOURED = (
-    "song", "call", "alarm", "flight_call", "nocturnal_flight_call", "begging", "drumming", "subsong", "duet",
-    "distress",
-)  # fmt: skip
-"""Types with a colour of their own in live.css."""
 MAX_ACCEPTED = 200  # characters of Accept-Language that are read
 DUTCH = {
     # types and states
@@ -156,7 +152,7 @@ def type_word(name: str, language: str) -> str:
 
 def type_class(name: str) -> str:
     """Return the class of a type in the style sheet; `other` for one without a colour of its own."""
-    return name if name in COLOURED else "other"
+    return name if name in TYPE_COLOURS else "other"
 
 
 def choose_language(asked: str, remembered: str, fixed: str, accepted: str) -> str:

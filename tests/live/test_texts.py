@@ -10,7 +10,6 @@ import birdnet_nl.live
 from birdnet_nl.data.training_rules import read_type_set
 from birdnet_nl.live.pages import SCRIPT_TEXTS
 from birdnet_nl.live.texts import (
-    COLOURED,
     DUTCH,
     choose_language,
     long_date,
@@ -19,6 +18,7 @@ from birdnet_nl.live.texts import (
     type_class,
     type_word,
 )  # fmt: skip
+from birdnet_nl.recordings.type_colours import TYPE_COLOURS
 
 LIVE = Path(birdnet_nl.live.__file__).parent
 TEMPLATES = "".join(file.read_text(encoding="utf-8") for file in (LIVE / "templates").iterdir())
@@ -38,7 +38,7 @@ def test_every_text_of_the_templates_and_refusals_has_a_translation():
 
 def test_no_translation_is_unused():
     words = {"song", "call", "alarm", "wrong", "none", "new", "waiting for audio", "done", "no model", "audio gone",
-             "failed", "uncertain", *COLOURED}  # fmt: skip
+             "failed", "uncertain", *TYPE_COLOURS}  # fmt: skip
     everything = TEMPLATES + CODE
     assert {text for text in DUTCH if text not in everything and text not in words} == set()
 
@@ -68,7 +68,8 @@ def test_types_of_any_model_have_words_and_classes():
     css = (LIVE / "static" / "live.css").read_text(encoding="utf-8")
     for name in read_type_set("ten").types:
         assert name in DUTCH and type_class(name) == name
-        assert f".{name} {{" in css or f"rect.{name}" in css
+        colour = TYPE_COLOURS[name]
+        assert f"--{name}: {colour};" in css or f".{name} {{ --type: {colour};" in css
     assert (type_word("flight_call", "en"), type_word("flight_call", "nl")) == ("flight call", "vluchtroep")
     assert (type_word("contact_b", "nl"), type_class('x" onload="y')) == ("contact b", "other")
 

@@ -28,6 +28,7 @@ def detection(clip):
 def folder(tmp_path):
     folder = tmp_path / "clips"
     (folder / "day").mkdir(parents=True)
+    (folder / "2026-11-01").mkdir()
     for path in (folder / "day" / "a.wav", tmp_path / "secret.wav"):
         path.write_bytes(b"RIFF")
         os.utime(path, (0, 0))
