@@ -7,7 +7,7 @@ import typer
 
 from birdnet_nl.util.console import display_path, output_console, progress_bar
 from birdnet_nl.util.errors import DataError, RunError, require_extra
-from birdnet_nl.util.files import user_path
+from birdnet_nl.util.files import did_you_mean, user_path
 from birdnet_nl.util.words import counted
 
 MANIFEST, SUFFIX = "manifest.json", ".onnx"
@@ -39,6 +39,8 @@ def _export_run(model: Path, out: Path) -> None:
     from birdnet_nl.deploy.export_credits import describe_credits, read_evidence
     from birdnet_nl.inference.classifier import Classifier
 
+    if not model.exists():
+        raise DataError(f"{model} does not exist{did_you_mean(model)}; give a version such as models/2026Q4, or a run")
     if out.suffix != SUFFIX:
         raise DataError(f"-o {out} must end with {SUFFIX}, because {model} is a single model; for example model.onnx")
     classifier = Classifier.load(model)

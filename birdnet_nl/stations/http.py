@@ -13,6 +13,13 @@ from birdnet_nl.util.errors import SetupError
 
 MAX_RETRY_AFTER_S = 86_400.0
 TEMPORARY = frozenset({408, 425, 429, 502, 503, 504})  # the server, or a proxy before it, is busy or restarting
+CONNECT_REASONS = {  # part of the error's text -> reason
+    "CERTIFICATE": "certificate not accepted",
+    "WRONG_VERSION": "it answers without TLS, as http:// and not https://",
+    "RECORD LAYER": "it answers without TLS, as http:// and not https://",
+    "NAME OR SERVICE": "no computer of this name is known",
+    "NAME RESOLUTION": "no computer of this name is known",
+}
 log = logging.getLogger(__name__)
 
 
@@ -87,5 +94,6 @@ def describe(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout | httpx.WriteTimeout | httpx.PoolTimeout):
         return "no answer in time"
     if isinstance(error, httpx.ConnectError):
-        return "certificate not accepted" if "CERTIFICATE" in str(error).upper() else "no connection"
+        text = str(error).upper()
+        return next((reason for part, reason in CONNECT_REASONS.items() if part in text), "no connection")
     return "connection broken" if isinstance(error, httpx.TransportError) else type(error).__name__

@@ -195,6 +195,7 @@ def test_the_command_exports_a_run_and_a_version(tmp_path):
         ("run", "pack", "must end with .onnx"),
         ("version", "pack.onnx", "must be a folder"),
         ("nothing", "model.onnx", "does not exist"),
+        ("nothing", "pack", "does not exist"),
         ("run", "file/model.onnx", "cannot be written"),
     ],
 )

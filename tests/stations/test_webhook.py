@@ -5,9 +5,11 @@ import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 
 from birdnet_nl.stations.database import open_database
+from birdnet_nl.stations.http import describe
 from birdnet_nl.stations.outbox import DeliveryError, GivenUpError, Limits, Outbox, RejectedError, UnreachableError
 from birdnet_nl.stations.webhook import WebhookChannel, WebhookParams
 from birdnet_nl.util.errors import SetupError
@@ -98,6 +100,10 @@ def test_answers_mean_what_http_says(receiver, message, status, headers, error, 
 def test_a_server_that_is_not_there_or_too_slow_is_unreachable(message, receiver):
     with pytest.raises(UnreachableError, match="no connection"):
         WebhookChannel(WebhookParams("http://127.0.0.1:9/hook")).deliver(message)
+    with pytest.raises(UnreachableError, match=r"it answers without TLS, as http:// and not https://"):
+        WebhookChannel(WebhookParams(receiver.url.replace("http:", "https:"))).deliver(message)
+    for text in ("[Errno -2] Name or service not known", "[Errno -3] Temporary failure in name resolution"):
+        assert describe(httpx.ConnectError(text)) == "no computer of this name is known"
     receiver.server.shutdown()  # accepts connections, never answers
     with pytest.raises(UnreachableError, match="no answer in time"):
         WebhookChannel(WebhookParams(receiver.url, timeout_s=0.3)).deliver(message)
