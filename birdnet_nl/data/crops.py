@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import joblib
 import numpy as np
@@ -69,6 +70,7 @@ class CropDataset(Dataset):
     Attributes:
         types: type index of each recording, `MULTILABEL` for several types, int64 [recordings].
         shares: share of each type in each recording, float32 [recordings, types].
+        weights: of each recording in the draws, above 0 and at most 1, float32 [recordings].
         activity: mean activity of every possible crop, float32 [first frames] for each recording; see
             `audio/activity.py`.
         window_types: type of every possible crop, int64 [first frames], by index of an annotated recording; crops
@@ -83,8 +85,10 @@ class CropDataset(Dataset):
         params: MelParams,
         segment_s: float,
         window_types: Mapping[str, np.ndarray] | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.recording_ids = list(recording_ids)
+        self.weights = np.array([weights.get(id, 1.0) for id in recording_ids], dtype=np.float32)
         self.shares = torch.tensor([list(shares[id]) for id in recording_ids], dtype=torch.float32)
         max_share, indices = self.shares.max(dim=1)
         self.types = torch.where(max_share == 1, indices, MULTILABEL)
@@ -119,11 +123,12 @@ class CropDataset(Dataset):
 class CropSampler(Sampler[list[Place]]):
     """Batches of places, all of `batch_size`; a function of seed and epoch.
 
-    Each type is drawn equally often, and within it each recording, whatever their length.
+    Each type is drawn equally often, and within it each recording, whatever their length; one of a smaller weight in
+    that share of the passes over its type.
     """
 
     def __init__(self, dataset: CropDataset, params: CropParams, batch_size: int, seed: int) -> None:
-        self.activity = dataset.activity
+        self.activity, self.weights = dataset.activity, dataset.weights
         types, self.window_types = dataset.types.numpy(), dataset.window_types
         whole = np.array([index not in self.window_types for index in range(len(types))])
         found = {index: np.unique(windows) for index, windows in self.window_types.items()}
@@ -149,7 +154,8 @@ class CropSampler(Sampler[list[Place]]):
         count = len(self) * self.batch_size
         multilabel = round(count * self.params.multilabel_share) if len(self.multilabel) else 0
         types = np.concatenate([np.arange(count - multilabel) % len(self.of_type), np.full(multilabel, MULTILABEL)])
-        queues = [_cycle(recordings, rng) for recordings in (*self.of_type, self.multilabel)]  # MULTILABEL is the last
+        of_types = (*self.of_type, self.multilabel)  # MULTILABEL is the last
+        queues = [_cycle(recordings, self.weights[recordings], rng) for recordings in of_types]
         order = rng.permutation(types)
         recordings = [next(queues[index]) for index in order]
         places = [
@@ -170,7 +176,11 @@ class CropSampler(Sampler[list[Place]]):
         return recording, int(starts[activity[starts].argmax()] if most_active else starts[0])
 
 
-def _cycle(recordings: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
-    """Yield every recording once in random order, then again in another order, without end."""
+def _cycle(recordings: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Yield every recording once in random order, then again in another order, without end.
+
+    A recording of a weight below 1 takes part in that share of the passes.
+    """
     while True:
-        yield from rng.permutation(recordings).tolist()
+        chosen = recordings if (weights == 1).all() else recordings[rng.random(len(weights)) < weights]
+        yield from rng.permutation(chosen).tolist()

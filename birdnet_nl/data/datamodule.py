@@ -15,7 +15,7 @@ from birdnet_nl.data.crops import CropDataset, CropParams, CropSampler, training
 from birdnet_nl.data.dataset import SegmentDataset
 from birdnet_nl.data.deduplicate import assert_disjoint
 from birdnet_nl.data.embedded import EmbeddedSplits, collect_splits, embed_prepared
-from birdnet_nl.data.extra import ExtraRecordings, add_extra, check_extra_roots, read_extra, select_extra
+from birdnet_nl.data.extra import ExtraRecordings, add_extra, check_extra_roots, read_extra, select_extra, weigh_extra
 from birdnet_nl.data.loading import Loaders, check_resident
 from birdnet_nl.data.multilabel import MultilabelRecordings, find_multilabel
 from birdnet_nl.data.outlines import HeldBlocks
@@ -27,6 +27,7 @@ from birdnet_nl.data.summary import DataSummary
 from birdnet_nl.data.training_subset import check_training_share, limit_training
 from birdnet_nl.data.validation import (
     check_batches,
+    check_extra_weight,
     check_multilabel_weight,
     check_segments,
     check_shares,
@@ -84,6 +85,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             is true except for the demo.
         training_share: share of the training split that is trained on, for learning curves; None for the usual
             training, in which classifiers on embeddings are fitted to the validation recordings too.
+        extra_weight: weight of all recordings of `extra_roots` of a type together, at most; those of the run weigh 1.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         synthetic_recordings: int = 0,
         inherited: InheritedSplits | None = None,
         extra_roots: Sequence[str] = (),
+        extra_weight: float = 1.0,
         final: bool = False,
         test_source: str | None = None,
         training_share: float | None = None,
@@ -140,6 +143,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         check_resident(resident)
         check_multilabel_weight(multilabel_weight)
         check_synthetic_recordings(synthetic_recordings)
+        check_extra_weight(extra_weight)
         if embeddings is not None:
             check_windows(embeddings, segment_s, source)
         self.species, self.mel, self.embeddings, self.inherited = species, mel, embeddings, inherited
@@ -155,6 +159,8 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
         self.multilabel_weight, self.synthetic_recordings = multilabel_weight, synthetic_recordings
         self.training_share, self.beyond_share = training_share, {}
         self.annotations, self.annotated = annotations, AnnotatedRecordings()
+        self.extra_weight: float = extra_weight
+        self.extra_weights: dict[str, float] = {}
         self.folds, self.fold, self.split_by = folds, fold, split_by
         self.crops = crops if crops.enabled and embeddings is None else None
         members = [species] if pool is None else pooled_species(pool)
@@ -230,7 +236,9 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
                 test_source=self.test_source,
             )
             if self.extra_roots:
-                self.extra = select_extra(self.extra, self.prepared, make_mels, self.mel, not self.synthetic)
+                self.extra = select_extra(
+                    self.extra, self.prepared, make_mels, self.mel, not self.synthetic, self.test_source
+                )
                 self.prepared = add_extra(self.prepared, self.extra)
             recordings = [*recordings, *self.extra.usable]
             types_of = self.annotated.types_by_id if self.trains_on_annotations else {}
@@ -245,6 +253,8 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             self.prepared, self.multilabel, self.beyond_share = limit_training(
                 self.prepared, self.multilabel, self.training_share, self.seed, extra
             )
+        if self.extra_roots:
+            self.extra_weights = weigh_extra(self.prepared, self.extra, self.extra_weight)
         self._cut()
         if self.embeddings is not None:
             self.embedded = self._embed()
@@ -308,7 +318,9 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             shares = training_shares(prepared.types, {id: cut.type_of[id] for id in ids}, self.multilabel.types)
             mels = prepared.mels | self.multilabel.mels
             windows = self._window_types(list(shares), mels) if self.trains_on_annotations else None
-            self.crop_dataset = CropDataset(list(shares), mels, shares, self.mel, self.segment_s, windows)
+            self.crop_dataset = CropDataset(
+                list(shares), mels, shares, self.mel, self.segment_s, windows, self.extra_weights
+            )
             self.crop_sampler = CropSampler(self.crop_dataset, self.crops, self.batch_size, self.seed)
         elif self.trains_on_annotations:
             self.train_segments = self._annotated_segments(cut.type_of)
@@ -379,6 +391,7 @@ class SpeciesDataModule(DataSummary, Loaders, L.LightningDataModule):
             frames_per_window=self.segment_hop_s * self.mel.frames_per_s,
             synthetic_recordings=self.synthetic_recordings if self.uses_synthetic else 0,
             type_set=self.type_set,
+            weights=self.extra_weights,
         )
 
     @property

@@ -97,6 +97,7 @@ def collect_splits(
     frames_per_window: float,
     synthetic_recordings: int,
     type_set: TypeSet,
+    weights: Mapping[str, float],
 ) -> EmbeddedSplits:
     """Collect the embeddings of each split, and embed synthetic recordings.
 
@@ -105,6 +106,7 @@ def collect_splits(
         frames_per_window: mel frames from the start of one window to the next.
         synthetic_recordings: number of synthetic recordings to embed too, of which those of types of the network are
             used; 0 for none.
+        weights: weights, by id, of recordings that do not weigh 1.
     """
     where = (training.segment_hop_s, training.embeddings_dir, training.workers)
     synthetic = None
@@ -120,7 +122,7 @@ def collect_splits(
             synthetic = embed_synthetic(model, synthetic_recordings, *where, lambda done: bar.advance(task, done))
     return EmbeddedSplits(
         {split: EmbeddingDataset(dataset, embedded, frames_per_window) for split, dataset in datasets.items()},
-        multilabel_batch_of(multilabel, embedded, prepared.types),
+        multilabel_batch_of(multilabel, embedded, prepared.types, weights),
         None if synthetic is None else synthetic_batch(synthetic, prepared.types, type_of),
     )
 

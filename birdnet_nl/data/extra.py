@@ -21,6 +21,7 @@ from birdnet_nl.util.files import did_you_mean, user_path
 
 PREFIX = "xeno_canto_"  # of a folder of a species outside the table, normalised
 HELD_OUT = "its recordist is in the validation or test split"
+OF_TEST_SOURCE = "it is of the source that is tested on"
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,18 @@ def _exists(recording: Recording) -> bool:
 
 
 def select_extra(
-    extra: ExtraRecordings, prepared: PreparedRecordings, make_mels: MakeMels, mel: MelParams, numbers_are_unique: bool
+    extra: ExtraRecordings,
+    prepared: PreparedRecordings,
+    make_mels: MakeMels,
+    mel: MelParams,
+    numbers_are_unique: bool,
+    test_source: str | None = None,
 ) -> ExtraRecordings:
     """Select the recordings that may be trained on beside those of a run.
 
-    Left out are recordings by recordists of the validation and test splits, with the number, the content or the sound
-    of a recording of the run, and duplicates among themselves. Demo recordings of different species share their
-    numbers: `numbers_are_unique=False` ignores the numbers.
+    Left out are recordings of `test_source`, by recordists of the validation and test splits, with the number, the
+    content or the sound of a recording of the run, and duplicates among themselves. Demo recordings of different
+    species share their numbers: `numbers_are_unique=False` ignores the numbers.
     """
     held_out = {group_of(recording) for recording in prepared.recordings if prepared.splits[recording.id] != "train"}
     number_of = xeno_canto_number if numbers_are_unique else _no_number
@@ -134,6 +140,8 @@ def select_extra(
         number = number_of(recording.id.removeprefix("extra_"))
         if group_of(recording) in held_out:
             left_out[recording.path] = HELD_OUT
+        elif test_source is not None and recording.source == test_source:
+            left_out[recording.path] = OF_TEST_SOURCE
         elif number in known:
             left_out[recording.path] = f"has the same number as {known[number].path}"
         else:
@@ -168,11 +176,43 @@ def add_extra(prepared: PreparedRecordings, extra: ExtraRecordings) -> PreparedR
     )
 
 
-def describe_extra(extra: ExtraRecordings, in_words: Callable[[Mapping[str, int]], str]) -> str:
-    """Describe the extra recordings on one line."""
+def weigh_extra(prepared: PreparedRecordings, extra: ExtraRecordings, extra_weight: float) -> dict[str, float]:
+    """Return the weight of each recording of `extra` for training, by id, above 0 and at most 1.
+
+    Those of a type together weigh at most `extra_weight` times as much as the training recordings of the run: extra
+    recordings of which most are calls, or from another source, would else decide what an alarm is. Those of several
+    types weigh as those of one type do on average.
+    """
+    ids = {recording.id for recording in extra.recordings}
+    counts = {
+        among: Counter(
+            recording.vocalization_type
+            for recording in prepared.recordings
+            if prepared.splits[recording.id] == "train" and (recording.id in ids) == among
+        )
+        for among in (True, False)
+    }
+    of_type = {
+        name: min(1.0, extra_weight * own / count) if (own := counts[False][name]) else 1.0
+        for name, count in counts[True].items()
+    }
+    weights = [of_type[recording.vocalization_type] for recording in extra.recordings]
+    of_several = sum(weights) / len(weights) if weights else 1.0
+    return {recording.id: of_type.get(recording.vocalization_type, of_several) for recording in extra.usable}
+
+
+def describe_extra(
+    extra: ExtraRecordings, weights: Mapping[str, float], several: int, in_words: Callable[[Mapping[str, int]], str]
+) -> str:
+    """Describe the extra recordings on one line; `several` of them have several types, `weights` are by id."""
     counts = extra.describe()
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts["left_out"].items())
+    of_several = f", and {several} of several types," if several else ""
+    of_type = {recording.vocalization_type: weights.get(recording.id, 1.0) for recording in extra.recordings}
+    weighed = ", ".join(f"{name} {of_type[name]:.2g}" for name in counts["recordings"] if of_type[name] < 1)
     return (
-        f"{len(extra.recordings)} of the training recordings ({in_words(counts['recordings'])}) are extra, of "
-        f"{counts['species']} species" + (f"; left out: {reasons}" if reasons else "")
+        f"{len(extra.recordings)} of the training recordings ({in_words(counts['recordings'])}){of_several} are extra, "
+        f"of {counts['species']} species"
+        + (f"; weight of each: {weighed}" if weighed else "")
+        + (f"; left out: {reasons}" if reasons else "")
     )

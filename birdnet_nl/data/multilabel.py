@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ class MultilabelBatch(NamedTuple):
 
     Attributes:
         segments: embeddings of the segments, float16 [segments, 1 + dimensions].
-        shares: share of each type in each recording, equal for the types it names, float32 [recordings, types].
+        shares: share of each type in each recording, equal for the types it names, times the weight of the recording,
+            float32 [recordings, types].
         recordings: index of the recording of each segment, int64 [segments].
     """
 
@@ -112,15 +114,22 @@ def _duplicates_of_prepared(
 
 
 def multilabel_batch_of(
-    multilabel: MultilabelRecordings, embeddings: Mapping[str, np.ndarray], types: Sequence[str]
+    multilabel: MultilabelRecordings,
+    embeddings: Mapping[str, np.ndarray],
+    types: Sequence[str],
+    weights: Mapping[str, float] = MappingProxyType({}),
 ) -> MultilabelBatch | None:
-    """Collect all of `multilabel` with their embeddings [windows, 1 + dimensions]; None when there are none."""
+    """Collect all of `multilabel` with their embeddings [windows, 1 + dimensions]; None when there are none.
+
+    `weights` holds the weights, by id, of recordings that do not weigh 1.
+    """
     if not multilabel.recordings:
         return None
     windows = [embeddings[recording.id] for recording in multilabel.recordings]
-    shares = training_shares(types, {}, multilabel.types)
+    shares = torch.tensor(list(training_shares(types, {}, multilabel.types).values()), dtype=torch.float32)
+    weight = torch.tensor([[weights.get(recording.id, 1.0)] for recording in multilabel.recordings])
     return MultilabelBatch(
         torch.from_numpy(np.concatenate(windows)),
-        torch.tensor([shares[recording.id] for recording in multilabel.recordings], dtype=torch.float32),
+        shares * weight,
         torch.arange(len(windows)).repeat_interleave(torch.tensor([len(rows) for rows in windows])),
     )

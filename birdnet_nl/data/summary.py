@@ -32,6 +32,7 @@ class DataSummary:
         contents: every file in the folders of each species.
         extra: recordings of `data.extra_roots`.
         beyond_share: training recordings that `data.training_share` left out, with the reason.
+        extra_weights: weight of each of them by id, where they do not weigh as much as those of the run.
         datasets: segments by split.
         crop_dataset: crops of the training split; None where segments are used.
         train_segments: segments to train on where annotations give the type of some; None without annotations.
@@ -54,6 +55,7 @@ class DataSummary:
     type_set: TypeSet
     extra: ExtraRecordings
     beyond_share: dict[Path, str]
+    extra_weights: dict[str, float]
 
     @property
     def all_splits(self) -> dict[str, str]:
@@ -82,6 +84,13 @@ class DataSummary:
         """Share of each type in each training recording, float32 [recordings, types]; None where each has one type."""
         return self.crop_dataset.shares if self.crop_dataset is not None and self.multilabel.recordings else None
 
+    @property
+    def training_weights(self) -> torch.Tensor | None:
+        """Relative weight of each recording of the training split, float32 [recordings]; None where all are equal."""
+        if not self.extra_weights:
+            return None
+        return torch.tensor([self.extra_weights.get(id, 1.0) for id in self.datasets["train"].recording_ids])
+
     def recording_counts(self) -> dict[str, Counter]:
         """Recordings of each type that have a segment in each split."""
         type_of = {recording.id: recording.vocalization_type for recording in self.prepared.recordings}
@@ -97,13 +106,14 @@ class DataSummary:
     def class_weights(self, of_recordings: bool = False) -> torch.Tensor:
         """total / (types × count) in the training split, float32 [types]; ones where types are drawn evenly (crops).
 
-        Segments are counted, or with `of_recordings` recordings.
+        Segments are counted, or with `of_recordings` recordings, by their weight.
         """
         if self.crop_dataset is not None:
             return torch.ones(len(self.prepared.types))
         train = self.datasets["train"] if of_recordings else self.train_segments or self.datasets["train"]
         items = train.types_of_recordings if of_recordings else train.types
-        counts = torch.bincount(items, minlength=len(self.prepared.types)).float()
+        weights = self.training_weights if of_recordings else None
+        counts = torch.bincount(items, weights, minlength=len(self.prepared.types)).float()
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
     def file_summary(self) -> FileSummary:

@@ -58,6 +58,15 @@ def check_multilabel_weight(weight: float) -> None:
         raise ValueError(f"data.multilabel_weight={weight} must be between 0 (leave them out) and 1 (as any other)")
 
 
+def check_extra_weight(weight: float) -> None:
+    """Raise `ValueError` unless `weight` is a number above 0."""
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        raise ValueError(
+            f"data.extra_weight={weight} must be above 0, such as 0.5: the weight of all extra recordings of a type, "
+            "relative to those of the run; to use none, leave out data.extra_roots"
+        )
+
+
 def check_synthetic_recordings(count: int) -> None:
     """Raise `ValueError` unless `count` is 0 or enough for all types."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 0 or 0 < count < len(VOCALIZATION_TYPES):

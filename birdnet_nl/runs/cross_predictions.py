@@ -18,7 +18,7 @@ from birdnet_nl.data.splits import group_of
 from birdnet_nl.evaluation.metrics import Predictions
 from birdnet_nl.models.registry import build_network
 from birdnet_nl.training.module import SegmentClassifier, types_of_recordings
-from birdnet_nl.training.probe import EmbeddingClassifier
+from birdnet_nl.training.probe import EmbeddingClassifier, weights_with_validation
 
 PARTS = 5
 MIN_OF_TYPE = 2  # recordings that a network is fitted to
@@ -47,13 +47,14 @@ def cross_predictions(module: SegmentClassifier, data: SpeciesDataModule) -> Pre
     parts = list(splitter.split(types, types, groups))
     if any(np.bincount(types[fitted], minlength=len(module.types)).min() < MIN_OF_TYPE for fitted, _ in parts):
         return None
+    weights = weights_with_validation(data.training_weights, len(recordings))
     predicted, order = [], []
     for fitted, held_out in parts:
         held_out = held_out[scored[held_out]]
         if not len(held_out):
             continue
         with _multilabel_by_others(module, data, set(groups[held_out])):
-            segments, of_types, of_recordings, whole = _predict_part(module, batch, fitted, held_out)
+            segments, of_types, of_recordings, whole = _predict_part(module, batch, weights, fitted, held_out)
         predicted.append((segments, of_types, of_recordings + len(order), whole))
         order += held_out.tolist()
     chosen = [recordings[index] for index in order]
@@ -71,12 +72,12 @@ def _joined_batch(data: SpeciesDataModule) -> Batch:
 
 
 def _predict_part(
-    module: EmbeddingClassifier, batch: Batch, fitted: np.ndarray, held_out: np.ndarray
+    module: EmbeddingClassifier, batch: Batch, weights: torch.Tensor | None, fitted: np.ndarray, held_out: np.ndarray
 ) -> tuple[torch.Tensor, ...]:
     """Fit a network to the recordings `fitted` and predict `held_out`, as `EmbeddingClassifier.predict_step` does."""
     network = build_network(module.description | {"types": len(module.types)}).to(module.device)
     with torch.autocast(module.device.type, enabled=False):
-        module._fit(network, _select(batch, fitted))
+        module._fit(network, _select(batch, fitted), None if weights is None else weights[fitted])
         network.eval()
         segments, types, recordings = _select(batch, held_out)
         with torch.no_grad():

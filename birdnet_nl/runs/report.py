@@ -61,7 +61,7 @@ def print_source(data: SpeciesDataModule) -> None:
 def print_data_summary(data: SpeciesDataModule) -> None:
     """Print the counts per split, and everything that was left out with the reason."""
     prepared, counts = data.prepared, data.recording_counts()
-    for split in SPLITS:
+    for split in ("train",) if data.final else SPLITS:
         of_type = ", ".join(f"{name} {counts[split][name]}" for name in prepared.types)
         recordings = "recording" if counts[split].total() == 1 else "recordings"
         info(
@@ -69,14 +69,15 @@ def print_data_summary(data: SpeciesDataModule) -> None:
             f"{counted(len(data.datasets[split]), 'segment')}"
         )
     if data.extra_roots:
-        info(describe_extra(data.extra, lambda counts: ", ".join(f"{name} {n}" for name, n in counts.items())))
+        several = sum(recording.id in prepared.extra for recording in data.multilabel.recordings)
+        info(describe_extra(data.extra, data.extra_weights, several, _join_counts))
     if line := data.annotated.line(data.trains_on_annotations):
         info(escape(line))
     for name, reason in prepared.left_out_types.items():
         info(f"[yellow]type {name} left out: {reason}[/]")
     if prepared.unclear:
         texts = "; ".join(f"“{escape(text)}” {count}" for text, count in prepared.unclear.most_common(5))
-        multilabel = len(data.multilabel.recordings)
+        multilabel = sum(recording.id not in prepared.extra for recording in data.multilabel.recordings)
         used = f", {multilabel} of them used for training as several types:" if multilabel else " left out:"
         info(f"[dim]{counted(prepared.unclear.total(), 'recording')} not plainly of one type{used} {texts}[/]")
     files = data.file_summary()
@@ -87,6 +88,10 @@ def print_data_summary(data: SpeciesDataModule) -> None:
         for file in data.unusable:
             info(f"[yellow]  {escape(printable_path(file.path.name))}: {escape(file.reason)}[/]")
     log_warnings(data.warnings)
+
+
+def _join_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def log_warnings(warnings: Mapping[Path, str]) -> None:

@@ -121,11 +121,18 @@ class ProbeClassifier(SegmentClassifier):
         """Fit to the whole training split; returns logits and types of its recordings."""
         raise RuntimeError("a subclass fits its probe here")
 
-    def hard_targets(self, types: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One-hot targets and sample weights [recordings, types] of recordings of one type, weights summing to 1."""
-        weights = self.class_weights.to(types.device)
+    def hard_targets(
+        self, types: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One-hot targets and sample weights [recordings, types] of recordings of one type, weights summing to 1.
+
+        `weights` [recordings] are relative weights of the recordings, all equal by default.
+        """
+        class_weights = self.class_weights.to(types.device)
         targets = nn.functional.one_hot(types, len(self.types)).float()
-        return targets, (weights / weights[types].sum()).expand_as(targets)
+        weights = torch.ones(len(types), device=types.device) if weights is None else weights.to(types.device)
+        total = (class_weights[types] * weights).sum()
+        return targets, weights[:, None] * (class_weights / total)
 
 
 class EmbeddingClassifier(ProbeClassifier):
@@ -151,6 +158,7 @@ class EmbeddingClassifier(ProbeClassifier):
         if isinstance(synthetic_weight, bool) or not synthetic_weight > 0:
             raise ValueError(f"module.synthetic_weight={synthetic_weight} must be above 0")
         self.synthetic_weight, self.clips = synthetic_weight, clips or ShortClips(segments=[])
+        self.training_weights: torch.Tensor | None = None
         self._predicting = "network"
 
     def check_description(self) -> None:
@@ -165,6 +173,7 @@ class EmbeddingClassifier(ProbeClassifier):
         network = build_network(self.description | {"types": len(self.types)})
         self.train_only_network = deepcopy(network)
         self.synthetic_batch, self.multilabel_batch = data.embedded.synthetic, data.embedded.multilabel
+        self.training_weights = data.training_weights
         self.multilabel_weight = data.multilabel_weight
         pretraining = data.describe_synthetic()
         return network, pretraining and pretraining | {"weight": self.synthetic_weight}
@@ -199,17 +208,19 @@ class EmbeddingClassifier(ProbeClassifier):
         self, segments: torch.Tensor, types: torch.Tensor, recordings: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         batch = (segments, types, recordings)
-        self._fit(self.train_only_network, batch)
-        data = self.trainer.datamodule
+        data, weights = self.trainer.datamodule, self.training_weights
+        self._fit(self.train_only_network, batch, weights)
         if not data.final and data.training_share is None:  # else no other recordings are for training
             (validation,) = data.val_dataloader()
             batch = _concatenate(batch, self.transfer_batch_to_device(validation, self.device, 0))
-        self._fit(self.network, batch)
+            weights = weights_with_validation(weights, int(batch[2].max()) + 1)
+        self._fit(self.network, batch, weights)
         with self.without_validation_data():
             logits = self(segments, recordings).detach()
         return logits, types_of_recordings(types, recordings)
 
-    def _fit(self, network: nn.Module, batch: Batch) -> None:
+    def _fit(self, network: nn.Module, batch: Batch, weights: torch.Tensor | None = None) -> None:
+        """Fit `network` to recordings of one type, of relative `weights` [recordings], and to the further ones."""
         segments, types, recordings = batch
         types = types_of_recordings(types, recordings)
         with torch.no_grad():
@@ -218,12 +229,14 @@ class EmbeddingClassifier(ProbeClassifier):
             whole = network.forward_features(segments, recordings)
             network.fit_scaler(whole)
             own, rows, shares = self._with_clips(network, segments, recordings, whole)
-            targets, weights = self.hard_targets(types)
+            count = len(types) if weights is None else float(weights.sum())
+            targets, weights = self.hard_targets(types, weights)
             weights = weights * self._weights_beside_synthetic().to(weights.device)
-            parts = [(own, targets[rows], weights[rows] * shares[:, None]), *self._further_parts(network, whole)]
+            further = self._further_parts(network, whole, count)
+            parts = [(own, targets[rows], weights[rows] * shares[:, None]), *further]
             features, targets, weights = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
             network.fit_landmarks(whole, features[len(own) :] if len(parts) > 1 else None)
-        Probe(network).fit(features, targets, weights, network.l2 / len(types))
+        Probe(network).fit(features, targets, weights, network.l2 / count)
 
     def _with_clips(
         self, network: nn.Module, segments: torch.Tensor, recordings: torch.Tensor, whole: torch.Tensor
@@ -244,8 +257,13 @@ class EmbeddingClassifier(ProbeClassifier):
         present = torch.bincount(self.synthetic_batch[1].cpu(), minlength=len(self.types)) > 0
         return torch.where(present, 1.0, 1.0 + self.synthetic_weight)
 
-    def _further_parts(self, network: nn.Module, real: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Features, targets and sample weights of synthetic recordings, then of recordings of several types."""
+    def _further_parts(
+        self, network: nn.Module, real: torch.Tensor, count: float
+    ) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Features, targets and sample weights of synthetic recordings, then of recordings of several types.
+
+        `count` is the sum of the relative weights of the real recordings, whose features are `real`.
+        """
         if self.synthetic_batch is not None:
             segments, types, recordings = self.transfer_batch_to_device(self.synthetic_batch, self.device, 0)
             types = types_of_recordings(types, recordings)
@@ -255,7 +273,7 @@ class EmbeddingClassifier(ProbeClassifier):
             yield features, targets, (self.synthetic_weight / len(self.types) / counts).expand_as(targets)
         if self.multilabel_batch is not None:
             segments, targets, recordings = self.transfer_batch_to_device(tuple(self.multilabel_batch), self.device, 0)
-            weights = self.class_weights.to(targets.device) * self.multilabel_weight / len(real)
+            weights = self.class_weights.to(targets.device) * self.multilabel_weight / count
             yield network.forward_features(segments, recordings), targets, weights.expand_as(targets)
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -290,6 +308,11 @@ class SegmentHead(ProbeClassifier):
             self.network.fit_scaler(features)
             Probe(self.network).fit(features, *self.hard_targets(types), self.network.l2 / len(types))
         return self.network.forward_head(features).detach(), types
+
+
+def weights_with_validation(weights: torch.Tensor | None, count: int) -> torch.Tensor | None:
+    """Add weights of 1 for the validation recordings, which follow those for training; `count` is of both together."""
+    return None if weights is None else nn.functional.pad(weights, (0, count - len(weights)), value=1.0)
 
 
 def _concatenate(first: Batch, second: Batch) -> Batch:

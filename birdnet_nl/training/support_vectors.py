@@ -22,7 +22,7 @@ class SupportVectorProbe(EmbeddingClassifier):
     Synthetic and multi-label recordings are not used.
     """
 
-    def _fit(self, network: SupportVectorClassifier, batch: Batch) -> None:
+    def _fit(self, network: SupportVectorClassifier, batch: Batch, weights: torch.Tensor | None = None) -> None:
         segments, types, recordings = batch
         types = types_of_recordings(types, recordings)
         with torch.no_grad():
@@ -30,25 +30,27 @@ class SupportVectorProbe(EmbeddingClassifier):
             network.fit_scaler(whole)
             features, rows, shares = self._with_clips(network, segments, recordings, whole)
         scaled, known = network.scaled(features).cpu().numpy(), types.cpu().numpy()
-        row_types, row_shares, of_rows = types[rows].cpu().numpy(), shares.cpu().numpy(), rows.cpu().numpy()
+        relative = torch.ones(len(types)) if weights is None else weights.cpu().float()
+        row_types, of_rows = types[rows].cpu().numpy(), rows.cpu().numpy()
+        row_weights = (shares.cpu() * relative[of_rows]).numpy()
         values = torch.zeros(len(features), len(network.pairs), device=features.device)
         parts = min(PARTS, np.bincount(known).min())
         for fitted, _ in StratifiedKFold(parts, shuffle=True, random_state=0).split(known, known):
             own = np.isin(of_rows, fitted)  # the clips of a recording are in its part
-            fit_machine(network, scaled[own], row_types[own], row_shares[own])
+            fit_machine(network, scaled[own], row_types[own], row_weights[own])
             values[~own] = network.decision_values(features[~own])
-        fit_machine(network, scaled, row_types, row_shares)
-        targets, weights = self.hard_targets(types)
+        fit_machine(network, scaled, row_types, row_weights)
+        targets, weights = self.hard_targets(types, weights)
         head = Probe(_HeadOfDecisionValues(network))
-        head.fit(values, targets[rows], weights[rows] * shares[:, None], network.l2 / len(types))
+        head.fit(values, targets[rows], weights[rows] * shares[:, None], network.l2 / float(relative.sum()))
 
 
 class CombinedProbe(SupportVectorProbe):
     """Both parts of a `CombinedClassifier`; synthetic and multi-label recordings are for the first one only."""
 
-    def _fit(self, network: CombinedClassifier, batch: Batch) -> None:
-        EmbeddingClassifier._fit(self, network.of_layers, batch)
-        super()._fit(network.machine, batch)
+    def _fit(self, network: CombinedClassifier, batch: Batch, weights: torch.Tensor | None = None) -> None:
+        EmbeddingClassifier._fit(self, network.of_layers, batch, weights)
+        super()._fit(network.machine, batch, weights)
 
 
 def fit_machine(

@@ -1,7 +1,8 @@
 """Random crops: even over types and recordings, active ones preferred, a function of seed and epoch."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -30,11 +31,15 @@ def make_dataset(tmp_path, small_mel) -> Callable[..., CropDataset]:
         np.save(tmp_path / f"{index}.npy", mel)
         mels[str(index)] = CachedMel(tmp_path / f"{index}.npy", frames, str(index))
 
-    def make(multilabel: tuple[str, ...] = (), windows: dict[str, np.ndarray] | None = None) -> CropDataset:
+    def make(
+        multilabel: tuple[str, ...] = (),
+        windows: dict[str, np.ndarray] | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> CropDataset:
         type_of = {"0": 0, "1": 0, "2": 1, "3": 1, "4": 1}
         single = {id: index for id, index in type_of.items() if id not in multilabel}
         shares = training_shares(["song", "call"], single, {id: ["song", "call"] for id in multilabel})
-        return CropDataset(list(shares), mels, shares, small_mel, 0.5, windows)
+        return CropDataset(list(shares), mels, shares, small_mel, 0.5, windows, weights)
 
     return make
 
@@ -56,6 +61,16 @@ def test_types_and_the_recordings_of_a_type_are_drawn_evenly(dataset):
     drawn = drawn_recordings(dataset)
     assert drawn[0] + drawn[1] == 300 == drawn[2] + drawn[3] + drawn[4]
     assert abs(drawn[0] - drawn[1]) <= 1 and max(drawn[n] for n in (2, 3, 4)) - min(drawn[n] for n in (2, 3, 4)) <= 1
+
+
+def test_a_recording_of_a_smaller_weight_is_drawn_in_that_share_and_types_stay_even(make_dataset):
+    drawn = drawn_recordings(make_dataset(weights={"2": 0.25}))
+    assert drawn[0] + drawn[1] == 300 == drawn[2] + drawn[3] + drawn[4]
+    assert drawn[2] / 300 == pytest.approx(0.25 / 2.25, abs=0.04) and abs(drawn[3] - drawn[4]) <= 1
+
+
+def test_weights_of_one_change_no_draw(make_dataset):
+    assert list(sampler(make_dataset())) == list(sampler(make_dataset(weights={"2": 1.0})))
 
 
 def test_active_crops_are_preferred_in_the_given_share_of_draws(dataset):

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
 from birdnet_nl.data.crops import CropParams
 from birdnet_nl.data.datamodule import SpeciesDataModule
-from birdnet_nl.data.extra import HELD_OUT, describe_extra, find_extra_folders
+from birdnet_nl.data.extra import HELD_OUT, OF_TEST_SOURCE, describe_extra, find_extra_folders
 from birdnet_nl.data.sources import DEMO_MARK, DemoSettings
 from birdnet_nl.data.splits import write_splits
 from birdnet_nl.evaluation.trained_on import read_trained_on
@@ -84,6 +85,41 @@ def test_crops_are_drawn_from_extra_recordings_too(make_data, extra_root):
     assert {recording.id for recording in data.extra.recordings} <= set(data.crop_dataset.recording_ids)
 
 
+def test_extra_recordings_of_a_type_weigh_at_most_the_given_part_of_those_of_the_run(make_data, extra_root):
+    data = make_data(str(extra_root), crops=CROPS, extra_weight=0.5)
+    of_type = {recording.id: recording.vocalization_type for recording in data.extra.recordings}
+    own = Counter(
+        recording.vocalization_type
+        for recording in data.prepared.recordings
+        if data.prepared.splits[recording.id] == "train" and recording.id not in of_type
+    )
+    assert data.extra_weights == {id: pytest.approx(min(1, 0.5 * own[name] / Counter(of_type.values())[name]))
+                                  for id, name in of_type.items()}  # fmt: skip
+    assert sum(data.extra_weights[id] for id, name in of_type.items() if name == "song") == pytest.approx(
+        0.5 * own["song"]
+    )
+    drawn = dict(zip(data.crop_dataset.recording_ids, data.crop_dataset.weights.tolist(), strict=True))
+    assert all(drawn[id] == pytest.approx(data.extra_weights.get(id, 1.0)) for id in drawn)
+    expected = [data.extra_weights.get(id, 1.0) for id in data.datasets["train"].recording_ids]
+    assert data.training_weights.tolist() == pytest.approx(expected)
+    weighted = [own[name] + sum(data.extra_weights[id] for id in of_type if of_type[id] == name) for name in own]
+    crops, data.crop_dataset = data.crop_dataset, None
+    relative = data.class_weights(of_recordings=True)
+    assert (relative * torch.tensor([weighted[list(own).index(name)] for name in data.prepared.types])).std() < 1e-4
+    data.crop_dataset = crops
+
+
+def test_few_extra_recordings_weigh_as_those_of_the_run(make_data, extra_root):
+    assert set(make_data(str(extra_root), extra_weight=100.0).extra_weights.values()) == {1.0}
+    assert make_data([]).training_weights is None
+
+
+@pytest.mark.parametrize("weight", [0, -1, True, "much"])
+def test_an_impossible_weight_of_extra_recordings_raises(make_data, weight):
+    with pytest.raises(ValueError, match=f"data.extra_weight={weight} must be above 0"):
+        make_data([], extra_weight=weight)
+
+
 def test_recordists_of_validation_and_test_are_left_out_of_extra_recordings(make_data, root, extra_root):
     names = {path.stem: path for path in sorted((root / "xeno-canto-merel").rglob("*.wav"))}
     write_manifest(root, [(path.relative_to(root), path.parent.name, f"by {id}") for id, path in names.items()])
@@ -117,6 +153,21 @@ def test_the_same_number_content_or_sound_is_left_out_of_extra_recordings(make_d
     assert ids.isdisjoint({"XC700", "XC904", "XC905"})
     assert data.extra.describe()["left_out"]["has the same number as another"] == 1
     assert data.extra.describe()["left_out"]["has the same content as another"] == 2
+
+
+def test_extra_recordings_of_the_source_that_is_tested_on_are_left_out(make_data, root, extra_root):
+    def write_sources(folder, source_of):
+        files = [path for path in sorted(folder.rglob("*.wav"))]
+        rows = [["file", "type", "source"]]
+        rows += [[path.relative_to(folder), path.parent.name, source_of(path)] for path in files]
+        with (folder / "recordings.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    write_sources(root, lambda path: "B" if int(path.stem.removeprefix("XC")) % 4 == 0 else "A")
+    write_sources(extra_root, lambda path: "B" if path.stem in ("XC500", "XC701") else "C")
+    data = make_data([str(extra_root)], test_source="B")
+    assert {path.stem for path, why in data.extra.left_out.items() if why == OF_TEST_SOURCE} == {"XC500", "XC701"}
+    assert {recording.source for recording in data.extra.recordings} == {"C"}
 
 
 def test_extra_recordings_of_no_type_of_the_run_are_left_out(make_data, extra_root, make_recordings_folder):
@@ -174,8 +225,8 @@ def test_the_species_of_a_folder_outside_the_table_is_its_scientific_name(extra_
 def test_the_summary_counts_types_species_and_reasons(make_data, extra_root):
     data = make_data([str(extra_root)])
     extra = replace(data.extra, left_out={Recording("XC1", extra_root, "merel", "song", "").path: HELD_OUT})
-    line = describe_extra(extra, str)
+    line = describe_extra(extra, {r.id: 0.25 for r in extra.recordings if r.vocalization_type == "song"}, 2, str)
     assert line == (
-        "9 of the training recordings ({'song': 6, 'call': 3}) are extra, of 2 species; left out: 1 its recordist "
-        "is in the validation or test split"
+        "9 of the training recordings ({'song': 6, 'call': 3}), and 2 of several types, are extra, of 2 species; "
+        "weight of each: song 0.25; left out: 1 its recordist is in the validation or test split"
     )

@@ -30,9 +30,9 @@ def parts(monkeypatch):
     """Recordings that each part is fitted to and that it predicts, and whether multilabel recordings are fitted to."""
     calls, predict_part = [], cross._predict_part
 
-    def spy(module, batch, fitted, held_out):
+    def spy(module, batch, weights, fitted, held_out):
         calls.append((fitted, held_out, module.multilabel_batch))
-        return predict_part(module, batch, fitted, held_out)
+        return predict_part(module, batch, weights, fitted, held_out)
 
     monkeypatch.setattr(cross, "_predict_part", spy)
     return calls
@@ -80,6 +80,19 @@ def test_extra_recordings_are_not_predicted(module_and_data, monkeypatch):
     assert extra.isdisjoint(predictions.recording_ids)
     assert len(predictions.recording_ids) == len(fitted_recordings(data)) - 7
     assert np.isfinite(predictions.whole.numpy()).all()
+
+
+def test_extra_recordings_keep_their_weight(module_and_data, monkeypatch):
+    module, data = module_and_data
+    ids = [recording.id for recording in fitted_recordings(data)]
+    extra = dict.fromkeys(data.embedded.datasets["train"].recording_ids[:7], 0.25)
+    monkeypatch.setattr(data, "extra_weights", extra)
+    fit, weights = module._fit, []
+    monkeypatch.setattr(module, "_fit", lambda *arguments: weights.append(arguments[2]) or fit(*arguments))
+    cross.cross_predictions(module, data)
+    assert len(weights) == 5 and sum(float(part.sum()) for part in weights) == pytest.approx(
+        4 * sum(extra.get(id, 1.0) for id in ids)
+    )  # each recording is fitted to in four of the five parts
 
 
 def test_a_probe_is_calibrated_on_training_and_validation_recordings_and_a_cnn_on_validation(

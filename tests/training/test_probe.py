@@ -58,6 +58,30 @@ def test_a_fit_is_logistic_regression(bags, l2):
     np.testing.assert_allclose(probabilities, reference.predict_proba(rows), atol=2e-3)
 
 
+def test_a_recording_of_half_the_weight_twice_is_a_recording(bags):
+    segments, types, recordings = bags
+    count = int(recordings.max()) + 1
+    again = recordings < 3
+    twice = (
+        torch.cat([segments, segments[again]]),
+        torch.cat([types, types[again]]),
+        torch.cat([recordings, recordings[again] + count]),
+    )
+    weights = torch.ones(count + 3)
+    weights[:3] = weights[count:] = 0.5
+    (once_targets, once), (targets, weighted) = (
+        classifier(class_weights=(1.0, 2.0, 3.0)).hard_targets(of_recordings(*batch[1:]), relative)
+        for batch, relative in ((bags, None), (twice, weights))
+    )
+    torch.testing.assert_close(weighted[:3] + weighted[count:], once[:3])
+    torch.testing.assert_close(weighted[3:count], once[3:])
+    assert torch.equal(targets[:count], once_targets)
+    networks = [RecordingClassifier(3, [8], ["mean"], 1.0) for _ in range(2)]
+    classifier()._fit(networks[0], bags)
+    classifier()._fit(networks[1], bags, torch.full((count,), 0.1))  # all alike: less against the penalty
+    assert networks[1].head.weight.norm() < networks[0].head.weight.norm()
+
+
 def test_the_order_of_recordings_does_not_change_a_fit(bags):
     segments, types, recordings = bags
     logits = []
@@ -262,6 +286,6 @@ def test_constant_features_give_finite_weights(bags, landmarks):
 def test_a_fit_that_diverges_is_one_sentence(bags):
     module = classifier(class_weights=(1e38, 1e38, 1e38))
     network = RecordingClassifier(3, [8], ["mean"], 1.0)
-    module.hard_targets = lambda types: (torch.full((40, 3), 1e30), torch.full((40, 3), 1e30))
+    module.hard_targets = lambda types, weights: (torch.full((40, 3), 1e30), torch.full((40, 3), 1e30))
     with pytest.raises(DivergedError, match=r"(weight|step) of the classifier on embeddings is no"):
         module._fit(network, bags)

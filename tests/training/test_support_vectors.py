@@ -51,6 +51,17 @@ def test_decision_values_are_those_of_scikit_learn(types):
     np.testing.assert_allclose(network.decision_values(torch.from_numpy(features)).numpy(), expected, atol=1e-3)
 
 
+def test_a_recording_of_half_the_weight_twice_is_a_recording():
+    rng = np.random.default_rng(2)
+    scaled, known = rng.normal(size=(40, 6)).astype(np.float32), np.arange(40) % 3
+    once, twice = SupportVectorClassifier(3, [6]), SupportVectorClassifier(3, [6])
+    fit_machine(once, scaled, known)
+    weights = np.append(np.ones(30), np.full(20, 0.5))
+    fit_machine(twice, np.append(scaled, scaled[30:], axis=0), np.append(known, known[30:]), weights)
+    values = (network.decision_values(torch.from_numpy(scaled)) for network in (once, twice))
+    torch.testing.assert_close(*values, atol=5e-3, rtol=0)
+
+
 @pytest.mark.parametrize("types", [2, 3])
 def test_it_learns_from_the_segments_of_the_species(types):
     segments, of_segments, recordings = bags(types)
