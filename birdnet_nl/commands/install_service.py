@@ -123,11 +123,16 @@ def absolute_arguments(command: Any, values: Mapping[str, Any], words: Sequence[
 
 def checked_values(command: Any, words: Sequence[str]) -> dict[str, Any]:
     """Return the values of the options of watch; raises where watch would refuse them."""
+    from birdnet_nl.commands.watch_options import parse_window
+    from birdnet_nl.stations.classify import Window
+
     for word in words:
         if word.partition("=")[0] in OF_THE_SERVICE:
             raise SetupError(f"{word} is not for a service; run it by hand: birdnet-nl watch {command.name} {word} …")
     with command.make_context(f"birdnet-nl watch {command.name}", list(words)) as context:
-        return dict(context.params)
+        values = dict(context.params)
+    Window(parse_window(values["window_s"]), values["context_s"])
+    return values
 
 
 def make_settings(

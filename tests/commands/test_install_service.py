@@ -92,6 +92,8 @@ def test_print_writes_nothing(station, tmp_path):
         (["birdnet-pi", "--user", "nobody_here", "--model", "models", "--print"], "there is no account nobody_here"),
         (["birdnet-pi", "--user", "root", "--model", "models", "--print"], "needs no rights of root"),
         (["birdnet-pi", "--once", "--model", "models", "--print"], "--once is not for a service"),
+        (["birdnet-pi", "--window-s", "4,1", "--model", "models", "--print"], "4,1 is no part of a clip"),
+        (["birdnet-pi", "--context-s", "-1", "--model", "models", "--print"], "--context-s -1 must be 0 or more"),
         (["birdnet-pi", "--db", "none.db", "--model", "models", "--print"], "there is no database"),
         (["birdnet-pi", "--user", OTHER, "--model", "models", "--memory-mb", "5", "--print"], "give at least 128"),
     ],
