@@ -15,6 +15,8 @@ PAGE_UNIT = "birdnet-nl-serve.service"
 SECRET_NAMES = {
     "BIRDNET_NL_MQTT_PASSWORD": "password of the MQTT broker",
     "BIRDNET_NL_GO_PASSWORD": "password of BirdNET-Go, for watch birdnet-go --comment",
+    "BIRDNET_NL_GO_TOKEN": "token of BirdNET-Go, in place of its password",
+    "BIRDNET_NL_WEBHOOK": "address of the webhook; other users see --webhook in the list of processes",
     "BIRDNET_NL_WEBHOOK_TOKEN": "token that the webhook asks for",
     "BIRDNET_NL_TOKEN": "token of the live page, needed where it is opened to other computers; at least 16 characters",
 }
