@@ -47,7 +47,7 @@ EXAMPLES
 
 GROUPS (group=option; docs/parameter_sets.md)
   species   one of 232 (species.table=), all, priority1, 'zwarte_*'; others by their scientific name
-  trainer   parameter set: fast (default), legacy, turbo, birdnet, distilled, frozen, head
+  trainer   parameter set: fast (default), legacy, turbo, birdnet, birdnet_combined, distilled, frozen, head, backbone
   data      auto (default: your recordings, else the demo), demo, demo_small, xeno_canto, spectrograms
   mel       emsn (default), wide, wide_coarse          model     emsn_cnn (default), compact_cnn
   augment   none (default), mix_and_mask               logger    tensorboard (default), csv
