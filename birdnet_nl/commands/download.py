@@ -1,9 +1,6 @@
 """`birdnet-nl download` and `birdnet-nl import`: recordings from Xeno-canto, or from files that you already have."""
 
-import csv
-import io
 import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULTS = Filters()
 MAX_LINES = 20  # failed downloads
-MAX_EXAMPLES = 5  # files that were not placed, for each reason
 
 
 def download_command(
@@ -213,6 +209,7 @@ def import_command(
 def _import_recordings(
     source: Path, root: Path, how: str, audio: Path | None, flight_call: str, refused: Path | None
 ) -> None:
+    from birdnet_nl.commands.import_labels import print_refused, write_refused
     from birdnet_nl.recordings.importing import METHODS, import_recordings
     from birdnet_nl.recordings.type_set import FLIGHT_CALL_CHOICES
 
@@ -255,23 +252,3 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Raise `SelectionError` where the value of an option is not one of `choices`."""
     if value not in choices:
         raise SelectionError(f"{option} {value} is not possible; choose one of {', '.join(choices)}")
-
-
-def write_refused(path: Path, refused: list[tuple[str, str]]) -> None:
-    from birdnet_nl.commands.output import write_file
-
-    table = io.StringIO(newline="")
-    csv.writer(table).writerows([("file", "reason"), *refused])
-    write_file(path, table.getvalue(), "--refused")
-
-
-def print_refused(refused: list[tuple[str, str]]) -> None:
-    by_reason = defaultdict(list)
-    for path, reason in refused:
-        by_reason[reason].append(path)
-    for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        screen.print(f"[yellow]{len(paths)} × {escape(reason)}[/]", soft_wrap=True)
-        for path in paths[:MAX_EXAMPLES]:
-            screen.print(f"    {escape(path)}", soft_wrap=True)
-        if len(paths) > MAX_EXAMPLES:
-            screen.print(f"    and {len(paths) - MAX_EXAMPLES} more; --refused FILE writes them all")

@@ -1,5 +1,8 @@
 """`birdnet-nl import --labels`: labels in time into `annotations.csv`, and out as an annotation set of Xeno-canto."""
 
+import csv
+import io
+from collections import defaultdict
 from pathlib import Path
 
 from rich.markup import escape
@@ -10,12 +13,13 @@ from birdnet_nl.util.errors import DataError
 from birdnet_nl.util.files import user_path
 from birdnet_nl.util.words import counted
 
+MAX_EXAMPLES = 5  # files that were not placed, for each reason
+
 
 def import_labels_command(
     labels: Path | None, root: Path, export_xeno_canto: Path | None, refused_file: Path | None
 ) -> None:
     """Import label files, then export all stored annotations; either may be None. See `import_command`."""
-    from birdnet_nl.commands.download import print_refused, write_refused
     from birdnet_nl.recordings.annotations import ANNOTATIONS
     from birdnet_nl.recordings.annotations_import import export_annotations, import_labels
     from birdnet_nl.recordings.annotations_xeno_canto import write_xeno_canto
@@ -57,3 +61,21 @@ def import_labels_command(
             f"no label of {labels} fits a recording below {root}; name label files after their sound file, as "
             "XC123.Table.1.selections.txt, or name the sound file in a column (Begin Path, File, xc_nr)"
         )
+
+
+def write_refused(path: Path, refused: list[tuple[str, str]]) -> None:
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("file", "reason"), *refused])
+    write_file(path, table.getvalue(), "--refused")
+
+
+def print_refused(refused: list[tuple[str, str]]) -> None:
+    by_reason = defaultdict(list)
+    for path, reason in refused:
+        by_reason[reason].append(path)
+    for reason, paths in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        screen.print(f"[yellow]{len(paths)} × {escape(reason)}[/]", soft_wrap=True)
+        for path in paths[:MAX_EXAMPLES]:
+            screen.print(f"    {escape(path)}", soft_wrap=True)
+        if len(paths) > MAX_EXAMPLES:
+            screen.print(f"    and {len(paths) - MAX_EXAMPLES} more; --refused FILE writes them all")

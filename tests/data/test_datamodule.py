@@ -14,6 +14,7 @@ from birdnet_nl.data.datamodule import SpeciesDataModule
 from birdnet_nl.data.sources import DemoSettings
 from birdnet_nl.data.splits import read_inherited, write_splits
 from birdnet_nl.embeddings.base import EmbeddingModel, cut_clip
+from birdnet_nl.recordings.annotations import Annotation, write_annotations
 from birdnet_nl.recordings.type_set import THREE
 from birdnet_nl.species.table import Species, get_species, pool_as_species
 from birdnet_nl.util.errors import DataError
@@ -378,3 +379,41 @@ def test_an_empty_inherited_split_is_reported(make_data, tmp_path):
     write_splits(tmp_path / "splits.csv", data.prepared.recordings, all_trained)
     with pytest.raises(DataError, match=r"merel: none of its \d+ recordings is for val and none for test"):
         make_data(inherited=read_inherited(tmp_path / "splits.csv"))
+
+
+def test_annotated_recordings_are_trained_on_where_their_type_is(make_data, root, tmp_path):
+    copy = tmp_path / "annotated"
+    shutil.copytree(root, copy, ignore=shutil.ignore_patterns("cache", "recordings.csv"))
+    folder = next(path for path in copy.iterdir() if path.is_dir())
+    plain = make_data(root=str(copy), annotations="auto")
+    assert plain.train_segments is None and not plain.annotated.stretches
+    mixed = next(r for r in plain.prepared.recordings if plain.prepared.splits[r.id] == "train")
+    (folder / "mixed").mkdir()
+    mixed.path.rename(folder / "mixed" / mixed.path.name)
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.suffix != ".csv"]
+    labels = [Annotation(file, 0.45, 1.05) for file in files if "mixed" not in file]
+    name = f"mixed/{mixed.path.name}"
+    both = [Annotation(name, 0, 0.55, type_text="song"), Annotation(name, 1.45, 2, type_text="call")]
+    write_annotations(folder, [*labels, *both])
+
+    data = make_data(root=str(copy), annotations="auto")
+    segments = data.train_segments
+    of_recording = Counter(segments.recordings.tolist())
+    several = segments.recording_ids.index(data.multilabel.recordings[0].id)
+    assert len(of_recording) == list(data.prepared.splits.values()).count("train") + 1
+    assert {count for index, count in of_recording.items() if index != several} == {3}  # at 0.25, 0.5 and 0.75 s
+    types = segments.types[segments.recordings == several].tolist()
+    assert sorted(types) == [0, 0, 1, 1]  # at 0, 0.25, 1.25 and 1.5 s
+    assert len(data.datasets["test"]) == 7 * list(data.prepared.splits.values()).count("test")
+    own = data.annotated_types("test")
+    assert (own >= 0).sum() * 7 == len(own) * 3 and torch.equal(own[own >= 0], data.datasets["test"].types[own >= 0])
+    assert (data.class_weights() > 0).all() and len(data.training_recordings) == len(of_recording)
+
+    crops = CropParams(enabled=True, **CROPS)
+    data = make_data(root=str(copy), annotations=True, crops=crops)
+    for batch in data.crop_sampler:
+        _, starts, crop_types = data.crop_dataset.places(batch)
+        assert (crop_types >= 0).all() and starts.max() <= 1.5 * data.mel.frames_per_s + 1
+    for value in (False, "evaluate"):
+        data = make_data(root=str(copy), annotations=value)
+        assert data.train_segments is None and data.reads_annotations == (value == "evaluate")
