@@ -162,7 +162,7 @@ def _store(folder: Path, annotations: Sequence[Annotation]) -> int:
 def export_annotations(root: Path) -> tuple[list[Annotation], list[tuple[str, str]]]:
     """Return all stored annotations of recordings of Xeno-canto below `root`, and (file, reason) of the others.
 
-    A label without a species gets the scientific name of the species folder.
+    Columns of other formats are left out. A label without a species gets the scientific name of the species folder.
     """
     exported, refused = [], Counter()
     for species, folders in species_folders(root).items():
@@ -170,7 +170,9 @@ def export_annotations(root: Path) -> tuple[list[Annotation], list[tuple[str, st
             for annotation in read_annotations(folder):
                 if number := number_in_name(Path(annotation.recording).stem):
                     name = annotation.species or species.scientific
-                    exported.append(replace(annotation, recording=number, species=name))
+                    of_a_set = any(key.startswith("set ") for key in annotation.other)  # else columns of other formats
+                    other = annotation.other if of_a_set else {}
+                    exported.append(replace(annotation, recording=number, species=name, other=other))
                 else:
                     refused[f"{species.slug}/{annotation.recording}"] += 1
     reason = "its name has no number of Xeno-canto"

@@ -94,6 +94,7 @@ def test_the_command_imports_and_exports(root, labels, tmp_path, run_cli):
     assert "7 label files" not in out and "5 labels of 5 recordings stored in annotations.csv of 2 species" in out
     assert len(json.loads((tmp_path / "set.json").read_text())["annotations"]) == 2
     assert "there is no such recording" in out
+    assert "Selection" not in (tmp_path / "set.json").read_text()
 
 
 def test_what_cannot_be_imported_raises_one_sentence(root, tmp_path):
