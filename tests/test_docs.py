@@ -100,7 +100,7 @@ def test_every_training_command_is_valid(names_of_parameters, command):
     arguments = [word for word in arguments if "<" not in word]  # placeholders, such as <time>
     for override in OverridesParser.create().parse_overrides(arguments):
         name = override.key_or_group
-        if name in GROUPS and name != "species":
+        if name in {*GROUPS, "data/types"} and name != "species":
             values = override.value() if override.is_choice_sweep() else None
             options = values.list if values is not None else [override.value()]
             missing = [option for option in options if not (conf_dir() / name / f"{option}.yaml").is_file()]
