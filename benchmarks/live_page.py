@@ -73,7 +73,7 @@ def summary(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(prog="python -m benchmarks.live_page", description=__doc__.splitlines()[0])
     parser.add_argument("--detections", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()

@@ -80,7 +80,7 @@ def measure(pairs: int = 9, rows: int = 12_000, names: tuple[str, ...] = tuple(c
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.species_table", description=__doc__.partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--rows", type=int, default=12_000)
     options = parser.parse_args()

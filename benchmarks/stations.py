@@ -172,7 +172,11 @@ def _peak_kb(process: int) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.stations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("model", type=Path, help="a .onnx file for koolmees or a pool")
     parser.add_argument("--inserted", type=int, default=100, help="detections for the latency, 0 for none")
     parser.add_argument("--backlog", type=int, default=20_000, help="detections for the backlog, 0 for none")

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import logging
 import os
 from dataclasses import asdict
 from functools import cache
@@ -23,6 +24,7 @@ from omegaconf import OmegaConf
 from birdnet_nl.audio.mel import MelParams
 from birdnet_nl.comparison.finished_runs import read_run
 from birdnet_nl.models.registry import build_network
+from birdnet_nl.species.table import VARIABLE, species_table
 
 torch.set_num_threads(1)  # a small network is slower on several threads, and much slower beside other work
 
@@ -32,6 +34,25 @@ SMALL_NETWORK = {
     "channel_dropout": 0.1, "hidden_dropout": 0.2,
 }  # fmt: skip
 PITCHES_HZ = {"song": 900.0, "call": 1800.0, "alarm": 3000.0}
+
+
+@pytest.fixture(autouse=True)
+def _process_as_before():
+    """Undo what a command in this process changes for the whole process: species table and loggers."""
+    table = os.environ.get(VARIABLE)
+    watched = ("birdnet_nl", "httpx", "httpcore")
+    names = [*watched, *(name for name in logging.root.manager.loggerDict if name.startswith(watched))]
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(logger, logger.level, logger.disabled, logger.propagate) for logger in loggers]
+    yield
+    if table is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = table
+    species_table()._outside.clear()
+    for logger, level, disabled, propagate in before:
+        logger.setLevel(level)
+        logger.disabled, logger.propagate = disabled, propagate
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from birdnet_nl.data.overview import InspectedRecording
 from birdnet_nl.evaluation.plots import INK, new_figure
 from birdnet_nl.recordings.recording import Recording, allows_excerpts, quality_rank
 from birdnet_nl.recordings.type_colours import TYPE_COLOURS
-from birdnet_nl.recordings.type_set import type_order
+from birdnet_nl.recordings.type_set import NAMES_OF_RESULTS, type_order
 from birdnet_nl.util.errors import DataError
 
 MAX_ERRORS, COLUMNS = 6, 3  # of a plot
@@ -123,8 +123,7 @@ class Example:
 def choose_examples(recordings: Sequence[InspectedRecording], per_type: int) -> list[InspectedRecording]:
     """Choose usable recordings of each type, best first; different recordists and no oddities are preferred."""
     chosen = []
-    types = dict.fromkeys(inspected.recording.vocalization_type for inspected in recordings)
-    for kind in sorted(filter(None, types), key=type_order):
+    for kind in sorted({inspected.kind for inspected in recordings} - NAMES_OF_RESULTS, key=type_order):
         ranked = sorted(
             (inspected for inspected in recordings if inspected.kind == kind and not inspected.left_out),
             key=lambda inspected: (

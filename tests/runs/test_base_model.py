@@ -53,7 +53,7 @@ def test_validation_recordings_are_predicted_by_the_base_that_was_not_trained_on
         base=BaseRun(tmp_path, classifier, None), species=get_species("vink"), embeddings=object(),
         embedded=EmbeddedSplits({"train": train}, None, None), multilabel_weight=0.0,
         recording_counts=lambda: {split: Counter(song=5, call=5) for split in ("train", "val", "test")},
-        describe_synthetic=lambda: None,
+        describe_synthetic=lambda: None, extra_weights={},
     )  # fmt: skip
     head.network, _ = head.build_network(data)
     batch = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 2, 2])

@@ -37,6 +37,10 @@ def folder(tmp_path, write_clip, write_models):
     return tmp_path
 
 
+def _default_sigint():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell lets its programs ignore it
+
+
 def start(folder, *words, delay_s=0.0, database="d.db", **options):
     arguments = [folder / "clips", folder / "station.json", folder / "models", folder / database, *words]
     env = os.environ | {
@@ -44,6 +48,7 @@ def start(folder, *words, delay_s=0.0, database="d.db", **options):
         "FAKE_MODEL_LOG": str(folder / "predicted.log"),
     }  # fmt: skip
     command = [sys.executable, HERE / "watch_process.py", *arguments]
+    options.setdefault("preexec_fn", _default_sigint)
     return subprocess.Popen([str(word) for word in command], env=env, **options)
 
 

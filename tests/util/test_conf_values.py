@@ -7,7 +7,7 @@ from birdnet_nl.util.conf_values import conf_dir, conf_values
 
 def test_a_checkout_has_conf_beside_the_package(repository):
     assert conf_dir() == repository / "conf"
-    assert conf_values("data/base.yaml")["types"] == ["song", "call", "alarm"]
+    assert conf_values("data/types/three.yaml")["types"] == ["song", "call", "alarm"]
 
 
 def test_an_installed_package_contains_conf(tmp_path, monkeypatch):
