@@ -43,6 +43,10 @@ def _process_as_before():
     watched = ("birdnet_nl", "httpx", "httpcore")
     names = [*watched, *(name for name in logging.root.manager.loggerDict if name.startswith(watched))]
     loggers = [logging.getLogger(name) for name in names]
+    for logger in (logging.root, *loggers):  # of the captured output of an earlier test
+        for handler in list(logger.handlers):
+            if getattr(getattr(handler, "stream", None), "closed", False):
+                logger.removeHandler(handler)
     before = [(logger, logger.level, logger.disabled, logger.propagate) for logger in loggers]
     yield
     if table is None:

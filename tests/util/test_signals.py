@@ -32,8 +32,8 @@ def blocked_in_c():
     lock.acquire()
     signals.set_advice("continue with: the first advice")
     signals.set_advice("continue with: another")
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)
