@@ -1,6 +1,7 @@
 """Reading of a species table: the 232 of the Netherlands, Europe, or a file of the user's own."""
 
 import csv
+import difflib
 import gc
 import re
 import unicodedata
@@ -212,8 +213,10 @@ def read_table(choice: str) -> SpeciesTable:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        close = difflib.get_close_matches(path.name.casefold(), BUILT_IN, n=1, cutoff=0.7)
+        similar = f" (did you mean {close[0]}?)" if close else did_you_mean(path)
         raise SelectionError(
-            f"species.table={choice} cannot be read ({reason}){did_you_mean(path)}; give netherlands, europe or a CSV "
+            f"species.table={choice} cannot be read ({reason}){similar}; give netherlands, europe or a CSV "
             "file with the columns slug,scientific,dutch,english,priority"
         ) from None
     first_line = text.partition("\n")[0]

@@ -111,7 +111,7 @@ def _explain_configuration(text: str, list_parameters: Callable[[], Sequence[str
     missing = re.search(r"Could not find 'hydra/launcher/(\w+)'", text)
     if missing and (extra := EXTRAS.get(missing[1])):
         return f'this launcher needs {missing[1]}, which is not installed: pip install -e ".[{extra}]"'
-    if missing := re.search(r"Could not find '([^/']+)/([^']+)'", text):
+    if missing := re.search(r"Could not find '([^']+)/([^/']+)'", text):
         options = re.findall(r"\t(\S+)", text.partition("Config search path")[0])
         close = difflib.get_close_matches(missing[2], options, n=1, cutoff=0.5)
         possible = ", ".join(options[:12])

@@ -111,6 +111,8 @@ def test_a_table_that_cannot_be_used_is_one_sentence(tmp_path, text, message):
 def test_a_missing_table_and_several_tables_are_one_sentence(my_table):
     with pytest.raises(SelectionError, match=r"cannot be read .No such file.*did you mean .*my birds\.csv"):
         use_table(my_table.with_name("my bird.csv"))
+    with pytest.raises(SelectionError, match=r"did you mean europe\?"):
+        use_table("europa")
     with pytest.raises(SelectionError, match="one for all its jobs"):
         prepare_arguments(["species.table=europe,netherlands", "species=merel"])
 

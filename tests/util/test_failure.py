@@ -137,6 +137,7 @@ def test_an_unknown_option_is_explained_with_the_possible_ones(explain_overrides
     assert sentence.startswith("trainer=legasy does not exist; did you mean legacy?")
     assert "fast, frozen, head, legacy, turbo" in sentence
     assert explain_overrides("mel=qqq") == "mel=qqq does not exist; possible: emsn, wide, wide_coarse"
+    assert explain_overrides("data/types=tien").startswith("data/types=tien does not exist; did you mean ten?")
 
 
 def test_several_values_without_a_sweep_are_explained():
